@@ -1,0 +1,64 @@
+/**
+ * Commands as the program handles them: the decoded form of etcd.v2.Command.
+ *
+ * Keys and values are *byte strings*: JavaScript strings in which every char code is one byte
+ * (0..255). They compare in byte order, cost one byte a character, and keep invalid UTF-8 as it
+ * came. Text enters and leaves this form only at the edges (HTTP, command line).
+ */
+
+/** A string whose char codes are bytes. */
+export type ByteString = string;
+
+/** What may be done to a node. The names are the actions of the v2 API, POST being createInOrder. */
+export type WriteAction =
+  | "set"
+  | "create"
+  | "createInOrder"
+  | "update"
+  | "compareAndSwap"
+  | "delete"
+  | "compareAndDelete";
+
+export interface WriteCommand {
+  readonly action: WriteAction;
+  /** Store path with namespace: "/1/foo". Never ends in "/"; "/1" is the clients' root. */
+  readonly path: ByteString;
+  readonly value: ByteString;
+  readonly dir: boolean;
+  readonly recursive: boolean;
+  /** "" means no condition. */
+  readonly prevValue: ByteString;
+  /** 0 means no condition. */
+  readonly prevIndex: number;
+  readonly refresh: boolean;
+  /** Unix milliseconds shown to clients; undefined is permanent. May be negative (overflow). */
+  readonly expirationMs: number | undefined;
+  /** Life left when proposed; with expirationMs only. */
+  readonly ttlMs: number | undefined;
+}
+
+export interface ExpiredNode {
+  readonly path: ByteString;
+  readonly modifiedIndex: number;
+  readonly expirationMs: number;
+}
+
+/** Removes nodes whose life is over, each with an index and an event of its own. */
+export interface ExpireCommand {
+  readonly action: "expire";
+  readonly expired: readonly ExpiredNode[];
+}
+
+/** Stores the cluster version at /0/version, silently: no index, no event. */
+export interface ClusterVersionCommand {
+  readonly action: "clusterVersion";
+  readonly value: ByteString;
+}
+
+export type Command = WriteCommand | ExpireCommand | ClusterVersionCommand;
+
+/** Names a waiting proposer: a random number per process start, and a counter. */
+export interface RequestId {
+  readonly session: number;
+  readonly sequence: number;
+}

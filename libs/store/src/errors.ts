@@ -1,0 +1,56 @@
+/** The error table of the v2 API: code, message, cause, index. HTTP statuses live in api-v2. */
+
+export const ERROR_MESSAGES = {
+  100: "Key not found",
+  101: "Compare failed",
+  102: "Not a file",
+  103: "Reached the max number of peers in the cluster",
+  104: "Not a directory",
+  105: "Key already exists",
+  106: "The prefix of given key is a keyword in etcd",
+  107: "Root is read only",
+  108: "Directory not empty",
+  109: "Peer address has existed",
+  110: "The request requires user authentication",
+  200: "Value is Required in POST form",
+  201: "PrevValue is Required in POST form",
+  202: "The given TTL in POST form is not a number",
+  203: "The given index in POST form is not a number",
+  204: "Value or TTL is required in POST form",
+  205: "The given timeout in POST form is not a number",
+  206: "Name is required in POST form",
+  207: "Index or value is required",
+  208: "Index and value cannot both be specified",
+  209: "Invalid field",
+  210: "Invalid POST form",
+  211: "Value provided on refresh",
+  212: "A TTL must be provided on refresh",
+  300: "Raft Internal Error",
+  301: "During Leader Election",
+  400: "watcher is cleared due to etcd recovery",
+  401: "The event in requested index is outdated and cleared",
+  402: "Standby Internal Error",
+  403: "Invalid active size",
+  404: "Standby remove delay",
+  500: "Client Internal Error",
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_MESSAGES;
+
+/**
+ * A refusal a client is told about. `cause` is a byte string and may hold a store path; the API
+ * strips the namespace from causes that begin with "/1".
+ */
+export class EtcdError extends Error {
+  override readonly name = "EtcdError";
+  readonly code: ErrorCode;
+  override readonly cause: string;
+  /** Store index at the time; 0 for malformed requests. */
+  readonly index: number;
+  constructor(code: ErrorCode, cause: string, index: number) {
+    super(ERROR_MESSAGES[code]);
+    this.code = code;
+    this.cause = cause;
+    this.index = index;
+  }
+}

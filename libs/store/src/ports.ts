@@ -1,0 +1,133 @@
+/**
+ * What the layers above may ask of the store. state-machine.ts implements StateMachine over a Kv;
+ * watcher-hub.ts implements WatcherHub over the event feed. Writes come only through apply().
+ */
+import type { ByteString, Command } from "./command.ts";
+import type { EtcdError } from "./errors.ts";
+import type { NodeExtern, StoreEvent } from "./event.ts";
+
+/** One committed log entry, decoded. `command` is undefined for no-ops and conf changes. */
+export interface AppliedEntry {
+  readonly index: number;
+  readonly term: number;
+  readonly command: Command | undefined;
+}
+
+/**
+ * Outcome of one entry: the event, a refusal, or undefined where there is nothing to tell
+ * (no-ops, expire and clusterVersion commands).
+ */
+export type Outcome = StoreEvent | EtcdError | undefined;
+
+/** A read of one node: the node itself and, for directories, a lazy listing below it. */
+export interface ReadResult {
+  /** Store index taken before the node was read. */
+  readonly etcdIndex: number;
+  /** Raft index and term applied at that moment. */
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+  readonly node: NodeExtern;
+  /**
+   * Children of a directory (hidden ones left out), in byte order, all from one snapshot;
+   * undefined for files. Must be drained or closed.
+   */
+  readonly children: Listing | undefined;
+}
+
+/** One row of a listing, in depth-first order: a directory comes before its children. */
+export interface ListingRow {
+  readonly node: NodeExtern;
+  /** 1 for a direct child of the node read. */
+  readonly depth: number;
+}
+
+/** A cursor over one consistent snapshot. Bounded memory; each call costs O(rows returned). */
+export interface Listing {
+  /** Next rows, at most `rowsMax`; an empty array means the end (the cursor is then closed). */
+  next(rowsMax: number): readonly ListingRow[];
+  close(): void;
+}
+
+/** Counters of /v2/stats/store that live in the replicated state. */
+export interface StoreStats {
+  getsSuccess: number;
+  getsFail: number;
+  setsSuccess: number;
+  setsFail: number;
+  deleteSuccess: number;
+  deleteFail: number;
+  updateSuccess: number;
+  updateFail: number;
+  createSuccess: number;
+  createFail: number;
+  compareAndSwapSuccess: number;
+  compareAndSwapFail: number;
+  compareAndDeleteSuccess: number;
+  compareAndDeleteFail: number;
+  expireCount: number;
+}
+
+export interface StoreReader {
+  readonly etcdIndex: number;
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+  /**
+   * Reads a node; counts getsSuccess or getsFail.
+   * @throws EtcdError 100, 104.
+   */
+  get(path: ByteString, options: { recursive: boolean; sorted: boolean }): ReadResult;
+  /** A node without counting, undefined when absent: for internal reads (auth, members). */
+  peek(path: ByteString): NodeExtern | undefined;
+  /** Direct children of a directory without counting, hidden ones included. */
+  peekChildren(path: ByteString): readonly NodeExtern[];
+  readonly stats: StoreStats;
+}
+
+/**
+ * Oldest and newest index in the event history, and a cursor over it. Refresh events are in it
+ * (they take a place) but scan() leaves them out.
+ */
+export interface EventHistory {
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  /**
+   * Events with index >= since that the watch matches, oldest first. The matching rule is the
+   * live one (http-api.md §7.1). Yields in slices so that long scans do not hold the event loop:
+   * undefined means "nothing yet, call next again in a later turn".
+   */
+  scan(watch: WatchKey, since: number): IterableIterator<StoreEvent | undefined>;
+}
+
+export interface WatchKey {
+  readonly path: ByteString;
+  readonly recursive: boolean;
+}
+
+/** One wait. The hub calls `deliver` for each event in order, without gaps or repeats. */
+export interface Watch extends WatchKey {
+  /** Index to start from; 0 means from now. */
+  readonly sinceIndex: number;
+  readonly stream: boolean;
+  /**
+   * Takes one event; `json` yields its text as the API shows it, made once however many watchers
+   * share it. Returns false when the receiver is too slow: the hub then drops the watch.
+   */
+  deliver(event: StoreEvent): boolean;
+  /** The watch ended for this reason: after a non-stream delivery, drop, or shutdown. */
+  ended(reason: "delivered" | "slow" | "closed"): void;
+}
+
+export interface WatchHandle {
+  cancel(): void;
+}
+
+export interface WatcherHub {
+  /** Live watchers, as /v2/stats/store counts them. */
+  readonly watchers: number;
+  /**
+   * @throws EtcdError 401 when sinceIndex lies before the history.
+   */
+  watch(watch: Watch): WatchHandle;
+  /** Ends all watches. */
+  close(): void;
+}
