@@ -1,0 +1,155 @@
+/**
+ * The seam between the gateway and the rest of a member. Nothing above it knows raft, nothing
+ * below it knows HTTP. What crosses it is plain data, so that a gateway can run on a thread of its
+ * own: it then needs a reader over the shared store, a way to propose, the event feed for its own
+ * watcher hub, and counters that can be summed.
+ */
+import type { EtcdError, StoreEvent, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
+
+/** A write that took effect. */
+export interface Committed {
+  readonly event: StoreEvent;
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+}
+
+export interface Member {
+  /** Hexadecimal without leading zeros. */
+  readonly id: string;
+  /** "" until the member has started. */
+  readonly name: string;
+  readonly peerURLs: readonly string[];
+  readonly clientURLs: readonly string[];
+  readonly isLearner: boolean;
+}
+
+export type MembershipErrorCode =
+  | "peerUrlExists"
+  | "idExists"
+  | "notFound"
+  | "removed"
+  /** The strict reconfiguration check refused; the message says why. */
+  | "unsafe"
+  | "timeout"
+  | "stopped";
+
+export class MembershipError extends Error {
+  override readonly name = "MembershipError";
+  readonly code: MembershipErrorCode;
+  constructor(code: MembershipErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Ids in arguments are hexadecimal without leading zeros. All changes go through the log. */
+export interface Membership {
+  /** Sorted by numeric id. */
+  list(): readonly Member[];
+  leader(): Member | undefined;
+  /** @throws MembershipError peerUrlExists, idExists, unsafe, timeout, stopped. */
+  add(peerURLs: readonly string[], options: { learner: boolean }): Promise<Member>;
+  /** @throws MembershipError notFound, removed, unsafe, timeout, stopped. */
+  remove(id: string): Promise<void>;
+  /** @throws MembershipError notFound, removed, peerUrlExists, timeout, stopped. */
+  updatePeerURLs(id: string, peerURLs: readonly string[]): Promise<void>;
+  /** Makes a learner a voter. @throws MembershipError notFound, unsafe, timeout, stopped. */
+  promote(id: string): Promise<void>;
+  /** Hands leadership to the member. @throws MembershipError notFound, timeout, stopped. */
+  moveLeader(id: string): Promise<void>;
+}
+
+/** GET /v2/stats/self, as shown. Rates are left out when 0 or not finite. */
+export interface SelfStats {
+  readonly name: string;
+  readonly id: string;
+  readonly state: "StateLeader" | "StateFollower" | "StateCandidate";
+  /** RFC 3339 with nanoseconds. */
+  readonly startTime: string;
+  readonly leaderInfo: { readonly leader: string; readonly uptime: string; readonly startTime: string };
+  readonly recvAppendRequestCnt: number;
+  readonly recvPkgRate?: number;
+  readonly recvBandwidthRate?: number;
+  readonly sendAppendRequestCnt: number;
+  readonly sendPkgRate?: number;
+  readonly sendBandwidthRate?: number;
+}
+
+export interface FollowerStats {
+  readonly latency: {
+    readonly current: number;
+    readonly average: number;
+    readonly standardDeviation: number;
+    readonly minimum: number;
+    readonly maximum: number;
+  };
+  readonly counts: { readonly fail: number; readonly success: number };
+}
+
+export interface LeaderStats {
+  readonly leader: string;
+  readonly followers: Readonly<Record<string, FollowerStats>>;
+}
+
+/** Bcrypt, off the event loop. Implementations live above: the gateway has no threads. */
+export interface PasswordHasher {
+  hash(password: Uint8Array): Promise<string>;
+  verify(password: Uint8Array, hash: string): Promise<boolean>;
+}
+
+/** Counters the gateway feeds; every call must be cheap enough for the hot path. */
+export interface GatewayMetrics {
+  /** A parsed and authorised keys request other than a watch. method: GET QGET PUT POST DELETE HEAD. */
+  received(method: string): void;
+  /** Executing it failed with this HTTP status. */
+  failed(method: string, status: number): void;
+  /** It succeeded after so many seconds. */
+  succeeded(method: string, seconds: number): void;
+  watchRequested(): void;
+}
+
+export interface HealthReport {
+  readonly healthy: boolean;
+  /** Why not; shown by the orchestrators' endpoints, never in the body of /health. */
+  readonly reason: string;
+}
+
+export interface EtcdServer {
+  /** Hexadecimal without leading zeros: X-Etcd-Cluster-Id. */
+  readonly clusterId: string;
+  /** {"etcdserver":"2.3.8","etcdcluster":...}; "not_decided" before the first. */
+  readonly clusterVersion: string;
+  readonly reader: StoreReader;
+  readonly hub: WatcherHub;
+  readonly membership: Membership;
+  readonly passwords: PasswordHasher;
+  readonly metrics: GatewayMetrics;
+  /**
+   * Proposes a write; `done` is called exactly once, possibly much later, never re-entrantly.
+   * Refusals are EtcdErrors: those of the store, and 300 with the causes of http-api.md §4.
+   */
+  propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void;
+  /** After `done` without error, a local read is linearizable. */
+  readIndex(done: (error: EtcdError | undefined) => void): void;
+  /** Raft's view, for X-Raft-Index and X-Raft-Term of reads. */
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+  selfStats(): SelfStats;
+  /** undefined unless this member leads. */
+  leaderStats(): LeaderStats | undefined;
+  health(): Promise<HealthReport>;
+  /** Prometheus text. */
+  metricsPage(): Promise<{ contentType: string; body: string }>;
+  /** Members of GET /debug/vars in order; values are rendered as JSON. */
+  debugVars(): ReadonlyMap<string, unknown>;
+  /** Levels CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE. */
+  setLogLevel(level: string): void;
+  /** A gateway-level event worth a log line (slow request, refused client). */
+  log(level: "debug" | "info" | "warn" | "error", message: string): void;
+}
+
+export interface GatewayOptions {
+  /** Origins of --cors; empty means no CORS headers. */
+  readonly cors: readonly string[];
+  readonly pprof: boolean;
+}
