@@ -55,7 +55,13 @@ export interface ClusterVersionCommand {
   readonly value: ByteString;
 }
 
-export type Command = WriteCommand | ExpireCommand | ClusterVersionCommand;
+/** What a conf change does to the store: several writes at one log entry. Never on the wire. */
+export interface GroupCommand {
+  readonly action: "group";
+  readonly writes: readonly WriteCommand[];
+}
+
+export type Command = WriteCommand | ExpireCommand | ClusterVersionCommand | GroupCommand;
 
 /** Names a waiting proposer: a random number per process start, and a counter. */
 export interface RequestId {

@@ -15,7 +15,7 @@ export interface AppliedEntry {
 
 /**
  * Outcome of one entry: the event, a refusal, or undefined where there is nothing to tell
- * (no-ops, expire and clusterVersion commands).
+ * (no-ops, expire, clusterVersion and group commands).
  */
 export type Outcome = StoreEvent | EtcdError | undefined;
 
