@@ -1,0 +1,45 @@
+// Bundles one app into bundle/: `main.cjs` (and any further entry named in package.json
+// "etcd2.entries"), plus `start.cjs`, which switches the compile cache on and loads main.
+// CommonJS output, because ESM output breaks on CommonJS dependencies; the native store stays
+// outside and is found through node_modules.
+import { build } from "esbuild";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+
+const project = resolve(process.argv[2] ?? ".");
+const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+const entries = ["src/main.ts", ...(manifest.etcd2?.entries ?? [])];
+const outdir = join(project, "bundle");
+
+rmSync(outdir, { recursive: true, force: true });
+mkdirSync(outdir, { recursive: true });
+await build({
+  absWorkingDir: project,
+  entryPoints: entries,
+  entryNames: "[name]",
+  outdir,
+  outExtension: { ".js": ".cjs" },
+  bundle: true,
+  platform: "node",
+  target: "node26",
+  format: "cjs",
+  conditions: ["etcd2-source"],
+  external: ["@nxtedition/rocksdb"],
+  minifySyntax: true,
+  minifyWhitespace: true,
+  keepNames: false,
+  sourcemap: "linked",
+  sourcesContent: false,
+  legalComments: "none",
+  logLevel: "warning",
+  define: { "process.env.ETCD2_VERSION": JSON.stringify(manifest.version) },
+});
+writeFileSync(
+  join(outdir, "start.cjs"),
+  `"use strict";
+// Compiled code is kept between runs; without a writable place the program just starts slower.
+require("node:module").enableCompileCache(require("node:path").join(__dirname, ".cache"));
+require("./main.cjs");
+`,
+);
+console.log(`bundled ${basename(project)}: ${entries.join(", ")}`);

@@ -1,0 +1,41 @@
+// `npm start`: installs what is missing, builds what it must, and becomes one server.
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ensureInstalled, root, run } from "./ensure-installed.mjs";
+
+const programs = ["apps/server", "apps/etcdctl", "apps/migrate"];
+const sources = ["proto", "libs", "apps", "tools/bundle.mjs", "package-lock.json", "tsconfig.base.json"];
+const skipped = new Set(["node_modules", "dist", "bundle", "gen", "test"]);
+
+function newest(path) {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  let latest = 0;
+  for (const name of readdirSync(path)) {
+    if (!skipped.has(name)) latest = Math.max(latest, newest(join(path, name)));
+  }
+  return latest;
+}
+
+function isBuilt() {
+  const bundles = programs.map((dir) => join(root, dir, "bundle", "start.cjs"));
+  if (!bundles.every((file) => existsSync(file))) return false;
+  const oldest = Math.min(...bundles.map((file) => statSync(file).mtimeMs));
+  return sources.every((path) => newest(join(root, path)) <= oldest);
+}
+
+ensureInstalled();
+if (!isBuilt()) {
+  console.error("building...");
+  run("nx", ["run-many", "-t", "bundle", "--output-style=static"], { stdio: ["ignore", 2, 2] });
+}
+// npm runs scripts in the package's folder; the data directory belongs where the user stands.
+const cwd = process.env.INIT_CWD ?? process.cwd();
+const child = spawn(join(root, "apps/server/bin/etcd"), process.argv.slice(2), { cwd, stdio: "inherit" });
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+child.on("exit", (status, signal) => {
+  if (signal === null) process.exit(status ?? 1);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+});
