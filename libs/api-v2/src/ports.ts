@@ -66,7 +66,11 @@ export interface SelfStats {
   readonly state: "StateLeader" | "StateFollower" | "StateCandidate";
   /** RFC 3339 with nanoseconds. */
   readonly startTime: string;
-  readonly leaderInfo: { readonly leader: string; readonly uptime: string; readonly startTime: string };
+  readonly leaderInfo: {
+    readonly leader: string;
+    readonly uptime: string;
+    readonly startTime: string;
+  };
   readonly recvAppendRequestCnt: number;
   readonly recvPkgRate?: number;
   readonly recvBandwidthRate?: number;

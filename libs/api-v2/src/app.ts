@@ -1,0 +1,39 @@
+/**
+ * The gateway put together: an Express application whose first step is the front door and whose
+ * routers serve one area each. Holds no logic of its own.
+ */
+import express, { type Express } from "express";
+import { answerNotFound } from "./answer.ts";
+import { createErrorHandler } from "./error-handler.ts";
+import { createFrontDoor } from "./front-door.ts";
+import type { EtcdServer, GatewayOptions } from "./ports.ts";
+import { createDebugRouter } from "./routes/debug.ts";
+import { createHealthRouter } from "./routes/health.ts";
+import { KeysHandler } from "./routes/keys.ts";
+import { createMachinesRouter } from "./routes/machines.ts";
+import { createMembersRouter } from "./routes/members.ts";
+import { createStatsRouter } from "./routes/stats.ts";
+import { createVersionRouter } from "./routes/version.ts";
+
+/** Makes the request handler of the client port. */
+export function createApp(server: EtcdServer, options: GatewayOptions): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", false);
+  app.enable("strict routing");
+  app.enable("case sensitive routing");
+  const keys = new KeysHandler(server, { isOpen: () => true, allows: () => true });
+  app.use(createFrontDoor(keys, options.cors));
+  app.use(createMembersRouter(server, () => true));
+  app.use(createMachinesRouter(server));
+  app.use("/v2/stats", createStatsRouter(server));
+  app.use(createVersionRouter(server));
+  app.use(createHealthRouter(server));
+  app.use(createDebugRouter(server));
+  app.use((_req, res) => {
+    answerNotFound(res);
+  });
+  app.use(createErrorHandler(server));
+  return app;
+}

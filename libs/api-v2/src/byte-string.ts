@@ -1,0 +1,103 @@
+/**
+ * Conversions between byte strings and text: percent-decoding, percent-encoding, UTF-8. Knows
+ * nothing about requests; a byte string is a string whose char codes are bytes.
+ */
+import type { ByteString } from "@etcd2/store";
+
+const PERCENT = 0x25;
+const PLUS = 0x2b;
+const HEX = "0123456789ABCDEF";
+
+/** Value of a hexadecimal digit, -1 for anything else. */
+function hexValue(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}
+
+/** The byte written at `%XX`, or -1 when the escape at `index` is broken. */
+function escapedByte(text: ByteString, index: number): number {
+  if (index + 2 >= text.length) return -1;
+  const high = hexValue(text.charCodeAt(index + 1));
+  const low = hexValue(text.charCodeAt(index + 2));
+  return high < 0 || low < 0 ? -1 : (high << 4) | low;
+}
+
+/** Where the first broken escape starts, -1 when there is none. */
+export function brokenEscapeAt(text: ByteString): number {
+  for (let at = text.indexOf("%"); at >= 0; at = text.indexOf("%", at + 3)) {
+    if (escapedByte(text, at) < 0) return at;
+  }
+  return -1;
+}
+
+/**
+ * Decodes `%XX`, and `+` as a blank in forms. The escapes must be whole: check with
+ * brokenEscapeAt first.
+ */
+export function percentDecode(text: ByteString, plusIsBlank: boolean): ByteString {
+  let decoded = "";
+  let copied = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === PERCENT) {
+      decoded += text.slice(copied, at) + String.fromCharCode(escapedByte(text, at));
+      at += 2;
+      copied = at + 1;
+    } else if (code === PLUS && plusIsBlank) {
+      decoded += text.slice(copied, at) + " ";
+      copied = at + 1;
+    }
+  }
+  return copied === 0 ? text : decoded + text.slice(copied);
+}
+
+const PATH_PLAIN = plainTable("$&+,/:;=@-_.~");
+
+function plainTable(marks: string): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const plain of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" + marks) {
+    table[plain.charCodeAt(0)] = 1;
+  }
+  return table;
+}
+
+/** Percent-encodes a decoded path for a Location header. */
+export function encodePath(path: ByteString): string {
+  let encoded = "";
+  for (let at = 0; at < path.length; at++) {
+    const code = path.charCodeAt(at);
+    encoded += PATH_PLAIN[code] === 1 ? path.charAt(at) : percent(code);
+  }
+  return encoded;
+}
+
+/** Percent-encodes bytes above 127 only. */
+export function encodeNonAscii(text: ByteString): string {
+  let encoded = "";
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    encoded += code < 0x80 ? text.charAt(at) : percent(code);
+  }
+  return encoded;
+}
+
+function percent(byte: number): string {
+  return "%" + HEX.charAt(byte >> 4) + HEX.charAt(byte & 15);
+}
+
+/** The bytes of a text in UTF-8. */
+export function toByteString(text: string): ByteString {
+  for (let at = 0; at < text.length; at++) {
+    if (text.charCodeAt(at) > 0x7f) return Buffer.from(text, "utf8").toString("latin1");
+  }
+  return text;
+}
+
+/** The text that bytes stand for in UTF-8; invalid bytes become U+FFFD. */
+export function fromByteString(bytes: ByteString): string {
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes.charCodeAt(at) > 0x7f) return Buffer.from(bytes, "latin1").toString("utf8");
+  }
+  return bytes;
+}

@@ -1,0 +1,120 @@
+/**
+ * The first and only step every request takes before routing: malformed targets, OPTIONS, CORS,
+ * path cleaning, and the short cut to the keys API. Also keeps pipelined requests in order: a
+ * request starts when the answers before it are complete. Knows no endpoint but /v2/keys.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { NextFunction, Request, RequestHandler } from "express";
+import { answer } from "./answer.ts";
+import { encodeNonAscii, encodePath } from "./byte-string.ts";
+import { PIPELINED_REQUESTS_MAX } from "./limits.ts";
+import { parseTarget, type RequestTarget } from "./request-target.ts";
+import type { KeysHandler } from "./routes/keys.ts";
+
+const KEYS = "/v2/keys";
+
+/** The decoded target of a request that has come through the front door. */
+export function targetOf(req: Request): RequestTarget {
+  return (req as Request & { target: RequestTarget }).target;
+}
+
+/** Makes the middleware. `cors` are the origins of --cors. */
+export function createFrontDoor(keys: KeysHandler, cors: readonly string[]): RequestHandler {
+  const origins = new Set(cors.map((origin) => origin.trim()).filter((origin) => origin !== ""));
+
+  function enter(req: Request, res: ServerResponse, next: NextFunction): void {
+    if (origins.size > 0) addCorsHeaders(req, res, origins);
+    const target = parseTarget(req.url);
+    if (target === undefined) {
+      answerMalformed(req, res);
+      return;
+    }
+    if (req.method === "OPTIONS") {
+      answer(res, 200, [], "");
+      return;
+    }
+    const { path, cleanPath } = target;
+    if (path !== cleanPath) {
+      redirect(req, res, target);
+    } else if (path.startsWith(KEYS) && (path.length === 8 || path.charCodeAt(8) === 0x2f)) {
+      keys.handle(req, res, path.slice(8), target.query);
+    } else {
+      (req as Request & { target: RequestTarget }).target = target;
+      // Routes match the decoded path, however the client chose to encode it.
+      req.url = encodePath(path);
+      next();
+    }
+  }
+
+  return function frontDoor(req, res, next) {
+    if (res.socket === null) waitForTurn(req, res, () => enter(req, res, next));
+    else enter(req, res, next);
+  };
+}
+
+const waiting = new WeakMap<Socket, number>();
+
+/** Delays a pipelined request; a client that pipelines too far ahead is no longer read from. */
+function waitForTurn(req: IncomingMessage, res: ServerResponse, go: () => void): void {
+  const { socket } = req;
+  const count = (waiting.get(socket) ?? 0) + 1;
+  waiting.set(socket, count);
+  if (count === PIPELINED_REQUESTS_MAX) socket.pause();
+  res.once("socket", () => {
+    const left = (waiting.get(socket) ?? 1) - 1;
+    waiting.set(socket, left);
+    if (left === PIPELINED_REQUESTS_MAX - 1) socket.resume();
+    // The runtime is about to attach the socket; writing comes after that.
+    process.nextTick(go);
+  });
+}
+
+function addCorsHeaders(
+  req: IncomingMessage,
+  res: ServerResponse,
+  origins: ReadonlySet<string>,
+): void {
+  const { origin } = req.headers;
+  const allowed = origins.has("*") ? "*" : origin;
+  if (allowed === undefined || !origins.has(allowed)) return;
+  res.setHeader("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE");
+  res.setHeader("Access-Control-Allow-Origin", allowed);
+  res.setHeader("Access-Control-Allow-Headers", "accept, content-type, authorization");
+}
+
+/** A target that is no path, or has a broken escape. */
+function answerMalformed(req: IncomingMessage, res: ServerResponse): void {
+  if (req.url === "*") {
+    if (req.method === "OPTIONS") answer(res, 200, [], "");
+    else answer(res, 400, ["Connection", "close"], "");
+    return;
+  }
+  const headers = ["Content-Type", "text/plain; charset=utf-8", "Connection", "close"];
+  answer(res, 400, headers, "400 Bad Request");
+}
+
+/** Nothing of a request to an unclean path is carried out. */
+function redirect(req: IncomingMessage, res: ServerResponse, target: RequestTarget): void {
+  const query = target.query === "" ? "" : "?" + target.query;
+  const location = encodePath(target.cleanPath) + query;
+  const headers = ["Location", encodeNonAscii(location)];
+  if (req.method !== "GET" && req.method !== "HEAD") {
+    answer(res, 301, headers, "");
+    return;
+  }
+  headers.push("Content-Type", "text/html; charset=utf-8");
+  answer(res, 301, headers, `<a href="${escapeHtml(location)}">Moved Permanently</a>.\n\n`);
+}
+
+const HTML: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
+};
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => HTML[character] ?? character);
+}

@@ -1,0 +1,66 @@
+/**
+ * How the client port speaks HTTP: limits and time-outs of connections, and what is said to
+ * clients that do not speak it. Works for plain and TLS servers alike.
+ */
+import type { Server as HttpServer, ServerOptions } from "node:http";
+import type { Server as HttpsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import {
+  HEADER_BYTES_MAX,
+  HEADERS_TIMEOUT_MS,
+  REQUEST_TIMEOUT_MS,
+  TCP_KEEPALIVE_DELAY_MS,
+  TIMEOUT_CHECK_INTERVAL_MS,
+} from "./limits.ts";
+
+/**
+ * Options for http.createServer and https.createServer. Receiving a request has a time limit,
+ * answering it and waiting for the next one has none.
+ */
+export function createHttpServerOptions(): ServerOptions {
+  return {
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
+    keepAliveTimeout: 0,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEPALIVE_DELAY_MS,
+  };
+}
+
+/** Completes a server made with these options; call it before listening. */
+export function prepareHttpServer(server: HttpServer | HttpsServer): void {
+  server.timeout = 0;
+  // Every header is kept; their total size is bounded.
+  server.maxHeadersCount = 0;
+  // A client that shuts its sending side still gets the answers to what it has sent.
+  (server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+  server.on("clientError", answerClientError);
+}
+
+interface ParserError extends Error {
+  readonly code?: string;
+  readonly bytesParsed?: number;
+}
+
+function answerClientError(error: ParserError, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  // A connection that never sent anything, or is inside an answer, is just closed.
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? "431 Request Header Fields Too Large"
+      : "400 Bad Request";
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`,
+    "latin1",
+  );
+}

@@ -1,0 +1,18 @@
+export { createApp } from "./app.ts";
+export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
+export {
+  MembershipError,
+  type Committed,
+  type EtcdServer,
+  type FollowerStats,
+  type GatewayMetrics,
+  type GatewayOptions,
+  type HealthReport,
+  type LeaderStats,
+  type Member,
+  type Membership,
+  type MembershipErrorCode,
+  type PasswordHasher,
+  type SelfStats,
+} from "./ports.ts";
+export { API_VERSION } from "./routes/version.ts";

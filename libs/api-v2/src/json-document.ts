@@ -1,0 +1,138 @@
+/**
+ * JSON bodies decoded the way the original's standard decoder does: field names in any case,
+ * unknown fields ignored, null as absent, every given field type-checked. Knows no endpoint.
+ */
+import type { ByteString } from "@etcd2/store";
+import { fromByteString, toByteString } from "./byte-string.ts";
+
+/** A body that is no JSON, or not of the expected shape. */
+export class JsonDecodeError extends Error {
+  override readonly name = "JsonDecodeError";
+}
+
+type JsonRecord = Readonly<Record<string, unknown>>;
+
+/** A decoded JSON object. Reading a field of another type throws JsonDecodeError. */
+export class JsonDocument {
+  readonly #fields: JsonRecord;
+
+  private constructor(fields: JsonRecord) {
+    this.#fields = fields;
+  }
+
+  /**
+   * Decodes an object; `null` counts as an empty one.
+   * @param trailing what to do with text after the document.
+   * @throws JsonDecodeError
+   */
+  static parse(bytes: ByteString, trailing: "refused" | "ignored"): JsonDocument {
+    const text = fromByteString(bytes);
+    const end = documentEnd(text);
+    if (end < 0) throw new JsonDecodeError("unexpected end of JSON input");
+    return JsonDocument.#of(parseText(trailing === "ignored" ? text.slice(0, end) : text));
+  }
+
+  static #of(value: unknown): JsonDocument {
+    if (value === null) return new JsonDocument({});
+    if (typeof value !== "object" || Array.isArray(value)) {
+      throw new JsonDecodeError("json: cannot unmarshal value into an object");
+    }
+    return new JsonDocument(value as JsonRecord);
+  }
+
+  /** A text field, "" when absent. */
+  string(name: string): ByteString {
+    let found = "";
+    for (const value of this.#values(name)) found = stringOf(value, name);
+    return found;
+  }
+
+  /** A list of texts, undefined when absent. */
+  strings(name: string): ByteString[] | undefined {
+    let found: ByteString[] | undefined;
+    for (const value of this.#values(name)) {
+      if (!Array.isArray(value)) throw mismatch(name);
+      found = value.map((element: unknown) => (element === null ? "" : stringOf(element, name)));
+    }
+    return found;
+  }
+
+  /** An object field, undefined when absent. */
+  object(name: string): JsonDocument | undefined {
+    let found: JsonDocument | undefined;
+    for (const value of this.#values(name)) {
+      if (typeof value !== "object" || Array.isArray(value)) throw mismatch(name);
+      found = JsonDocument.#of(value);
+    }
+    return found;
+  }
+
+  /** All values given for a field, under its name in any case; nulls change nothing. */
+  #values(name: string): unknown[] {
+    const wanted = fold(name);
+    return Object.entries(this.#fields)
+      .filter(([key, value]) => value !== null && fold(key) === wanted)
+      .map(([, value]) => value);
+  }
+}
+
+function stringOf(value: unknown, name: string): ByteString {
+  if (typeof value !== "string") throw mismatch(name);
+  return toByteString(value);
+}
+
+function mismatch(name: string): JsonDecodeError {
+  return new JsonDecodeError(`json: cannot unmarshal value into field ${name}`);
+}
+
+/** Simple case folding: the long s and the kelvin sign count as s and k. */
+function fold(name: string): string {
+  return name.toLowerCase().replaceAll("\u017f", "s").replaceAll("\u212a", "k");
+}
+
+function parseText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new JsonDecodeError(cause instanceof Error ? cause.message : "invalid JSON", { cause });
+  }
+}
+
+/** Where the first document ends, -1 when the text ends before. */
+function documentEnd(text: string): number {
+  let at = 0;
+  while (isBlank(text, at)) at++;
+  let depth = 0;
+  for (; at < text.length; at++) {
+    const character = text.charAt(at);
+    if (character === '"') {
+      at = stringEnd(text, at);
+      if (at < 0) return -1;
+    } else if (character === "{" || character === "[") {
+      depth++;
+      continue;
+    } else if (character === "}" || character === "]") {
+      depth--;
+    } else if (depth === 0) {
+      while (at < text.length && !isBlank(text, at) && !'{}[],"'.includes(text.charAt(at))) at++;
+      return at;
+    }
+    if (depth <= 0) return at + 1;
+  }
+  return -1;
+}
+
+/** Index of the closing quote, -1 when it is missing. */
+function stringEnd(text: string, opening: number): number {
+  for (let at = opening + 1; at < text.length; at++) {
+    const character = text.charAt(at);
+    if (character === "\\") at++;
+    else if (character === '"') return at;
+  }
+  return -1;
+}
+
+function isBlank(text: string, at: number): boolean {
+  const code = text.charCodeAt(at);
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+}

@@ -1,0 +1,52 @@
+/** Every bound of the gateway, by name. Knows nothing about where each is applied. */
+
+/** Request line and headers together; larger is 431. Long query strings are valid here. */
+export const HEADER_BYTES_MAX = 1 << 20;
+
+/** A form body; 10485760 bytes are accepted. */
+export const FORM_BODY_BYTES_MAX = 10 << 20;
+
+/** A JSON body of the members, auth and log level endpoints. */
+export const JSON_BODY_BYTES_MAX = 1 << 20;
+
+/** What is read and thrown away after a body was refused, so that the client sees the answer. */
+export const DISCARD_BYTES_MAX = 64 << 20;
+
+/** Time to receive the complete headers of a request. */
+export const HEADERS_TIMEOUT_MS = 60_000;
+
+/** Time to receive a complete request; a response, such as a long poll, may take any time. */
+export const REQUEST_TIMEOUT_MS = 300_000;
+
+/** How often the two limits above are checked. */
+export const TIMEOUT_CHECK_INTERVAL_MS = 10_000;
+
+/** Idle time after which the kernel probes a connection, so that dead watchers are noticed. */
+export const TCP_KEEPALIVE_DELAY_MS = 30_000;
+
+/** Bodies up to this size carry Content-Length, larger ones are chunked. */
+export const LENGTH_KNOWN_BYTES_MAX = 2048;
+
+/** Rows of a listing formatted in one turn of the event loop. */
+export const LISTING_ROWS_PER_TURN = 500;
+
+/** A client that takes nothing of a listing for so long is cut off, which frees the snapshot. */
+export const LISTING_STALL_MS = 60_000;
+
+/** Bytes waiting in the process for one watcher; one event may exceed it, not two. */
+export const WATCH_QUEUE_BYTES_MAX = 1 << 20;
+
+/** Verified credentials remembered. */
+export const VERIFIED_CREDENTIALS_MAX = 1024;
+
+/** Parsed users and roles remembered. */
+export const AUTH_DOCUMENTS_MAX = 4096;
+
+/** Password checks under way at once; more wait in line. */
+export const PASSWORD_CHECKS_MAX = 4;
+
+/** Password checks waiting in line; more are refused, as each costs a tenth of a second. */
+export const PASSWORD_QUEUE_MAX = 1024;
+
+/** Requests of one connection waiting for earlier answers; then it is not read from. */
+export const PIPELINED_REQUESTS_MAX = 64;

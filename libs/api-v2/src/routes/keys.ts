@@ -1,0 +1,260 @@
+/**
+ * /v2/keys: reads, watches and writes. The hot path of the gateway: one object, no per-request
+ * closures but those of a body or a proposal. Parameters, access, texts and streams have files
+ * of their own.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { EtcdError, type ByteString } from "@etcd2/store";
+import { answer, answerKeyError, answerNotAllowed, type FlatHeaders } from "../answer.ts";
+import { readBody } from "../body-limit.ts";
+import { errorStatus } from "../error-status.ts";
+import type { KeyAccess } from "../key-access.ts";
+import { KeyParams } from "../key-params.ts";
+import { FORM_BODY_BYTES_MAX } from "../limits.ts";
+import { answerRead } from "../listing-stream.ts";
+import { parseMediaType } from "../media-type.ts";
+import {
+  badRequest,
+  parseKeyRequest,
+  PLAIN_GET,
+  writeCommand,
+  type KeyMethod,
+  type KeyRequest,
+} from "../parse-key-request.ts";
+import type { Committed, EtcdServer } from "../ports.ts";
+import { WatchStream } from "../watch-stream.ts";
+import { eventText } from "../write-event.ts";
+
+const ALLOW = "HEAD,GET,PUT,POST,DELETE";
+
+export class KeysHandler {
+  readonly #server: EtcdServer;
+  readonly #access: KeyAccess;
+
+  constructor(server: EtcdServer, access: KeyAccess) {
+    this.#server = server;
+    this.#access = access;
+  }
+
+  /** `key` is the decoded, clean path below /v2/keys: "" or with a leading slash. */
+  handle(req: IncomingMessage, res: ServerResponse, key: ByteString, query: string): void {
+    const method = req.method;
+    switch (method) {
+      case "GET":
+        if (query === "") this.#authorize(req, res, key, PLAIN_GET);
+        else this.#parse(req, res, key, method, query, new KeyParams(), undefined);
+        return;
+      case "HEAD":
+      case "DELETE":
+        this.#parse(req, res, key, method, query, new KeyParams(), undefined);
+        return;
+      case "PUT":
+      case "POST":
+        this.#readForm(req, res, key, method, query);
+        return;
+      default:
+        answerNotAllowed(res, ALLOW);
+    }
+  }
+
+  #readForm(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    method: KeyMethod,
+    query: string,
+  ): void {
+    const type = parseMediaType(req.headers["content-type"]);
+    const params = new KeyParams();
+    if (!type.isForm) {
+      this.#parse(req, res, key, method, query, params, type.problem);
+      return;
+    }
+    readBody(req, FORM_BODY_BYTES_MAX, (body) => {
+      if (body === undefined) {
+        this.#refuse(res, badRequest(210, "http: POST too large"));
+        return;
+      }
+      const problem = params.add(body);
+      this.#parse(req, res, key, method, query, params, type.problem ?? problem);
+    });
+  }
+
+  #parse(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    method: KeyMethod,
+    query: string,
+    params: KeyParams,
+    bodyProblem: ByteString | undefined,
+  ): void {
+    const problem = bodyProblem ?? params.add(query);
+    const request =
+      problem === undefined ? parseKeyRequest(method, params) : badRequest(210, problem);
+    if (request instanceof EtcdError) this.#refuse(res, request);
+    else this.#authorize(req, res, key, request);
+  }
+
+  #authorize(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    request: KeyRequest,
+  ): void {
+    if (this.#access.isOpen()) {
+      this.#execute(req, res, key, request);
+      return;
+    }
+    const allowed = this.#access.allows(req.headers.authorization, key, request);
+    if (typeof allowed === "boolean") this.#decide(req, res, key, request, allowed);
+    else {
+      allowed.then(
+        (late) => {
+          this.#decide(req, res, key, request, late);
+        },
+        (error: unknown) => {
+          this.#server.log("error", `the access check failed: ${String(error)}`);
+          this.#decide(req, res, key, request, false);
+        },
+      );
+    }
+  }
+
+  #decide(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    request: KeyRequest,
+    allowed: boolean,
+  ): void {
+    if (allowed) this.#execute(req, res, key, request);
+    else this.#refuse(res, badRequest(110, "Insufficient credentials"));
+  }
+
+  #execute(req: IncomingMessage, res: ServerResponse, key: ByteString, request: KeyRequest): void {
+    const path = "/1" + (key.endsWith("/") ? key.slice(0, -1) : key);
+    const { method } = request;
+    if (request.wait) {
+      this.#watch(req, res, path, request);
+    } else if (method === "GET" && request.quorum) {
+      this.#quorumRead(res, path, request);
+    } else if (method === "GET" || method === "HEAD") {
+      this.#server.metrics.received(method);
+      this.#read(res, path, request, method, performance.now());
+    } else {
+      this.#write(res, path, request);
+    }
+  }
+
+  #read(
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+    label: string,
+    startMs: number,
+  ): void {
+    try {
+      const result = this.#server.reader.get(path, request);
+      const headers = this.#headers(result.etcdIndex);
+      answerRead(res, headers, result, request.method === "HEAD");
+      this.#server.metrics.succeeded(label, (performance.now() - startMs) / 1000);
+    } catch (error) {
+      this.#fail(res, label, error);
+    }
+  }
+
+  #quorumRead(res: ServerResponse, path: ByteString, request: KeyRequest): void {
+    this.#server.metrics.received("QGET");
+    const startMs = performance.now();
+    this.#server.readIndex((error) => {
+      if (error === undefined) this.#read(res, path, request, "QGET", startMs);
+      else this.#fail(res, "QGET", error);
+    });
+  }
+
+  #watch(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
+    this.#server.metrics.watchRequested();
+    try {
+      WatchStream.start(this.#server.hub, req, res, this.#headers(this.#server.reader.etcdIndex), {
+        path,
+        recursive: request.recursive,
+        sinceIndex: request.waitIndex,
+        stream: request.stream,
+      });
+    } catch (error) {
+      this.#fail(res, request.method, error);
+    }
+  }
+
+  #write(res: ServerResponse, path: ByteString, request: KeyRequest): void {
+    const { method } = request;
+    this.#server.metrics.received(method);
+    const startMs = performance.now();
+    this.#server.propose(writeCommand(request, path, Date.now()), (result) => {
+      if (result instanceof EtcdError) {
+        this.#fail(res, method, withGivenIndex(result, request));
+        return;
+      }
+      this.#answerWrite(res, result);
+      this.#server.metrics.succeeded(method, (performance.now() - startMs) / 1000);
+    });
+  }
+
+  #answerWrite(res: ServerResponse, { event, raftIndex, raftTerm }: Committed): void {
+    const isNew =
+      event.action === "create" || (event.action === "set" && event.prevNode === undefined);
+    const headers = [
+      "Content-Type",
+      "application/json",
+      "X-Etcd-Cluster-Id",
+      this.#server.clusterId,
+      "X-Etcd-Index",
+      String(event.etcdIndex),
+      "X-Raft-Index",
+      String(raftIndex),
+      "X-Raft-Term",
+      String(raftTerm),
+    ];
+    answer(res, isNew ? 201 : 200, headers, eventText(event));
+  }
+
+  #headers(etcdIndex: number): FlatHeaders {
+    const server = this.#server;
+    return [
+      "Content-Type",
+      "application/json",
+      "X-Etcd-Cluster-Id",
+      server.clusterId,
+      "X-Etcd-Index",
+      String(etcdIndex),
+      "X-Raft-Index",
+      String(server.raftIndex),
+      "X-Raft-Term",
+      String(server.raftTerm),
+    ];
+  }
+
+  /** A request that was never carried out. */
+  #refuse(res: ServerResponse, error: EtcdError): void {
+    answerKeyError(res, this.#server.clusterId, error);
+  }
+
+  /** A request that failed while it was carried out. */
+  #fail(res: ServerResponse, label: string, error: unknown): void {
+    if (!(error instanceof EtcdError)) throw error;
+    this.#server.metrics.failed(label, errorStatus(error.code));
+    answerKeyError(res, this.#server.clusterId, error);
+  }
+}
+
+/** Shows a number beyond the safe integers as it was given, in the cause of a failed compare. */
+function withGivenIndex(error: EtcdError, request: KeyRequest): EtcdError {
+  if (error.code !== 101 || request.prevIndexText === undefined) return error;
+  const stand = `[${Number.MAX_SAFE_INTEGER} != `;
+  const at = error.cause.lastIndexOf(stand);
+  if (at < 0) return error;
+  const rest = error.cause.slice(at + stand.length);
+  const cause = `${error.cause.slice(0, at)}[${request.prevIndexText} != ${rest}`;
+  return new EtcdError(error.code, cause, error.index);
+}

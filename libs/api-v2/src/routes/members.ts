@@ -1,0 +1,184 @@
+/**
+ * /v2/members: the membership as JSON and requests to change it. Checks ids, content type, JSON
+ * and URLs, in this order; whether a change is possible is the server's to say.
+ */
+import { Router, type Request, type Response } from "express";
+import type { ByteString } from "@etcd2/store";
+import {
+  answer,
+  answerJson,
+  answerNoContent,
+  answerNotAllowed,
+  type FlatHeaders,
+} from "../answer.ts";
+import { readBody, type BodyResult } from "../body-limit.ts";
+import { fromByteString, toByteString } from "../byte-string.ts";
+import { targetOf } from "../front-door.ts";
+import { JsonDecodeError, JsonDocument } from "../json-document.ts";
+import { jsonString } from "../json-text.ts";
+import { JSON_BODY_BYTES_MAX } from "../limits.ts";
+import { MemberUrlError, parseMemberUrls } from "../member-urls.ts";
+import { MembershipError, type EtcdServer, type Member } from "../ports.ts";
+
+const PREFIX = "/v2/members";
+
+/** Unlike every other 405 this one names no methods. */
+const NO_SUCH_METHOD: readonly string[] = [
+  "Content-Type",
+  "text/plain; charset=utf-8",
+  "X-Content-Type-Options",
+  "nosniff",
+];
+
+/** Whether the request may change the membership: root access while auth is on. */
+export type AdminCheck = (authorization: string | undefined) => boolean | Promise<boolean>;
+
+/** Routes at and below /v2/members. */
+export function createMembersRouter(server: EtcdServer, isAdmin: AdminCheck): Router {
+  const router = Router({ strict: true, caseSensitive: true });
+  const handler = new MembersHandler(server, isAdmin);
+  router.use(PREFIX, (req, res) => handler.handle(req, res));
+  return router;
+}
+
+class MembersHandler {
+  readonly #server: EtcdServer;
+  readonly #isAdmin: AdminCheck;
+
+  constructor(server: EtcdServer, isAdmin: AdminCheck) {
+    this.#server = server;
+    this.#isAdmin = isAdmin;
+  }
+
+  async handle(req: Request, res: Response): Promise<void> {
+    // The path below the collection: "" or the text after its slash.
+    const rest = targetOf(req).path.slice(PREFIX.length + 1);
+    const { method } = req;
+    if (method === "GET") {
+      this.#show(res, rest);
+    } else if (method !== "POST" && method !== "PUT" && method !== "DELETE") {
+      answerNotAllowed(res, "GET,POST,DELETE,PUT");
+    } else if (!(await this.#isAdmin(req.headers.authorization))) {
+      answerJson(res, 401, '{"message":"Insufficient credentials"}');
+    } else {
+      try {
+        await this.#change(req, res, rest, method);
+      } catch (error) {
+        this.#explain(res, method, rest, error);
+      }
+    }
+  }
+
+  #show(res: Response, rest: ByteString): void {
+    const { membership } = this.#server;
+    if (rest === "") {
+      const members = membership.list().map(memberText).join(",");
+      answer(res, 200, this.#headers(), `{"members":[${members}]}\n`);
+    } else if (rest === "leader") {
+      const leader = membership.leader();
+      if (leader === undefined) this.#refuse(res, 503, "During election");
+      else answer(res, 200, this.#headers(), memberText(leader) + "\n");
+    } else {
+      this.#refuse(res, 404, "Not found");
+    }
+  }
+
+  async #change(
+    req: Request,
+    res: Response,
+    rest: ByteString,
+    method: "POST" | "PUT" | "DELETE",
+  ): Promise<void> {
+    const { membership } = this.#server;
+    if (method === "POST") {
+      const urls = await this.#readUrls(req, res);
+      if (urls === undefined) return;
+      const member = await membership.add(urls, { learner: false });
+      answer(res, 201, this.#headers(), memberText(member) + "\n");
+      return;
+    }
+    if (rest === "") {
+      const headers = [...NO_SUCH_METHOD, "X-Etcd-Cluster-Id", this.#server.clusterId];
+      answer(res, 405, headers, "Method Not Allowed\n");
+      return;
+    }
+    const id = canonicalId(rest);
+    if (id === undefined) {
+      this.#refuse(res, 404, `No such member: ${rest}`);
+    } else if (method === "DELETE") {
+      await membership.remove(id);
+      this.#done(res);
+    } else {
+      const urls = await this.#readUrls(req, res);
+      if (urls === undefined) return;
+      await membership.updatePeerURLs(id, urls);
+      this.#done(res);
+    }
+  }
+
+  /** The peer URLs of a body, or undefined when the request has been refused. */
+  async #readUrls(req: Request, res: Response): Promise<string[] | undefined> {
+    const type = req.headers["content-type"] ?? "";
+    if (type !== "application/json") {
+      this.#refuse(res, 415, `Bad Content-Type ${type}, accept application/json`);
+      return undefined;
+    }
+    const body = await new Promise<BodyResult>((resolve) => {
+      readBody(req, JSON_BODY_BYTES_MAX, resolve);
+    });
+    try {
+      if (body === undefined) throw new JsonDecodeError("http: request body too large");
+      const given = JsonDocument.parse(body, "refused").strings("peerURLs") ?? [];
+      return parseMemberUrls(given.map(fromByteString));
+    } catch (error) {
+      if (!(error instanceof JsonDecodeError || error instanceof MemberUrlError)) throw error;
+      this.#refuse(res, 400, toByteString(error.message));
+      return undefined;
+    }
+  }
+
+  #explain(res: Response, method: string, rest: ByteString, error: unknown): void {
+    if (!(error instanceof MembershipError)) throw error;
+    const id = canonicalId(rest) ?? rest;
+    if (error.code === "peerUrlExists") this.#refuse(res, 409, "etcdserver: peerURL exists");
+    else if (error.code === "idExists") this.#refuse(res, 409, "etcdserver: ID exists");
+    else if (error.code === "notFound") this.#refuse(res, 404, `No such member: ${id}`);
+    else if (error.code === "removed" && method === "DELETE") {
+      this.#refuse(res, 410, `Member permanently removed: ${id}`);
+    } else {
+      this.#server.log("warn", `membership change refused: ${error.code}: ${error.message}`);
+      this.#refuse(res, 500, "Internal Server Error");
+    }
+  }
+
+  #refuse(res: Response, status: number, message: ByteString): void {
+    answer(res, status, this.#headers(), `{"message":${jsonString(message)}}`);
+  }
+
+  #done(res: Response): void {
+    answerNoContent(res, ["X-Etcd-Cluster-Id", this.#server.clusterId]);
+  }
+
+  #headers(): FlatHeaders {
+    return ["Content-Type", "application/json", "X-Etcd-Cluster-Id", this.#server.clusterId];
+  }
+}
+
+/** A hexadecimal id of at most 64 bit without leading zeros; undefined when it is none. */
+function canonicalId(text: ByteString): string | undefined {
+  if (!/^[0-9a-fA-F]+$/.test(text)) return undefined;
+  const id = text.toLowerCase().replace(/^0+(?=.)/, "");
+  return id.length > 16 ? undefined : id;
+}
+
+function memberText(member: Member): ByteString {
+  const { id, name, peerURLs, clientURLs } = member;
+  return (
+    `{"id":${jsonString(toByteString(id))},"name":${jsonString(toByteString(name))},` +
+    `"peerURLs":${listText(peerURLs)},"clientURLs":${listText(clientURLs)}}`
+  );
+}
+
+function listText(texts: readonly string[]): ByteString {
+  return "[" + texts.map((text) => jsonString(toByteString(text))).join(",") + "]";
+}

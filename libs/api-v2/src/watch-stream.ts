@@ -1,0 +1,117 @@
+/**
+ * One watch over one response: long poll or stream. Sends the headers at once, each event as one
+ * chunk, and bounds what waits for a client that does not read. Matching and order are the hub's.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { ByteString, StoreEvent, Watch, WatchHandle, WatcherHub } from "@etcd2/store";
+import type { FlatHeaders } from "./answer.ts";
+import { WATCH_QUEUE_BYTES_MAX } from "./limits.ts";
+import { sharedEventText } from "./write-event.ts";
+
+/** What is watched, from the request. */
+export interface WatchTarget {
+  readonly path: ByteString;
+  readonly recursive: boolean;
+  readonly sinceIndex: number;
+  readonly stream: boolean;
+}
+
+export class WatchStream implements Watch {
+  readonly path: ByteString;
+  readonly recursive: boolean;
+  readonly sinceIndex: number;
+  readonly stream: boolean;
+  readonly #res: ServerResponse;
+  readonly #headers: FlatHeaders;
+  #handle: WatchHandle | undefined;
+  #socket: Socket | undefined;
+  #isOver = false;
+
+  private constructor(res: ServerResponse, headers: FlatHeaders, target: WatchTarget) {
+    this.path = target.path;
+    this.recursive = target.recursive;
+    this.sinceIndex = target.sinceIndex;
+    this.stream = target.stream;
+    this.#res = res;
+    this.#headers = headers;
+  }
+
+  /**
+   * Starts a watch and sends status and headers.
+   * @throws EtcdError 401, with nothing sent.
+   */
+  static start(
+    hub: WatcherHub,
+    req: IncomingMessage,
+    res: ServerResponse,
+    headers: FlatHeaders,
+    target: WatchTarget,
+  ): void {
+    // The client may have left while its credentials were checked.
+    if (res.destroyed) return;
+    const watch = new WatchStream(res, headers, target);
+    const handle = hub.watch(watch);
+    if (watch.#isOver) return;
+    watch.#handle = handle;
+    watch.#socket = req.socket;
+    watch.#begin();
+    res.on("close", watch.#leave);
+    // A client that shuts its sending side is done, as for the original.
+    req.socket.on("end", watch.#finish);
+  }
+
+  deliver(event: StoreEvent): boolean {
+    if (this.#isOver) return false;
+    const res = this.#res;
+    if (res.writableLength > WATCH_QUEUE_BYTES_MAX) return false;
+    this.#begin();
+    if (this.stream) {
+      res.write(sharedEventText(event), "latin1");
+      return true;
+    }
+    this.#isOver = true;
+    this.#release();
+    res.end(sharedEventText(event), "latin1");
+    return true;
+  }
+
+  ended(reason: "delivered" | "slow" | "closed"): void {
+    this.#handle = undefined;
+    if (this.#isOver) return;
+    if (reason === "slow") {
+      this.#isOver = true;
+      this.#release();
+      this.#res.destroy();
+    } else {
+      this.#finish();
+    }
+  }
+
+  #begin(): void {
+    if (this.#res.headersSent) return;
+    this.#res.writeHead(200, this.#headers);
+    this.#res.flushHeaders();
+  }
+
+  /** Ends the response in order. */
+  readonly #finish = (): void => {
+    this.#leave();
+    this.#begin();
+    this.#res.end();
+  };
+
+  /** The connection is gone, or the response is complete. */
+  readonly #leave = (): void => {
+    this.#isOver = true;
+    this.#release();
+    this.#handle?.cancel();
+    this.#handle = undefined;
+  };
+
+  #release(): void {
+    this.#res.removeListener("close", this.#leave);
+    this.#socket?.removeListener("end", this.#finish);
+    this.#socket = undefined;
+  }
+}
