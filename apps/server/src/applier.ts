@@ -1,0 +1,130 @@
+/**
+ * Applies committed entries to the state machine: decodes what other members proposed, keeps runs
+ * of ordinary entries together as one store batch, decides conf changes, and tells waiting
+ * requests their outcome. Knows nothing of how entries were agreed on.
+ */
+import { decodeConfChange, encodeConfState } from "@etcd2/raft";
+import type { ConfChange, ConfChangeDecider, Entry } from "@etcd2/raft";
+import { decodeCommand, EtcdError } from "@etcd2/store";
+import type { AppliedEntry, Command, StateMachine, StoreEvent } from "@etcd2/store";
+import type { Cluster } from "./cluster.ts";
+import { decodeMemberChange } from "./member-change.ts";
+import { META_CONF_STATE } from "./member-storage.ts";
+import type { Pending, ProposalTable } from "./proposals.ts";
+
+/** What a request learns when its entry has been applied. */
+export interface Applied {
+  /** undefined for commands without one event of their own (expire, cluster version). */
+  readonly event: StoreEvent | undefined;
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+}
+
+export interface ApplierListener {
+  /** A conf change took effect, or was refused for the reason given. */
+  onConfChange(change: ConfChange, requestId: string, refusal: string | undefined): void;
+  onClusterVersion(): void;
+  onApplied(entries: number): void;
+}
+
+interface RunEntry extends AppliedEntry {
+  readonly pending: Pending<Applied> | undefined;
+}
+
+export class Applier {
+  readonly #machine: StateMachine;
+  readonly #cluster: Cluster;
+  readonly #proposals: ProposalTable<Applied>;
+  readonly #listener: ApplierListener;
+
+  constructor(
+    machine: StateMachine,
+    cluster: Cluster,
+    proposals: ProposalTable<Applied>,
+    listener: ApplierListener,
+  ) {
+    this.#machine = machine;
+    this.#cluster = cluster;
+    this.#proposals = proposals;
+    this.#listener = listener;
+  }
+
+  apply(entries: readonly Entry[], confChanges: ConfChangeDecider): void {
+    let run: RunEntry[] = [];
+    for (const entry of entries) {
+      if (entry.type === "confChange") {
+        this.#applyRun(run);
+        run = [];
+        this.#applyConfChange(entry, confChanges);
+      } else {
+        run.push(this.#decode(entry));
+      }
+    }
+    this.#applyRun(run);
+    this.#listener.onApplied(entries.length);
+  }
+
+  #decode(entry: Entry): RunEntry {
+    const { index, term, data } = entry;
+    if (data.length === 0) return { index, term, command: undefined, pending: undefined };
+    const own = this.#proposals.byData(data);
+    if (own !== undefined) return { index, term, command: own.command, pending: own };
+    const { id, command } = decodeCommand(data);
+    return { index, term, command, pending: this.#proposals.byId(id) };
+  }
+
+  #applyRun(run: readonly RunEntry[]): void {
+    if (run.length === 0) return;
+    const outcomes = this.#machine.apply(run);
+    let touchesCluster = false;
+    for (const [at, entry] of run.entries()) {
+      touchesCluster ||= concernsCluster(entry.command);
+      if (entry.pending === undefined) continue;
+      const outcome = outcomes[at];
+      this.#proposals.settle(
+        entry.pending,
+        outcome instanceof EtcdError
+          ? outcome
+          : { event: outcome, raftIndex: entry.index, raftTerm: entry.term },
+      );
+    }
+    if (touchesCluster) {
+      this.#cluster.reload();
+      if (run.some((entry) => entry.command?.action === "clusterVersion")) {
+        this.#listener.onClusterVersion();
+      }
+    }
+  }
+
+  #applyConfChange(entry: Entry, decider: ConfChangeDecider): void {
+    const { index, term } = entry;
+    const change = decodeConfChange(entry.data);
+    const record = decodeMemberChange(change.context);
+    const refusal =
+      index <= this.#machine.appliedIndex
+        ? undefined
+        : this.#cluster.refusal(change, record?.member);
+    const id = record === undefined ? "" : `${record.requestId.session}-${record.requestId.sequence}`;
+    if (refusal !== undefined) {
+      decider.reject();
+      this.#machine.apply([{ index, term, command: undefined }]);
+      this.#listener.onConfChange(change, id, refusal);
+      return;
+    }
+    const writes = this.#cluster.writes(change, record?.member);
+    const confState = decider.accept(change);
+    this.#machine.apply(
+      [{ index, term, command: { action: "group", writes } }],
+      new Map([[META_CONF_STATE, encodeConfState(confState)]]),
+    );
+    this.#cluster.reload();
+    this.#listener.onConfChange(change, id, undefined);
+  }
+}
+
+/** The command may change what lies below /0. */
+function concernsCluster(command: Command | undefined): boolean {
+  if (command === undefined) return false;
+  if (command.action === "clusterVersion") return true;
+  return "path" in command && command.path.startsWith("/0/");
+}

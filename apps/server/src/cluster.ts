@@ -1,0 +1,209 @@
+/**
+ * The members of this cluster as the replicated store knows them: who there is, who was removed,
+ * and which changes hold. It reads and writes the documents below /0 in etcd's own form, decides
+ * whether a committed conf change is valid, and knows nothing of raft's log or of sockets.
+ */
+import type { ConfChange, NodeId } from "@etcd2/raft";
+import type { ByteString, StoreReader, WriteCommand } from "@etcd2/store";
+import type { Member } from "@etcd2/api-v2";
+import { formatId } from "./ids.ts";
+
+const MEMBERS = "/0/members";
+const REMOVED = "/0/removed_members";
+
+/** Text to the byte string the store keeps. */
+export function toBytes(text: string): ByteString {
+  return Buffer.from(text, "utf8").toString("latin1");
+}
+
+/** The byte string of a stored document back to text. */
+export function toText(bytes: ByteString): string {
+  return Buffer.from(bytes, "latin1").toString("utf8");
+}
+
+/** The member record a conf change carries. */
+export interface MemberRecord {
+  readonly id: NodeId;
+  readonly peerURLs: readonly string[];
+  readonly name: string;
+  readonly clientURLs: readonly string[];
+  readonly isLearner: boolean;
+}
+
+export interface ClusterMember extends MemberRecord {
+  /** The member has published its name and client URLs. */
+  readonly started: boolean;
+}
+
+/** Why a committed conf change has no effect. */
+export type ChangeRefusal = "removed" | "idExists" | "peerUrlExists" | "notFound" | "malformed";
+
+function write(
+  fields: Pick<WriteCommand, "action" | "path"> & Partial<WriteCommand>,
+): WriteCommand {
+  return {
+    value: "",
+    dir: false,
+    recursive: false,
+    prevValue: "",
+    prevIndex: 0,
+    refresh: false,
+    expirationMs: undefined,
+    ttlMs: undefined,
+    ...fields,
+  };
+}
+
+function parse(bytes: ByteString | undefined): Record<string, unknown> | undefined {
+  if (bytes === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(toText(bytes));
+    return typeof value === "object" && value !== null
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+function raftAttributes(peerURLs: readonly string[], isLearner: boolean): ByteString {
+  return toBytes(JSON.stringify(isLearner ? { peerURLs, isLearner } : { peerURLs }));
+}
+
+/** The write that publishes a member's name and client URLs. */
+export function publishCommand(
+  id: NodeId,
+  name: string,
+  clientURLs: readonly string[],
+): WriteCommand {
+  const attributes = clientURLs.length > 0 ? { name, clientURLs } : { name };
+  return write({
+    action: "set",
+    path: `${MEMBERS}/${formatId(id)}/attributes`,
+    value: toBytes(JSON.stringify(attributes)),
+  });
+}
+
+/** Membership over a store reader; call reload() after every applied change below /0. */
+export class Cluster {
+  readonly #reader: StoreReader;
+  #members = new Map<NodeId, ClusterMember>();
+  #removed = new Set<NodeId>();
+
+  constructor(reader: StoreReader) {
+    this.#reader = reader;
+    this.reload();
+  }
+
+  /** Sorted by id. */
+  get members(): readonly ClusterMember[] {
+    return [...this.#members.values()];
+  }
+
+  get removedIds(): readonly NodeId[] {
+    return [...this.#removed];
+  }
+
+  get(id: NodeId): ClusterMember | undefined {
+    return this.#members.get(id);
+  }
+
+  isRemoved(id: NodeId): boolean {
+    return this.#removed.has(id);
+  }
+
+  /** The cluster version, "" before it was decided. */
+  get version(): string {
+    return toText(this.#reader.peek("/0/version")?.value ?? "");
+  }
+
+  /** Reads everything below /0 again. */
+  reload(): void {
+    const members: ClusterMember[] = [];
+    for (const node of this.#reader.peekChildren(MEMBERS)) {
+      const id = node.key.slice(MEMBERS.length + 1);
+      const raft = parse(this.#reader.peek(`${node.key}/raftAttributes`)?.value);
+      const attributes = parse(this.#reader.peek(`${node.key}/attributes`)?.value);
+      members.push({
+        id: id.padStart(16, "0"),
+        peerURLs: strings(raft?.["peerURLs"]),
+        name: typeof attributes?.["name"] === "string" ? attributes["name"] : "",
+        clientURLs: strings(attributes?.["clientURLs"]),
+        isLearner: raft?.["isLearner"] === true,
+        started: attributes !== undefined,
+      });
+    }
+    members.sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#members = new Map(members.map((member) => [member.id, member]));
+    this.#removed = new Set(
+      this.#reader
+        .peekChildren(REMOVED)
+        .map((node) => node.key.slice(REMOVED.length + 1).padStart(16, "0")),
+    );
+  }
+
+  /** Why this change must not take effect; undefined when it holds. */
+  refusal(change: ConfChange, member: MemberRecord | undefined): ChangeRefusal | undefined {
+    const [single] = change.changes;
+    if (single === undefined) return undefined;
+    const id = single.nodeId;
+    if (this.#removed.has(id)) return "removed";
+    const known = this.#members.get(id);
+    if (single.type === "remove") return known === undefined ? "notFound" : undefined;
+    if (member === undefined) return "malformed";
+    const promotes = single.type === "addVoter" && known?.isLearner === true;
+    if (single.type === "update" || promotes) {
+      if (known === undefined) return "notFound";
+    } else if (known !== undefined) {
+      return "idExists";
+    }
+    const others = [...this.#members.values()].filter((other) => other.id !== id);
+    const taken = new Set(others.flatMap((other) => other.peerURLs));
+    return member.peerURLs.some((url) => taken.has(url)) ? "peerUrlExists" : undefined;
+  }
+
+  /** What a change that holds does to the store. Joint leaves (no changes) do nothing. */
+  writes(change: ConfChange, member: MemberRecord | undefined): readonly WriteCommand[] {
+    const [single] = change.changes;
+    if (single === undefined) return [];
+    const path = `${MEMBERS}/${formatId(single.nodeId)}`;
+    if (single.type === "remove") {
+      return [
+        write({ action: "delete", path, dir: true, recursive: true }),
+        write({ action: "create", path: `${REMOVED}/${formatId(single.nodeId)}` }),
+      ];
+    }
+    if (member === undefined) return [];
+    const isLearner =
+      single.type === "addLearner" ||
+      (single.type === "update" && this.#members.get(single.nodeId)?.isLearner === true);
+    const value = raftAttributes(member.peerURLs, isLearner);
+    const exists = this.#members.has(single.nodeId);
+    const writes = [
+      write({ action: exists ? "update" : "create", path: `${path}/raftAttributes`, value }),
+    ];
+    if (!exists && member.name !== "") {
+      writes.push(publishCommand(single.nodeId, member.name, member.clientURLs));
+    }
+    return writes;
+  }
+
+  /** Members as the v2 API shows them. */
+  list(): Member[] {
+    return this.members.map(toApiMember);
+  }
+}
+
+export function toApiMember(member: ClusterMember): Member {
+  return {
+    id: formatId(member.id),
+    name: member.name,
+    peerURLs: member.peerURLs,
+    clientURLs: member.clientURLs,
+    isLearner: member.isLearner,
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * Keeps the log short: once enough has been applied, makes the state machine durable and lets the
+ * log forget what lies before, less a reserve for followers that lag. This is all that is left of
+ * "taking a snapshot": no tree is ever serialised.
+ */
+import type { RaftNode, Wal } from "@etcd2/raft";
+import type { MemberStorage } from "./member-storage.ts";
+
+/** Entries kept behind the applied index for followers that are a little behind. */
+const CATCH_UP_ENTRIES = 5000;
+
+/** The log is compacted when it holds this much, however few the entries. */
+const LOG_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Bytes of entries kept for followers. */
+const CATCH_UP_BYTES_MAX = 16 * 1024 * 1024;
+
+export interface CompactorOptions {
+  readonly storage: MemberStorage;
+  readonly node: RaftNode;
+  /** Entries applied since the last compaction that trigger the next. */
+  readonly snapshotCount: number;
+  readonly log: (message: string) => void;
+}
+
+export class Compactor {
+  readonly #options: CompactorOptions;
+  readonly #wal: Wal;
+  #lastIndex: number;
+  #running = false;
+
+  constructor(options: CompactorOptions) {
+    this.#options = options;
+    this.#wal = options.storage.wal;
+    this.#lastIndex = Math.max(0, this.#wal.log.firstIndex() - 1);
+  }
+
+  /** Called after entries were applied; cheap unless a compaction is due. */
+  afterApply(): void {
+    if (this.#running) return;
+    const applied = this.#options.storage.machine.appliedIndex;
+    const { log } = this.#wal;
+    const due =
+      applied - this.#lastIndex > this.#options.snapshotCount || log.bytes > LOG_BYTES_MAX;
+    if (!due || applied <= this.#lastIndex) return;
+    this.#running = true;
+    this.#options.node
+      .exclusively(() => this.#compact())
+      .catch(() => undefined)
+      .finally(() => {
+        this.#running = false;
+      });
+  }
+
+  async #compact(): Promise<void> {
+    const { storage } = this.#options;
+    const metadata = storage.snapshotMetadata();
+    this.#options.log(`start to snapshot (applied: ${metadata.index}, lastsnap: ${this.#lastIndex})`);
+    storage.machine.flushDurable();
+    const keepFrom = this.#keepFrom(metadata.index);
+    await this.#wal.compact(metadata, keepFrom);
+    this.#lastIndex = metadata.index;
+    this.#options.log(`saved snapshot at index ${metadata.index}`);
+    this.#options.log(`compacted raft log at ${keepFrom - 1}`);
+  }
+
+  /** First index to keep: the reserve in entries, less if those are large. */
+  #keepFrom(applied: number): number {
+    const { log } = this.#wal;
+    const first = log.firstIndex();
+    const wanted = Math.max(first, applied - CATCH_UP_ENTRIES + 1);
+    const kept = log.entries(wanted, applied + 1, Number.MAX_SAFE_INTEGER);
+    let bytes = 0;
+    for (let at = kept.length - 1; at >= 0; at -= 1) {
+      bytes += kept[at]?.data.length ?? 0;
+      if (bytes > CATCH_UP_BYTES_MAX) return Math.min(applied + 1, wanted + at + 1);
+    }
+    return wanted;
+  }
+}

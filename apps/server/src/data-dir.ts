@@ -1,0 +1,98 @@
+/**
+ * What a data directory holds, told before anything is written: nothing, a member of ours, a
+ * proxy, or something another program left. Reads names only; opening is member-storage.ts.
+ */
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { StartError } from "./start-error.ts";
+
+export type DataDirKind = "empty" | "member" | "proxy";
+
+export interface DataDirLayout {
+  readonly dataDir: string;
+  readonly memberDir: string;
+  readonly storeDir: string;
+  readonly walDir: string;
+  readonly proxyDir: string;
+}
+
+export function layoutOf(dataDir: string, walDir: string | undefined): DataDirLayout {
+  const memberDir = join(dataDir, "member");
+  return {
+    dataDir,
+    memberDir,
+    storeDir: join(memberDir, "store"),
+    walDir: walDir ?? join(memberDir, "wal"),
+    proxyDir: join(dataDir, "proxy"),
+  };
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/^[A-Z]+: /, "") : String(error);
+}
+
+/** Names that only other etcd versions write at these places. */
+function foreignVersion(layout: DataDirLayout, top: readonly string[]): string | undefined {
+  const member = list(layout.memberDir);
+  if (member.includes("snap")) return "etcd 2.x or 3.x";
+  if (member.includes("wal") && !member.includes("store") && list(join(layout.memberDir, "wal")).length > 0) {
+    return "etcd 2.x or 3.x";
+  }
+  if (top.includes("snap") && top.includes("wal")) return "etcd 2.0";
+  if (top.includes("standby_info") || (top.includes("log") && top.includes("conf"))) return "etcd 0.4";
+  return undefined;
+}
+
+/**
+ * Looks at the directory, which need not exist.
+ * @throws StartError when it cannot be used, with what to do.
+ */
+export function inspectDataDir(layout: DataDirLayout): DataDirKind {
+  if (existsSync(layout.dataDir) && !statSync(layout.dataDir).isDirectory()) {
+    throw new StartError(`cannot access data directory: ${layout.dataDir} is not a directory`);
+  }
+  const top = list(layout.dataDir);
+  const hasMember = top.includes("member");
+  if (hasMember && top.includes("proxy")) {
+    throw new StartError(
+      `invalid datadir. Both member and proxy directories exist. (${layout.dataDir})`,
+    );
+  }
+  const foreign = foreignVersion(layout, top);
+  if (foreign !== undefined) {
+    throw new StartError(
+      `data directory ${layout.dataDir} was written by ${foreign}, not by this program: import it with ` +
+        `"etcd-migrate --data-dir ${layout.dataDir} --target NEW_DIR" and start on NEW_DIR`,
+    );
+  }
+  if (top.includes("proxy")) return "proxy";
+  return hasMember && list(layout.storeDir).includes("CURRENT") ? "member" : "empty";
+}
+
+/** Names in the directory that are not ours: worth a warning, nothing more. */
+export function unknownNames(layout: DataDirLayout): readonly string[] {
+  const known = new Set(["member", "proxy", "lost+found", ".touch", "tls"]);
+  return list(layout.dataDir).filter((name) => !known.has(name));
+}
+
+/**
+ * Creates the directory if need be and checks that it can be written to.
+ * @throws StartError
+ */
+export function ensureWritable(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+  }
+}

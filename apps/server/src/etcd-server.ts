@@ -1,0 +1,282 @@
+/**
+ * One member's heart: implements the gateway's port over the raft loop and the state machine.
+ * Proposals in, outcomes out; reads confirmed in batches; time limits kept. Knows no HTTP, no
+ * flags and no files; what runs beside it (expiry, compaction, publishing) has files of its own.
+ */
+import type {
+  Committed,
+  EtcdServer as EtcdServerPort,
+  GatewayMetrics,
+  HealthReport,
+  LeaderStats,
+  Membership,
+  PasswordHasher,
+  SelfStats,
+} from "@etcd2/api-v2";
+import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
+import type { Command, StateMachine, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
+import { encodeCommand, EtcdError } from "@etcd2/store";
+import type { Applied } from "./applier.ts";
+import type { Cluster } from "./cluster.ts";
+import { formatId } from "./ids.ts";
+import type { Pending, Settle } from "./proposals.ts";
+import { ProposalTable } from "./proposals.ts";
+import type { ReadDone } from "./read-batches.ts";
+import { ReadBatches } from "./read-batches.ts";
+
+/** Writes waiting at one member; beyond it new ones are refused at once. */
+const PENDING_WRITES_MAX = 20_000;
+
+/** /health gives up after this long without a confirmed read. */
+const HEALTH_TIMEOUT_MS = 750;
+
+/** What the server reports about itself, gathered elsewhere. */
+export interface ServerOps {
+  selfStats(): SelfStats;
+  leaderStats(): LeaderStats | undefined;
+  metricsPage(): Promise<{ contentType: string; body: string }>;
+  debugVars(): ReadonlyMap<string, unknown>;
+  setLogLevel(level: string): void;
+  log(level: "debug" | "info" | "warn" | "error", message: string): void;
+}
+
+/** Counters of the consensus path. */
+export interface ProposalCounters {
+  proposalFailed(): void;
+  /** Seconds from proposal to outcome. */
+  proposalApplied(seconds: number): void;
+}
+
+export interface EtcdServerParts {
+  readonly memberId: NodeId;
+  readonly clusterId: NodeId;
+  readonly machine: StateMachine;
+  readonly hub: WatcherHub;
+  readonly cluster: Cluster;
+  readonly passwords: PasswordHasher;
+  readonly metrics: GatewayMetrics;
+  readonly counters: ProposalCounters;
+  /** Milliseconds a consensus request may take: 5 s + 2 × election timeout. */
+  readonly requestTimeoutMs: number;
+  /** Random number of this process. */
+  readonly session: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** A link to this member is up. */
+  readonly isConnected: (id: NodeId) => boolean;
+  /** Why client writes are refused just now (disk reserve, quota); undefined when they are not. */
+  readonly writeRefusal: () => EtcdError | undefined;
+  /** Why the member is unhealthy although it has a leader; "" when it is not. */
+  readonly alarm: () => string;
+}
+
+export class EtcdServer implements EtcdServerPort {
+  readonly clusterId: string;
+  readonly memberId: NodeId;
+  readonly hub: WatcherHub;
+  readonly passwords: PasswordHasher;
+  readonly metrics: GatewayMetrics;
+  readonly cluster: Cluster;
+  readonly proposals: ProposalTable<Applied>;
+  readonly #parts: EtcdServerParts;
+  readonly #machine: StateMachine;
+  readonly #reads: ReadBatches;
+  #node: RaftNode | undefined;
+  #membership: Membership | undefined;
+  #ops: ServerOps | undefined;
+  #stopped = false;
+  #clusterVersion = "";
+  #leaderChangedAt = 0;
+
+  constructor(parts: EtcdServerParts) {
+    this.#parts = parts;
+    this.#machine = parts.machine;
+    this.clusterId = formatId(parts.clusterId);
+    this.memberId = parts.memberId;
+    this.hub = parts.hub;
+    this.passwords = parts.passwords;
+    this.metrics = parts.metrics;
+    this.cluster = parts.cluster;
+    this.proposals = new ProposalTable(parts.session, PENDING_WRITES_MAX);
+    this.#reads = new ReadBatches({
+      confirm: (callback: (error: RaftError | undefined) => void) => {
+        this.node.readIndex(callback);
+      },
+      now: parts.now,
+      timeoutMs: parts.requestTimeoutMs,
+      timeoutCause: () => this.#timeoutCause(parts.now() - parts.requestTimeoutMs),
+    });
+    this.clusterVersionChanged();
+  }
+
+  /** Joins the parts that need this object to be built themselves. */
+  attach(node: RaftNode, membership: Membership, ops: ServerOps): void {
+    this.#node = node;
+    this.#membership = membership;
+    this.#ops = ops;
+  }
+
+  get node(): RaftNode {
+    if (this.#node === undefined) throw new Error("the raft node is not attached yet");
+    return this.#node;
+  }
+
+  get membership(): Membership {
+    if (this.#membership === undefined) throw new Error("membership is not attached yet");
+    return this.#membership;
+  }
+
+  get #attachedOps(): ServerOps {
+    if (this.#ops === undefined) throw new Error("server ops are not attached yet");
+    return this.#ops;
+  }
+
+  get reader(): StoreReader {
+    return this.#machine.reader;
+  }
+
+  get raftIndex(): number {
+    return this.#machine.appliedIndex;
+  }
+
+  get raftTerm(): number {
+    return this.node.term;
+  }
+
+  get clusterVersion(): string {
+    return this.#clusterVersion === "" ? "not_decided" : this.#clusterVersion;
+  }
+
+  /** Writes and quorum reads that have not been answered. */
+  get pendingProposals(): number {
+    return this.proposals.size;
+  }
+
+  clusterVersionChanged(): void {
+    this.#clusterVersion = this.cluster.version;
+  }
+
+  leaderChanged(): void {
+    this.#leaderChangedAt = this.#parts.now();
+  }
+
+  propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void {
+    const refusal = this.#parts.writeRefusal();
+    if (refusal !== undefined) {
+      setImmediate(done, refusal);
+      return;
+    }
+    // A write command always has an event, so Applied is Committed here.
+    this.proposeCommand(command, done as Settle<Applied>);
+  }
+
+  /** Proposes any command; internal ones are not refused for lack of disk. */
+  proposeCommand(command: Command, settle: Settle<Applied>): void {
+    if (this.#stopped || this.proposals.isFull) {
+      this.#parts.counters.proposalFailed();
+      const cause = this.#stopped ? "etcdserver: server stopped" : "etcdserver: too many requests";
+      setImmediate(settle, new EtcdError(300, cause, 0));
+      return;
+    }
+    const id = this.proposals.nextId();
+    const data = encodeCommand(id, command);
+    const startedAt = this.#parts.now();
+    this.proposals.add({
+      sequence: id.sequence,
+      data,
+      command,
+      settle,
+      startedAt,
+      deadline: startedAt + this.#parts.requestTimeoutMs,
+    });
+    this.node.propose(data);
+  }
+
+  readIndex(done: ReadDone): void {
+    if (this.#stopped) {
+      setImmediate(done, new EtcdError(300, "etcdserver: server stopped", 0));
+      return;
+    }
+    this.#reads.add(done);
+  }
+
+  selfStats(): SelfStats {
+    return this.#attachedOps.selfStats();
+  }
+
+  leaderStats(): LeaderStats | undefined {
+    return this.#attachedOps.leaderStats();
+  }
+
+  metricsPage(): Promise<{ contentType: string; body: string }> {
+    return this.#attachedOps.metricsPage();
+  }
+
+  debugVars(): ReadonlyMap<string, unknown> {
+    return this.#attachedOps.debugVars();
+  }
+
+  setLogLevel(level: string): void {
+    this.#attachedOps.setLogLevel(level);
+  }
+
+  log(level: "debug" | "info" | "warn" | "error", message: string): void {
+    this.#attachedOps.log(level, message);
+  }
+
+  /** Healthy means: a leader confirms a read in time, and no alarm is raised. */
+  health(): Promise<HealthReport> {
+    const alarm = this.#parts.alarm();
+    if (alarm !== "") return Promise.resolve({ healthy: false, reason: alarm });
+    if (this.node.leader === "") return Promise.resolve({ healthy: false, reason: "no leader" });
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        resolve({ healthy: false, reason: "no quorum: a linearizable read got no answer in time" });
+      }, HEALTH_TIMEOUT_MS);
+      this.readIndex((error) => {
+        clearTimeout(timer);
+        resolve(
+          error === undefined ? { healthy: true, reason: "" } : { healthy: false, reason: error.cause },
+        );
+      });
+    });
+  }
+
+  /** Ends requests whose time is up; called a few times a second. */
+  expireRequests(): void {
+    const now = this.#parts.now();
+    const cause = (pending: Pending<Applied>): string => this.#timeoutCause(pending.startedAt);
+    for (const pending of this.proposals.expire(now, cause)) {
+      this.#parts.counters.proposalFailed();
+      this.node.withdraw(pending.data);
+    }
+    this.#reads.expire(now);
+  }
+
+  /** No new requests; those waiting are told. */
+  stop(): void {
+    this.#stopped = true;
+    this.proposals.failAll("etcdserver: server stopped");
+  }
+
+  #timeoutCause(startedAt: number): string {
+    const base = "etcdserver: request timed out";
+    if (this.#leaderChangedAt > startedAt) {
+      return `${base}, possibly due to previous leader failure`;
+    }
+    const { leader } = this.node;
+    if (leader === "") return base;
+    const lost =
+      leader === this.memberId ? !this.#hasQuorum() : !this.#parts.isConnected(leader);
+    return lost ? `${base}, possibly due to connection lost` : base;
+  }
+
+  /** Enough voters are connected to form a quorum with this member. */
+  #hasQuorum(): boolean {
+    const voters = this.cluster.members.filter((member) => !member.isLearner);
+    const up = voters.filter(
+      (member) => member.id === this.memberId || this.#parts.isConnected(member.id),
+    );
+    return up.length >= Math.floor(voters.length / 2) + 1;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The client listeners: one HTTP or HTTPS server per listen URL, all serving one request handler.
+ * Owns binding, the gate that holds requests until the member is ready to take them, connection
+ * counting, and closing in order. Knows nothing of routes.
+ */
+import { createServer as createHttpServer } from "node:http";
+import type { RequestListener, Server, ServerOptions } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
+import type { ServerOptions as TlsServerOptions } from "node:https";
+import type { Socket } from "node:net";
+import { resolveLoopback } from "@etcd2/raft";
+import { StartError } from "./start-error.ts";
+import type { SocketUrl } from "./urls.ts";
+
+export interface ListenersOptions {
+  readonly urls: readonly SocketUrl[];
+  /** Options every HTTP server gets: header size and time limits. */
+  readonly http: ServerOptions;
+  /** Options of HTTPS servers; needed when a URL is https. */
+  readonly tls: TlsServerOptions | undefined;
+  /** Called for every new server, for handlers beyond requests (malformed requests). */
+  readonly onServer: (server: Server) => void;
+  /** Connections at one time over all listeners; further ones are closed at once. */
+  readonly connectionsMax: number;
+  readonly onShed: () => void;
+}
+
+type Held = Parameters<RequestListener>;
+
+export class ClientListeners {
+  readonly #options: ListenersOptions;
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+  #handler: RequestListener | undefined;
+  #held: Held[] = [];
+
+  constructor(options: ListenersOptions) {
+    this.#options = options;
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Binds all URLs. @throws StartError, with nothing left bound. */
+  async listen(): Promise<void> {
+    try {
+      for (const url of this.#options.urls) await this.#bind(url);
+    } catch (error) {
+      await this.close(0);
+      throw error;
+    }
+  }
+
+  /** Lets requests through, first those that came before the member was ready. */
+  open(handler: RequestListener): void {
+    this.#handler = handler;
+    const held = this.#held;
+    this.#held = [];
+    for (const [request, response] of held) handler(request, response);
+  }
+
+  /** Stops accepting, gives requests under way the time, then cuts what is left. */
+  async close(graceMs: number): Promise<void> {
+    const closing = this.#servers.map(
+      (server) => new Promise<void>((resolve) => server.close(() => { resolve(); })),
+    );
+    for (const server of this.#servers) server.closeIdleConnections();
+    const cut = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, graceMs);
+    await Promise.all(closing);
+    clearTimeout(cut);
+  }
+
+  readonly #onRequest: RequestListener = (request, response) => {
+    if (this.#handler === undefined) this.#held.push([request, response]);
+    else this.#handler(request, response);
+  };
+
+  #create(url: SocketUrl): Server {
+    if (url.scheme === "http") return createHttpServer(this.#options.http, this.#onRequest);
+    if (this.#options.tls === undefined) {
+      throw new StartError(
+        `cannot listen on TLS for ${url.text}: KeyFile and CertFile are not presented`,
+      );
+    }
+    return createHttpsServer({ ...this.#options.http, ...this.#options.tls }, this.#onRequest);
+  }
+
+  async #bind(url: SocketUrl): Promise<void> {
+    const server = this.#create(url);
+    this.#options.onServer(server);
+    server.on(url.scheme === "http" ? "connection" : "secureConnection", (socket: Socket) => {
+      this.#accept(socket);
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => {
+        reject(bindError(url, error));
+      });
+      const host = resolveLoopback(url.host);
+      server.listen({ port: url.port, ...(host !== "" && { host }), backlog: 4096 }, () => {
+        server.removeAllListeners("error");
+        resolve();
+      });
+    });
+    this.#servers.push(server);
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#sockets.size >= this.#options.connectionsMax) {
+      this.#options.onShed();
+      socket.destroy();
+      return;
+    }
+    socket.setNoDelay(true);
+    this.#sockets.add(socket);
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+    });
+  }
+}
+
+/** The words of the original for a port that cannot be had. */
+function bindError(url: SocketUrl, error: NodeJS.ErrnoException): StartError {
+  const address = `${resolveLoopback(url.host)}:${url.port}`;
+  const reasons: Partial<Record<string, string>> = {
+    EADDRINUSE: "address already in use",
+    EACCES: "permission denied",
+    EADDRNOTAVAIL: "cannot assign requested address",
+    ENOTFOUND: "no such host",
+  };
+  const reason = reasons[error.code ?? ""] ?? error.message;
+  return new StartError(`listen tcp ${address}: bind: ${reason}`, { cause: error });
+}

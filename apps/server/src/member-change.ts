@@ -1,0 +1,46 @@
+/** The member record inside a conf change: etcd.v2.MemberChange to and from plain data. */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { MemberChangeSchema } from "@etcd2/proto/command";
+import type { RequestId } from "@etcd2/store";
+import type { MemberRecord } from "./cluster.ts";
+
+export interface MemberChange {
+  readonly requestId: RequestId;
+  readonly member: MemberRecord;
+}
+
+export function encodeMemberChange(change: MemberChange): Uint8Array {
+  const { requestId, member } = change;
+  return toBinary(
+    MemberChangeSchema,
+    create(MemberChangeSchema, {
+      session: BigInt(requestId.session),
+      sequence: BigInt(requestId.sequence),
+      id: member.id,
+      peerUrls: [...member.peerURLs],
+      name: member.name,
+      clientUrls: [...member.clientURLs],
+      isLearner: member.isLearner,
+    }),
+  );
+}
+
+/** undefined for contexts that are not a member change, such as an empty one. */
+export function decodeMemberChange(bytes: Uint8Array): MemberChange | undefined {
+  if (bytes.length === 0) return undefined;
+  try {
+    const record = fromBinary(MemberChangeSchema, bytes);
+    return {
+      requestId: { session: Number(record.session), sequence: Number(record.sequence) },
+      member: {
+        id: record.id,
+        peerURLs: record.peerUrls,
+        name: record.name,
+        clientURLs: record.clientUrls,
+        isLearner: record.isLearner,
+      },
+    };
+  } catch {
+    return undefined;
+  }
+}

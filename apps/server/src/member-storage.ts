@@ -1,0 +1,239 @@
+/**
+ * Opens what a member keeps on disk, the state machine and the write-ahead log, and brings the
+ * two to agreement after a crash. Knows the layout of the member directory and which of the two
+ * comes first; knows nothing of clusters, sockets or flags.
+ */
+import { rmSync } from "node:fs";
+import { decodeConfState, encodeConfState, Wal } from "@etcd2/raft";
+import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
+import { StateMachine, StoreDirectory, SteadyClock } from "@etcd2/store";
+import { RocksKv } from "@etcd2/store/rocks";
+import type { DataDirLayout } from "./data-dir.ts";
+import { ensureWritable } from "./data-dir.ts";
+import { StartError } from "./start-error.ts";
+
+/** Rows of the state machine's meta space that belong to the server. */
+export const META_CONF_STATE = "conf-state";
+export const META_BOOTSTRAP = "bootstrap";
+
+export const EMPTY_CONF_STATE: ConfState = {
+  voters: [],
+  learners: [],
+  votersOutgoing: [],
+  learnersNext: [],
+  autoLeave: false,
+};
+
+export interface StorageOptions {
+  readonly layout: DataDirLayout;
+  readonly watchHistory: number;
+  readonly onWalSync: (seconds: number) => void;
+  readonly onCommit: (seconds: number) => void;
+  /** Something an operator should know, such as a repaired tail. */
+  readonly warn: (message: string) => void;
+}
+
+function openMachine(path: string, options: StorageOptions): Promise<StateMachine> {
+  return RocksKv.open(path).then(
+    async (kv) => {
+      try {
+        return await StateMachine.open({
+          kv,
+          historyMax: options.watchHistory,
+          clock: await SteadyClock.open(kv),
+        });
+      } catch (error) {
+        await kv.close();
+        throw error;
+      }
+    },
+    (error: unknown) => {
+      throw new StartError(describeOpenFailure(path, error), { cause: error });
+    },
+  );
+}
+
+function describeOpenFailure(path: string, error: unknown): string {
+  const text = error instanceof Error ? `${error.message} ${causeText(error)}` : String(error);
+  if (/lock/i.test(text)) {
+    return `open wal error: file already locked (${path} is in use by another process)`;
+  }
+  return `cannot open the store in ${path}: ${text.trim()}; restore a backup or rebuild this member from its peers`;
+}
+
+function causeText(error: Error): string {
+  return error.cause instanceof Error ? error.cause.message : "";
+}
+
+export class MemberStorage {
+  readonly layout: DataDirLayout;
+  readonly wal: Wal;
+  readonly memberId: NodeId;
+  readonly clusterId: NodeId;
+  readonly hardState: HardState;
+  readonly #directory: StoreDirectory;
+  readonly #options: StorageOptions;
+  #machine: StateMachine;
+
+  private constructor(
+    options: StorageOptions,
+    directory: StoreDirectory,
+    machine: StateMachine,
+    opened: { wal: Wal; memberId: NodeId; clusterId: NodeId; hardState: HardState },
+  ) {
+    this.layout = options.layout;
+    this.#options = options;
+    this.#directory = directory;
+    this.#machine = machine;
+    this.wal = opened.wal;
+    this.memberId = opened.memberId;
+    this.clusterId = opened.clusterId;
+    this.hardState = opened.hardState;
+  }
+
+  /** Changes when a snapshot is installed. */
+  get machine(): StateMachine {
+    return this.#machine;
+  }
+
+  /** Membership as of the applied index. */
+  get confState(): ConfState {
+    const bytes = this.#machine.readMeta(META_CONF_STATE);
+    return bytes === undefined ? EMPTY_CONF_STATE : decodeConfState(bytes);
+  }
+
+  /** Members given at bootstrap, while their log entries may be missing still. */
+  get bootstrapDocument(): string | undefined {
+    const bytes = this.#machine.readMeta(META_BOOTSTRAP);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString("utf8");
+  }
+
+  /** The read port of the raft core over log and state machine. */
+  logStorage(): LogStorage {
+    const { log } = this.wal;
+    return {
+      initialState: () => ({ hardState: this.hardState, confState: this.confState }),
+      firstIndex: () => log.firstIndex(),
+      lastIndex: () => log.lastIndex(),
+      term: (index) => log.term(index),
+      entries: (lo, hi, bytesMax) => log.entries(lo, hi, bytesMax),
+      snapshot: () => this.snapshotMetadata(),
+    };
+  }
+
+  snapshotMetadata(): SnapshotMetadata {
+    return {
+      index: this.#machine.appliedIndex,
+      term: this.#machine.appliedTerm,
+      confState: this.confState,
+    };
+  }
+
+  /** Makes a new member's directories. Nothing counts as a member until the log exists. */
+  static async create(
+    options: StorageOptions,
+    ids: { memberId: NodeId; clusterId: NodeId },
+    bootstrapDocument: string,
+  ): Promise<MemberStorage> {
+    const { layout } = options;
+    ensureWritable(layout.dataDir);
+    rmSync(layout.storeDir, { recursive: true, force: true });
+    const directory = new StoreDirectory(layout.storeDir);
+    const path = directory.next();
+    const machine = await openMachine(path, options);
+    machine.apply([], new Map([[META_BOOTSTRAP, Buffer.from(bootstrapDocument, "utf8")]]));
+    machine.flushDurable();
+    directory.switchTo(path);
+    const wal = await Wal.create(layout.walDir, {
+      metadata: ids,
+      onSync: options.onWalSync,
+    });
+    const hardState = { term: 0, vote: "", commit: 0 };
+    return new MemberStorage(options, directory, machine, { wal, ...ids, hardState });
+  }
+
+  /** Opens an existing member. @throws StartError, FatalError */
+  static async open(options: StorageOptions): Promise<MemberStorage> {
+    const { layout } = options;
+    const directory = new StoreDirectory(layout.storeDir);
+    const path = directory.current();
+    if (path === undefined) {
+      throw new StartError(`${layout.storeDir} names no current state; restore a backup`);
+    }
+    const machine = await openMachine(path, options);
+    try {
+      directory.removeOthers();
+      return await MemberStorage.#openLog(options, directory, machine);
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
+  }
+
+  static async #openLog(
+    options: StorageOptions,
+    directory: StoreDirectory,
+    machine: StateMachine,
+  ): Promise<MemberStorage> {
+    const { layout } = options;
+    if (!Wal.exists(layout.walDir)) {
+      throw new StartError(
+        `no log in ${layout.walDir} although ${layout.storeDir} holds a member: ` +
+          "was --wal-dir forgotten? Otherwise restore a backup or rebuild this member",
+      );
+    }
+    const opened = await Wal.open(layout.walDir, { onSync: options.onWalSync });
+    if (opened.repaired !== undefined) {
+      const { file, offset, droppedBytes } = opened.repaired;
+      options.warn(
+        `repaired the torn tail of ${file}: cut ${droppedBytes} bytes at offset ${offset}`,
+      );
+    }
+    const { wal } = opened;
+    const confBytes = machine.readMeta(META_CONF_STATE);
+    // A crash between the switch to an installed snapshot and the log's restart leaves the log
+    // behind the state machine: the state machine is the newer truth.
+    if (machine.appliedIndex > wal.log.lastIndex() && confBytes !== undefined) {
+      await wal.installSnapshot({
+        index: machine.appliedIndex,
+        term: machine.appliedTerm,
+        confState: decodeConfState(confBytes),
+      });
+    }
+    const commit = Math.max(opened.hardState.commit, machine.appliedIndex);
+    return new MemberStorage(options, directory, machine, {
+      wal,
+      memberId: opened.metadata.memberId,
+      clusterId: opened.metadata.clusterId,
+      hardState: {
+        ...opened.hardState,
+        term: Math.max(opened.hardState.term, machine.appliedTerm),
+        commit: Math.min(commit, wal.log.lastIndex()),
+      },
+    });
+  }
+
+  /** Forgets that a bootstrap is under way: its entries are in the log. */
+  encodeConfState(confState: ConfState): Uint8Array {
+    return encodeConfState(confState);
+  }
+
+  /** A new generation for an incoming snapshot. */
+  nextGeneration(): string {
+    return this.#directory.next();
+  }
+
+  /** Replaces the state machine by a complete generation; the raft loop must stand still. */
+  async switchTo(path: string): Promise<StateMachine> {
+    await this.#machine.close();
+    this.#directory.switchTo(path);
+    this.#machine = await openMachine(path, this.#options);
+    this.#directory.removeOthers();
+    return this.#machine;
+  }
+
+  async close(): Promise<void> {
+    await this.wal.close();
+    await this.#machine.close();
+  }
+}

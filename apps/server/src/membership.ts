@@ -1,0 +1,218 @@
+/**
+ * Membership changes as the v2 API asks for them: checks that need no log first, then a conf
+ * change through the log, waited for by request id. Owns the strict reconfiguration check.
+ */
+import type { Member, Membership as MembershipPort } from "@etcd2/api-v2";
+import { MembershipError } from "@etcd2/api-v2";
+import type { ConfChangeSingle, NodeId, RaftNode } from "@etcd2/raft";
+import { encodeConfChange } from "@etcd2/raft";
+import type { RequestId } from "@etcd2/store";
+import type { Cluster, ClusterMember, MemberRecord } from "./cluster.ts";
+import { toApiMember } from "./cluster.ts";
+import { formatId, memberId, parseId } from "./ids.ts";
+import { encodeMemberChange } from "./member-change.ts";
+
+/** A conf change is proposed again after this long: the leader drops one while another is open. */
+const RETRY_MS = 500;
+
+/** A learner may be promoted when it lacks at most this many entries. */
+const PROMOTE_LAG_MAX = 100;
+
+const REFUSALS = {
+  removed: "removed",
+  idExists: "idExists",
+  peerUrlExists: "peerUrlExists",
+  notFound: "notFound",
+  malformed: "unsafe",
+} as const;
+
+export interface MembershipParts {
+  readonly memberId: NodeId;
+  readonly cluster: Cluster;
+  readonly node: () => RaftNode;
+  readonly nextRequestId: () => RequestId;
+  readonly strictReconfigCheck: boolean;
+  readonly requestTimeoutMs: number;
+  readonly wallMs: () => number;
+  readonly log: (level: "info" | "warn", message: string) => void;
+}
+
+interface Waiter {
+  readonly settle: (refusal: string | undefined) => void;
+}
+
+export class Membership implements MembershipPort {
+  readonly #parts: MembershipParts;
+  readonly #waiters = new Map<string, Waiter>();
+
+  constructor(parts: MembershipParts) {
+    this.#parts = parts;
+  }
+
+  list(): readonly Member[] {
+    return this.#parts.cluster.list();
+  }
+
+  leader(): Member | undefined {
+    const leader = this.#parts.cluster.get(this.#parts.node().leader);
+    return leader === undefined ? undefined : toApiMember(leader);
+  }
+
+  /** A conf change with this request id was applied, or refused when it was. */
+  applied(requestId: string, refusal: string | undefined): void {
+    this.#waiters.get(requestId)?.settle(refusal);
+  }
+
+  async add(peerURLs: readonly string[], options: { learner: boolean }): Promise<Member> {
+    const { cluster } = this.#parts;
+    const seconds = Math.floor(this.#parts.wallMs() / 1000);
+    const id = memberId({ peerUrls: peerURLs, token: "", addedAtSeconds: seconds });
+    const taken = new Set(cluster.members.flatMap((member) => member.peerURLs));
+    if (peerURLs.some((url) => taken.has(url))) {
+      throw new MembershipError("peerUrlExists", "etcdserver: peerURL exists");
+    }
+    if (cluster.get(id) !== undefined) {
+      throw new MembershipError("idExists", "etcdserver: ID exists");
+    }
+    if (!options.learner) this.#checkAdd();
+    const record = { id, peerURLs: [...peerURLs].sort(), name: "", clientURLs: [] };
+    const type = options.learner ? "addLearner" : "addVoter";
+    await this.#change({ type, nodeId: id }, { ...record, isLearner: options.learner });
+    return toApiMember({ ...record, isLearner: options.learner, started: false });
+  }
+
+  async remove(id: string): Promise<void> {
+    const member = this.#existing(id);
+    this.#checkRemove(member);
+    await this.#change({ type: "remove", nodeId: member.id }, member);
+  }
+
+  async updatePeerURLs(id: string, peerURLs: readonly string[]): Promise<void> {
+    const member = this.#existing(id);
+    const others = this.#parts.cluster.members.filter((other) => other.id !== member.id);
+    const taken = new Set(others.flatMap((other) => other.peerURLs));
+    if (peerURLs.some((url) => taken.has(url))) {
+      throw new MembershipError("peerUrlExists", "etcdserver: peerURL exists");
+    }
+    const record = { ...member, peerURLs: [...peerURLs].sort() };
+    await this.#change({ type: "update", nodeId: member.id }, record);
+  }
+
+  async promote(id: string): Promise<void> {
+    const member = this.#existing(id);
+    if (!member.isLearner) {
+      throw new MembershipError("unsafe", `etcdserver: member ${id} is not a learner`);
+    }
+    const status = this.#parts.node().status();
+    const progress = status.progress.get(member.id);
+    if (status.role !== "leader") {
+      throw new MembershipError(
+        "unsafe",
+        `etcdserver: only the leader ${formatId(status.leader)} can promote a learner`,
+      );
+    }
+    if (progress === undefined || progress.match + PROMOTE_LAG_MAX < status.commit) {
+      const lag = status.commit - (progress?.match ?? 0);
+      throw new MembershipError(
+        "unsafe",
+        `etcdserver: can only promote a learner member which is in sync with leader (${id} lacks ${lag} entries)`,
+      );
+    }
+    await this.#change({ type: "addVoter", nodeId: member.id }, { ...member, isLearner: false });
+  }
+
+  async moveLeader(id: string): Promise<void> {
+    const member = this.#existing(id);
+    const deadline = Date.now() + this.#parts.requestTimeoutMs;
+    this.#parts.node().transferLeader(member.id);
+    while (this.#parts.node().leader !== member.id) {
+      if (Date.now() > deadline) {
+        throw new MembershipError("timeout", "etcdserver: request timed out, leader transfer took too long");
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  #existing(id: string): ClusterMember {
+    const { cluster } = this.#parts;
+    const nodeId = parseId(id) ?? "";
+    const member = cluster.get(nodeId);
+    if (member !== undefined) return member;
+    if (cluster.isRemoved(nodeId)) {
+      throw new MembershipError("removed", `Member permanently removed: ${id}`);
+    }
+    throw new MembershipError("notFound", `No such member: ${id}`);
+  }
+
+  #checkAdd(): void {
+    if (!this.#parts.strictReconfigCheck) return;
+    const voters = this.#parts.cluster.members.filter((member) => !member.isLearner);
+    const started = voters.filter((member) => member.started).length;
+    // One started member and no other: the first addition passes, or no cluster could ever grow.
+    if (voters.length === 1 && started === 1) return;
+    this.#requireQuorum("add", started, voters.length + 1);
+  }
+
+  #checkRemove(leaving: ClusterMember): void {
+    if (!this.#parts.strictReconfigCheck || leaving.isLearner) return;
+    const staying = this.#parts.cluster.members.filter(
+      (member) => !member.isLearner && member.id !== leaving.id,
+    );
+    const started = staying.filter((member) => member.started).length;
+    this.#requireQuorum("remove", started, staying.length);
+  }
+
+  #requireQuorum(what: string, started: number, voters: number): void {
+    const quorum = Math.floor(voters / 2) + 1;
+    if (started >= quorum) return;
+    const message =
+      `Reject ${what} member request: the number of started member (${started}) ` +
+      `will be less than the quorum number of the cluster (${quorum})`;
+    this.#parts.log("warn", message);
+    throw new MembershipError("unsafe", message);
+  }
+
+  /** Proposes until the change with this request id was applied, refused, or time is up. */
+  async #change(single: ConfChangeSingle, member: MemberRecord): Promise<void> {
+    const requestId = this.#parts.nextRequestId();
+    const data = encodeConfChange({
+      transition: "auto",
+      changes: [single],
+      context: encodeMemberChange({ requestId, member }),
+    });
+    const key = `${requestId.session}-${requestId.sequence}`;
+    const refusal = await new Promise<string | undefined>((resolve) => {
+      const deadline = Date.now() + this.#parts.requestTimeoutMs;
+      const timer = setInterval(() => {
+        if (Date.now() >= deadline) settle("timeout");
+        else this.#parts.node().proposeConfChange(data);
+      }, RETRY_MS);
+      const settle = (outcome: string | undefined): void => {
+        clearInterval(timer);
+        this.#waiters.delete(key);
+        resolve(outcome);
+      };
+      this.#waiters.set(key, { settle });
+      this.#parts.node().proposeConfChange(data);
+    });
+    if (refusal === undefined) return;
+    if (refusal === "timeout") {
+      throw new MembershipError("timeout", "etcdserver: request timed out");
+    }
+    const code = REFUSALS[refusal as keyof typeof REFUSALS];
+    throw new MembershipError(code, refusalText(code, formatId(single.nodeId)));
+  }
+}
+
+function refusalText(code: string, id: string): string {
+  switch (code) {
+    case "peerUrlExists":
+      return "etcdserver: peerURL exists";
+    case "idExists":
+      return "etcdserver: ID exists";
+    case "removed":
+      return `Member permanently removed: ${id}`;
+    default:
+      return `No such member: ${id}`;
+  }
+}

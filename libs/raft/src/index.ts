@@ -1,0 +1,40 @@
+/** Public names of @etcd2/raft: the pure core, its loop, the write-ahead log and the transports. */
+export type {
+  AppendMessage,
+  ConfChange,
+  ConfChangeSingle,
+  ConfState,
+  Entry,
+  EntryType,
+  HardState,
+  Index,
+  Message,
+  NodeId,
+  Random,
+  ReadState,
+  Role,
+  SnapshotMessage,
+  SnapshotMetadata,
+  SoftState,
+  Term,
+} from "./core/types.ts";
+export { NOBODY } from "./core/types.ts";
+export { invariant, InvariantError } from "./core/invariant.ts";
+export type { RaftConfig, RaftOptions } from "./core/config.ts";
+export type { Ready } from "./core/ready.ts";
+export type { Status } from "./core/status.ts";
+export { RawNode } from "./core/raw-node.ts";
+export { FatalError, RaftError } from "./errors.ts";
+export type { RaftErrorCode } from "./errors.ts";
+export type { LogStorage } from "./storage.ts";
+export { MemoryLog } from "./memory-log.ts";
+export { RaftNode } from "./node.ts";
+export type {
+  ConfChangeDecider,
+  DurableLog,
+  RaftNodeListener,
+  RaftNodeOptions,
+  ReadCallback,
+  StateMachinePort,
+} from "./node.ts";
+export type { Peer, SnapshotSink, Transport, TransportListener } from "./transport.ts";

@@ -1,0 +1,453 @@
+/**
+ * The loop that owns one raft node: proposals, messages and ticks in; log writes, messages and
+ * applied entries out, in the order ready.ts demands. Everything else posts to it.
+ *
+ * Work that arrives in one turn of the event loop is handled as one batch: one append, one sync,
+ * one message per follower, one state machine batch. It knows neither what entries mean nor how
+ * messages travel, and it owns no timer but the ticker.
+ */
+import { RawNode } from "./core/raw-node.ts";
+import type { Ready } from "./core/ready.ts";
+import type { RaftOptions } from "./core/config.ts";
+import type { Status } from "./core/status.ts";
+import type {
+  ConfChange,
+  ConfState,
+  Entry,
+  HardState,
+  Index,
+  Message,
+  NodeId,
+  ReadState,
+  SnapshotMessage,
+  SnapshotMetadata,
+  SoftState,
+  Term,
+} from "./core/types.ts";
+import { FatalError, RaftError } from "./errors.ts";
+import type { Transport } from "./transport.ts";
+
+/** The durable log as the loop uses it; wal/wal.ts implements it. */
+export interface DurableLog {
+  /** Appends and, if asked, syncs. A promise only when the sync left the event loop. */
+  save(
+    entries: readonly Entry[],
+    hardState: HardState | undefined,
+    mustSync: boolean,
+  ): void | Promise<void>;
+  /** Restarts the log at an installed snapshot. */
+  installSnapshot(snapshot: SnapshotMetadata): void | Promise<void>;
+}
+
+/** Decides conf changes while entries are applied: exactly one call per conf change entry. */
+export interface ConfChangeDecider {
+  /** The change holds; returns the membership that follows from it. */
+  accept(change: ConfChange): ConfState;
+  /** The change is refused by the layer above; nothing changes. */
+  reject(): void;
+}
+
+/** The replicated state machine as the loop sees it. */
+export interface StateMachinePort {
+  /** Applies committed entries, in order, before it returns. Must not throw but FatalError. */
+  apply(entries: readonly Entry[], confChanges: ConfChangeDecider): void;
+  /** Metadata of a snapshot taken now. */
+  snapshot(): SnapshotMetadata;
+}
+
+/** What the loop reports to its owner. Called on the event loop, never from propose(). */
+export interface RaftNodeListener {
+  onSoftState(state: SoftState): void;
+  /** The node cannot go on: disk failure or a broken invariant. Called once. */
+  onFatal(error: Error): void;
+  /** A proposal the core refused and that will never be applied. */
+  onDropped(data: Uint8Array, reason: RaftError): void;
+}
+
+export interface RaftNodeOptions {
+  readonly raft: RaftOptions;
+  readonly log: DurableLog;
+  readonly transport: Transport;
+  readonly stateMachine: StateMachinePort;
+  readonly listener: RaftNodeListener;
+  /** Milliseconds of one tick; 0 leaves ticking to the caller (tests). */
+  readonly tickMs: number;
+}
+
+/** Called once: with an index that must be applied before reading, or with the reason of failure. */
+export type ReadCallback = (error: RaftError | undefined) => void;
+
+/** Ticks after which an unanswered read-index request is asked again. */
+const READ_RETRY_TICKS = 5;
+
+interface ReadRound {
+  readonly callbacks: ReadCallback[];
+  /** Tick at which the round is asked again. */
+  retryAt: number;
+}
+
+export class RaftNode {
+  readonly #raw: RawNode;
+  readonly #log: DurableLog;
+  readonly #transport: Transport;
+  readonly #stateMachine: StateMachinePort;
+  readonly #listener: RaftNodeListener;
+  readonly #ticker: NodeJS.Timeout | undefined;
+  #proposals: Uint8Array[] = [];
+  #confChanges: Uint8Array[] = [];
+  #readers: ReadCallback[] = [];
+  readonly #readRounds = new Map<string, ReadRound>();
+  /** Confirmed reads waiting for the state machine, by index ascending. */
+  #confirmedReads: { index: Index; callbacks: readonly ReadCallback[] }[] = [];
+  #readSequence = 0;
+  #ticks = 0;
+  #appliedIndex: Index;
+  /** A change of commit alone is written with the next entries, or at the next tick. */
+  #unsavedHardState: HardState | undefined;
+  #scheduled = false;
+  #busy = false;
+  #closed = false;
+  #failed = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: RaftNodeOptions) {
+    this.#raw = new RawNode(options.raft);
+    this.#log = options.log;
+    this.#transport = options.transport;
+    this.#stateMachine = options.stateMachine;
+    this.#listener = options.listener;
+    this.#appliedIndex = options.raft.applied ?? 0;
+    if (options.tickMs > 0) {
+      this.#ticker = setInterval(() => {
+        this.tick();
+      }, options.tickMs);
+    }
+  }
+
+  get leader(): NodeId {
+    return this.#raw.leader;
+  }
+
+  get term(): Term {
+    return this.#raw.term;
+  }
+
+  get isLeader(): boolean {
+    return this.#raw.role === "leader";
+  }
+
+  get committed(): Index {
+    return this.#raw.committed;
+  }
+
+  get applied(): Index {
+    return this.#appliedIndex;
+  }
+
+  /** Proposals accepted here that the core has not been given yet. */
+  get queuedProposals(): number {
+    return this.#proposals.length;
+  }
+
+  status(): Status {
+    return this.#raw.status();
+  }
+
+  /** Queues one proposal for this turn's batch; waits here while there is no leader. */
+  propose(data: Uint8Array): void {
+    this.#proposals.push(data);
+    this.#schedule();
+  }
+
+  /** Takes back a proposal that waits for a leader; false when raft has it already. */
+  withdraw(data: Uint8Array): boolean {
+    const at = this.#proposals.indexOf(data);
+    if (at >= 0) this.#proposals.splice(at, 1);
+    return at >= 0;
+  }
+
+  proposeConfChange(data: Uint8Array): void {
+    this.#confChanges.push(data);
+    this.#schedule();
+  }
+
+  /** Calls back once a local read is linearizable. Reads of one turn share one round. */
+  readIndex(callback: ReadCallback): void {
+    this.#readers.push(callback);
+    this.#schedule();
+  }
+
+  transferLeader(to: NodeId): void {
+    this.#raw.transferLeader(to);
+    this.#schedule();
+  }
+
+  campaign(): void {
+    this.#raw.campaign();
+    this.#schedule();
+  }
+
+  step(messages: readonly Message[]): void {
+    if (this.#closed) return;
+    for (const message of messages) this.#raw.step(message);
+    this.#schedule();
+  }
+
+  connectionLost(id: NodeId): void {
+    if (this.#closed) return;
+    this.#raw.connectionLost(id);
+    this.#schedule();
+  }
+
+  reportUnreachable(id: NodeId): void {
+    if (this.#closed) return;
+    this.#raw.reportUnreachable(id);
+  }
+
+  reportSnapshot(id: NodeId, ok: boolean): void {
+    if (this.#closed) return;
+    this.#raw.reportSnapshot(id, ok);
+    this.#schedule();
+  }
+
+  /** One unit of logical time. */
+  tick(): void {
+    if (this.#closed) return;
+    this.#ticks += 1;
+    this.#raw.tick();
+    this.#retryReads();
+    this.#schedule();
+  }
+
+  /**
+   * Runs `work` while the loop stands still: no append, apply or message in between. For work
+   * that replaces the state machine under the loop (snapshot install, compaction).
+   */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#closed) throw new RaftError("stopped", "the raft node is closed");
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      this.#release();
+    }
+  }
+
+  /** Installs a snapshot whose data the state machine holds already, within exclusively(). */
+  snapshotInstalled(message: SnapshotMessage): void {
+    this.#appliedIndex = Math.max(this.#appliedIndex, message.snapshot.index);
+    this.#raw.step(message);
+  }
+
+  /** Stops ticking and taking work; waits for a write in flight. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#ticker);
+    while (this.#busy && !this.#failed) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+    if (this.#unsavedHardState !== undefined && !this.#failed) {
+      await this.#log.save([], this.#unsavedHardState, false);
+      this.#unsavedHardState = undefined;
+    }
+    const stopped = new RaftError("stopped", "the raft node is closed");
+    for (const round of this.#readRounds.values()) for (const done of round.callbacks) done(stopped);
+    for (const read of this.#confirmedReads) for (const done of read.callbacks) done(stopped);
+    for (const done of this.#readers) done(stopped);
+    this.#readRounds.clear();
+    this.#confirmedReads = [];
+    this.#readers = [];
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#run();
+    });
+  }
+
+  #release(): void {
+    this.#busy = false;
+    const waiting = this.#idle;
+    this.#idle = [];
+    for (const resolve of waiting) resolve();
+    // A waiter may take the loop in a later microtask; the loop itself goes on in a later turn.
+    if (!this.#failed) this.#schedule();
+  }
+
+  #run(): void {
+    if (this.#busy || this.#closed) return;
+    try {
+      this.#feed();
+      while (this.#raw.hasReady()) {
+        const ready = this.#raw.ready();
+        this.#transportSend(ready.messages);
+        const saved = this.#persist(ready);
+        if (saved !== undefined) {
+          this.#finishLater(ready, saved);
+          return;
+        }
+        this.#finish(ready);
+        this.#feed();
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #finishLater(ready: Ready, saved: Promise<void>): void {
+    this.#busy = true;
+    saved.then(
+      () => {
+        try {
+          this.#finish(ready);
+        } catch (error) {
+          this.#fail(error);
+        }
+        this.#release();
+      },
+      (error: unknown) => {
+        this.#fail(error);
+        this.#release();
+      },
+    );
+  }
+
+  /** Hands queued work to the core. */
+  #feed(): void {
+    if (this.#raw.leader === "" && this.#raw.role !== "leader") return;
+    if (this.#proposals.length > 0) {
+      const batch = this.#proposals;
+      this.#proposals = [];
+      this.#offer(batch, () => {
+        this.#raw.propose(batch);
+      });
+    }
+    if (this.#confChanges.length > 0) {
+      const changes = this.#confChanges;
+      this.#confChanges = [];
+      for (const change of changes) {
+        this.#offer([change], () => {
+          this.#raw.proposeConfChange(change);
+        });
+      }
+    }
+    if (this.#readers.length > 0) {
+      this.#readSequence += 1;
+      const context = `${this.#raw.status().id}-${this.#readSequence.toString(36)}`;
+      const callbacks = this.#readers;
+      this.#readers = [];
+      this.#readRounds.set(context, { callbacks, retryAt: this.#ticks + READ_RETRY_TICKS });
+      this.#raw.readIndex(context);
+    }
+  }
+
+  #offer(batch: readonly Uint8Array[], propose: () => void): void {
+    try {
+      propose();
+    } catch (error) {
+      if (!(error instanceof RaftError) || error.code !== "proposalDropped") throw error;
+      for (const data of batch) this.#listener.onDropped(data, error);
+    }
+  }
+
+  #persist(ready: Ready): Promise<void> | undefined {
+    const hardState = ready.hardState ?? this.#unsavedHardState;
+    if (ready.snapshot !== undefined) {
+      this.#unsavedHardState = undefined;
+      return this.#persistSnapshot(ready, ready.snapshot, hardState);
+    }
+    if (ready.entries.length === 0 && !ready.mustSync) {
+      this.#unsavedHardState = hardState;
+      return undefined;
+    }
+    this.#unsavedHardState = undefined;
+    const saved = this.#log.save(ready.entries, hardState, ready.mustSync);
+    return saved === undefined ? undefined : saved;
+  }
+
+  async #persistSnapshot(
+    ready: Ready,
+    snapshot: SnapshotMetadata,
+    hardState: HardState | undefined,
+  ): Promise<void> {
+    await this.#log.installSnapshot(snapshot);
+    await this.#log.save(ready.entries, hardState, true);
+  }
+
+  #finish(ready: Ready): void {
+    this.#transportSend(ready.messagesAfterPersist);
+    if (ready.softState !== undefined) this.#listener.onSoftState(ready.softState);
+    if (ready.committedEntries.length > 0) {
+      this.#stateMachine.apply(ready.committedEntries, {
+        accept: (change) => this.#raw.applyConfChange(change),
+        reject: () => {
+          this.#raw.rejectConfChange();
+        },
+      });
+      const last = ready.committedEntries.at(-1);
+      if (last !== undefined) this.#appliedIndex = last.index;
+    }
+    this.#confirmReads(ready.readStates);
+    this.#raw.advance(ready);
+  }
+
+  #transportSend(messages: readonly Message[]): void {
+    if (messages.length === 0) return;
+    // A snapshot message names the state that is streamed, which is the one applied right now.
+    const fresh = messages.some((message) => message.type === "snapshot")
+      ? messages.map((message) =>
+          message.type === "snapshot"
+            ? { ...message, snapshot: this.#stateMachine.snapshot() }
+            : message,
+        )
+      : messages;
+    this.#transport.send(fresh);
+  }
+
+  #confirmReads(readStates: readonly ReadState[]): void {
+    for (const { context, index } of readStates) {
+      const round = this.#readRounds.get(context);
+      if (round === undefined) continue;
+      this.#readRounds.delete(context);
+      this.#confirmedReads.push({ index, callbacks: round.callbacks });
+    }
+    if (this.#confirmedReads.length === 0) return;
+    const waiting = [];
+    for (const read of this.#confirmedReads) {
+      if (read.index <= this.#appliedIndex) for (const done of read.callbacks) done(undefined);
+      else waiting.push(read);
+    }
+    this.#confirmedReads = waiting;
+  }
+
+  /** Requests and answers can be lost with a leader or a link; asking again is harmless. */
+  #retryReads(): void {
+    for (const [context, round] of this.#readRounds) {
+      if (round.retryAt > this.#ticks) continue;
+      this.#readRounds.delete(context);
+      for (const callback of round.callbacks) this.#readers.push(callback);
+    }
+    if (this.#unsavedHardState !== undefined && !this.#busy && !this.#failed) {
+      const hardState = this.#unsavedHardState;
+      this.#unsavedHardState = undefined;
+      try {
+        void this.#log.save([], hardState, false);
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#closed = true;
+    clearInterval(this.#ticker);
+    const error = cause instanceof Error ? cause : new FatalError(String(cause));
+    this.#listener.onFatal(error);
+  }
+}
