@@ -1,0 +1,120 @@
+/**
+ * From global options to a client that is ready to use: certificates, credentials, endpoints,
+ * discovery and what its failures mean. Every command that talks to a cluster begins here.
+ */
+import { ClusterClient } from "./client.ts";
+import type { CommandContext } from "./command.ts";
+import { chosenEndpoints, optionOrVariable } from "./endpoints.ts";
+import { DeadlineError, isConnectionError, keyFailure, NoEndpointsError } from "./errors.ts";
+import { exitCodes, Failure } from "./exit-codes.ts";
+import { readTlsSettings, type TlsSettings } from "./tls-files.ts";
+import { Transport } from "./transport.ts";
+
+const connectTimeoutMsMax = 30_000;
+
+/** A client and the limits of this invocation. */
+export interface Session {
+  readonly client: ClusterClient;
+  readonly transport: Transport;
+  /** The moment by which what starts now must be done, on the clock of `performance.now()`. */
+  deadline(): number;
+}
+
+export interface SessionOptions {
+  /** Whether to ask for the members' addresses first; `--no-sync` still prevents it. */
+  readonly sync: boolean;
+}
+
+function tlsSettings({ globals, env }: CommandContext): Promise<TlsSettings> {
+  return readTlsSettings({
+    ca: optionOrVariable(globals, env, "ca-file", "ETCDCTL_CA_FILE"),
+    cert: optionOrVariable(globals, env, "cert-file", "ETCDCTL_CERT_FILE"),
+    key: optionOrVariable(globals, env, "key-file", "ETCDCTL_KEY_FILE"),
+  });
+}
+
+/** `name:password` of `--username`, the password asked for when it is not there. */
+async function credentials({ globals, terminal }: CommandContext): Promise<string | undefined> {
+  const given = globals.string("username");
+  if (given === "") return undefined;
+  return given.includes(":") ? given : `${given}:${await terminal.readSecret("Password: ")}`;
+}
+
+/** Opens a session, hands it to `use` and closes it whatever happens. */
+export async function withSession<T>(
+  context: CommandContext,
+  options: SessionOptions,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  const { globals, terminal } = context;
+  const endpoints = await chosenEndpoints(globals, context.env);
+  const totalTimeoutMs = globals.durationMs("total-timeout");
+  const transport = new Transport({
+    connectTimeoutMs:
+      totalTimeoutMs > 0 ? Math.min(totalTimeoutMs, connectTimeoutMsMax) : connectTimeoutMsMax,
+    tls: await tlsSettings(context),
+  });
+  try {
+    const isDebugging = globals.isSet("debug");
+    const trace = (text: string): void => {
+      terminal.err(text);
+    };
+    const client = new ClusterClient({
+      endpoints,
+      transport,
+      headerTimeoutMs: globals.durationMs("timeout"),
+      credentials: await credentials(context),
+      trace: isDebugging ? trace : undefined,
+    });
+    const session: Session = {
+      client,
+      transport,
+      deadline: () => performance.now() + totalTimeoutMs,
+    };
+    if (options.sync && !globals.isSet("no-sync")) await discover(context, session);
+    if (isDebugging) traceEndpoints(context, session);
+    return await use(session);
+  } finally {
+    transport.close();
+  }
+}
+
+/** The trace line that names the endpoints in use. */
+export function traceEndpoints({ terminal }: CommandContext, { client }: Session): void {
+  terminal.err(`Cluster-Endpoints: ${client.endpointTexts.join(", ")}\n`);
+}
+
+/** Replaces the endpoints by those the members publish. @throws Failure. */
+async function discover(context: CommandContext, session: Session): Promise<void> {
+  const { client } = session;
+  const { terminal } = context;
+  const isDebugging = context.globals.isSet("debug");
+  const given = client.endpointTexts.join(",");
+  if (isDebugging) terminal.err(`start to sync cluster using endpoints(${given})\n`);
+  const deadline = session.deadline();
+  try {
+    await client.sync(deadline);
+  } catch (error) {
+    if (error instanceof NoEndpointsError) {
+      const failure = keyFailure(exitCodes.serverError, error);
+      const advice =
+        "etcd cluster has no published client endpoints.\n" +
+        `Try '--no-sync' if you want to access non-published client endpoints(${given}).\n`;
+      throw new Failure(failure.exitCode, advice + failure.text, { cause: error });
+    }
+    await discoverOldWay(session, error, deadline);
+  }
+  if (isDebugging) terminal.err(`got endpoints(${client.endpointTexts.join(",")}) after sync\n`);
+}
+
+/** Servers of 0.4 publish their list elsewhere; `cause` is why the usual way failed. */
+async function discoverOldWay(session: Session, cause: unknown, deadline: number): Promise<void> {
+  if (isConnectionError(cause)) throw keyFailure(exitCodes.badConnection, cause);
+  if (cause instanceof DeadlineError) throw keyFailure(exitCodes.serverError, cause);
+  try {
+    await session.client.syncOldWay(deadline);
+  } catch (error) {
+    const { badConnection, serverError } = exitCodes;
+    throw keyFailure(isConnectionError(error) ? badConnection : serverError, error);
+  }
+}
