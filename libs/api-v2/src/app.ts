@@ -4,14 +4,20 @@
  */
 import express, { type Express } from "express";
 import { answerNotFound } from "./answer.ts";
+import { Access } from "./auth/access.ts";
+import { AuthAdmin } from "./auth/auth-admin.ts";
+import { AuthStore } from "./auth/auth-store.ts";
+import { PasswordChecks } from "./auth/password-checks.ts";
 import { createErrorHandler } from "./error-handler.ts";
 import { createFrontDoor } from "./front-door.ts";
 import type { EtcdServer, GatewayOptions } from "./ports.ts";
+import { createAuthRouter } from "./routes/auth.ts";
 import { createDebugRouter } from "./routes/debug.ts";
 import { createHealthRouter } from "./routes/health.ts";
 import { KeysHandler } from "./routes/keys.ts";
 import { createMachinesRouter } from "./routes/machines.ts";
 import { createMembersRouter } from "./routes/members.ts";
+import { createPprofRouter } from "./routes/pprof.ts";
 import { createStatsRouter } from "./routes/stats.ts";
 import { createVersionRouter } from "./routes/version.ts";
 
@@ -23,14 +29,19 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   app.set("query parser", false);
   app.enable("strict routing");
   app.enable("case sensitive routing");
-  const keys = new KeysHandler(server, { isOpen: () => true, allows: () => true });
-  app.use(createFrontDoor(keys, options.cors));
-  app.use(createMembersRouter(server, () => true));
+  const store = new AuthStore(server);
+  const access = new Access(store, new PasswordChecks(server.passwords));
+  const admin = new AuthAdmin(store, server.passwords);
+  const isAdmin = access.isAdmin.bind(access);
+  app.use(createFrontDoor(new KeysHandler(server, access), options.cors));
+  app.use(createMembersRouter(server, isAdmin));
+  app.use(createAuthRouter({ server, store, admin, isAdmin }));
   app.use(createMachinesRouter(server));
   app.use("/v2/stats", createStatsRouter(server));
   app.use(createVersionRouter(server));
   app.use(createHealthRouter(server));
   app.use(createDebugRouter(server));
+  if (options.pprof) app.use(createPprofRouter());
   app.use((_req, res) => {
     answerNotFound(res);
   });

@@ -50,3 +50,6 @@ export const PASSWORD_QUEUE_MAX = 1024;
 
 /** Requests of one connection waiting for earlier answers; then it is not read from. */
 export const PIPELINED_REQUESTS_MAX = 64;
+
+/** Longest CPU profile that can be asked for. */
+export const PROFILE_SECONDS_MAX = 300;

@@ -135,6 +135,11 @@ export interface EtcdServer {
   propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void;
   /** After `done` without error, a local read is linearizable. */
   readIndex(done: (error: EtcdError | undefined) => void): void;
+  /**
+   * A number that changes whenever a node at or below the store path /2 may have changed: after
+   * every event there, and after the state machine was replaced. Auth reads it on every request.
+   */
+  readonly authGeneration: number;
   /** Raft's view, for X-Raft-Index and X-Raft-Term of reads. */
   readonly raftIndex: number;
   readonly raftTerm: number;

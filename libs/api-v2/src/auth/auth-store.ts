@@ -1,0 +1,185 @@
+/**
+ * Users, roles and the flag where they are kept: below /2 of the store. Reads are cached until
+ * anything there changes; writes go through the log like every other. Decides nothing.
+ */
+import { EtcdError, type ByteString, type StoreEvent, type WriteCommand } from "@etcd2/store";
+import { JsonDocument } from "../json-document.ts";
+import { AUTH_DOCUMENTS_MAX } from "../limits.ts";
+import type { EtcdServer } from "../ports.ts";
+import {
+  readRole,
+  readUser,
+  ROOT_NAME,
+  ROOT_ROLE,
+  withRootRole,
+  type AuthRole,
+  type AuthUser,
+} from "./auth-documents.ts";
+
+const FLAG = "/2/enabled";
+const USERS = "/2/users";
+const ROLES = "/2/roles";
+
+/** Whether auth data exists at all, and whether auth is on. */
+type Flag = "missing" | "off" | "on";
+
+export class AuthStore {
+  readonly #server: EtcdServer;
+  #generation: number | undefined;
+  #flag: Flag = "missing";
+  readonly #users = new Map<ByteString, AuthUser | undefined>();
+  readonly #roles = new Map<ByteString, AuthRole | undefined>();
+
+  constructor(server: EtcdServer) {
+    this.#server = server;
+  }
+
+  /** Reads the flag, which counts as a read of the store. */
+  isEnabled(): boolean {
+    this.#refresh();
+    const { stats } = this.#server.reader;
+    if (this.#flag === "missing") stats.getsFail++;
+    else stats.getsSuccess++;
+    return this.#flag === "on";
+  }
+
+  user(name: ByteString): AuthUser | undefined {
+    return this.#cached(this.#users, name, USERS, parseUser);
+  }
+
+  role(name: ByteString): AuthRole | undefined {
+    return name === ROOT_NAME ? ROOT_ROLE : this.#cached(this.#roles, name, ROLES, parseRole);
+  }
+
+  /** Names of all users, sorted; those beginning with an underscore are hidden. */
+  userNames(): ByteString[] {
+    return this.#names(USERS).sort();
+  }
+
+  /** Names of all roles with the built-in one, sorted. */
+  roleNames(): ByteString[] {
+    return [...this.#names(ROLES), ROOT_NAME].sort();
+  }
+
+  /** @throws EtcdError 105 when creating what exists, 100 when updating what does not. */
+  async putUser(action: "create" | "update", name: ByteString, text: ByteString): Promise<void> {
+    await this.#change(write(action, `${USERS}/${name}`, text));
+  }
+
+  /** @throws EtcdError as putUser. */
+  async putRole(action: "create" | "update", name: ByteString, text: ByteString): Promise<void> {
+    await this.#change(write(action, `${ROLES}/${name}`, text));
+  }
+
+  /** @throws EtcdError 100 */
+  async deleteUser(name: ByteString): Promise<void> {
+    await this.#change(write("delete", `${USERS}/${name}`, ""));
+  }
+
+  /** @throws EtcdError 100 */
+  async deleteRole(name: ByteString): Promise<void> {
+    await this.#change(write("delete", `${ROLES}/${name}`, ""));
+  }
+
+  async setEnabled(enabled: boolean): Promise<void> {
+    await this.#change(write("update", FLAG, String(enabled)));
+  }
+
+  /** Drops what is cached when anything below /2 may have changed. */
+  #refresh(): void {
+    const generation = this.#server.authGeneration;
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    this.#users.clear();
+    this.#roles.clear();
+    const value = this.#server.reader.peek(FLAG)?.value;
+    this.#flag = value === undefined ? "missing" : value === "true" ? "on" : "off";
+  }
+
+  #cached<Document>(
+    cache: Map<ByteString, Document | undefined>,
+    name: ByteString,
+    directory: string,
+    parse: (text: ByteString) => Document,
+  ): Document | undefined {
+    this.#refresh();
+    const { reader } = this.#server;
+    let document = cache.get(name);
+    if (document === undefined && !cache.has(name)) {
+      // A name is one path element; anything else would reach other nodes.
+      const value = isElement(name) ? reader.peek(`${directory}/${name}`)?.value : undefined;
+      document = value === undefined ? undefined : parse(value);
+      if (cache.size >= AUTH_DOCUMENTS_MAX) cache.clear();
+      cache.set(name, document);
+    }
+    if (document === undefined) reader.stats.getsFail++;
+    else reader.stats.getsSuccess++;
+    return document;
+  }
+
+  #names(directory: string): ByteString[] {
+    const { reader } = this.#server;
+    const children = reader.peekChildren(directory);
+    if (this.#flag === "missing") reader.stats.getsFail++;
+    else reader.stats.getsSuccess++;
+    return children
+      .map((child) => child.key.slice(directory.length + 1))
+      .filter((name) => !name.startsWith("_"));
+  }
+
+  async #change(command: WriteCommand): Promise<void> {
+    await this.#ensureDirectories();
+    await this.#propose(command);
+  }
+
+  /** The first change ever in a cluster makes the places for all of them. */
+  async #ensureDirectories(): Promise<void> {
+    this.#refresh();
+    if (this.#flag !== "missing") return;
+    const made = ["/2", USERS, ROLES].map((path) => ({ ...write("create", path, ""), dir: true }));
+    for (const command of [...made, write("create", FLAG, "false")]) {
+      try {
+        await this.#propose(command);
+      } catch (error) {
+        if (!(error instanceof EtcdError && error.code === 105)) throw error;
+      }
+    }
+  }
+
+  #propose(command: WriteCommand): Promise<StoreEvent> {
+    return new Promise((resolve, reject) => {
+      this.#server.propose(command, (result) => {
+        if (result instanceof EtcdError) reject(result);
+        else resolve(result.event);
+      });
+    });
+  }
+}
+
+function write(action: WriteCommand["action"], path: ByteString, value: ByteString): WriteCommand {
+  return {
+    action,
+    path,
+    value,
+    dir: false,
+    recursive: false,
+    prevValue: "",
+    prevIndex: 0,
+    refresh: false,
+    expirationMs: undefined,
+    ttlMs: undefined,
+  };
+}
+
+function isElement(name: ByteString): boolean {
+  return name !== "" && name !== "." && name !== ".." && !name.includes("/");
+}
+
+function parseUser(text: ByteString): AuthUser {
+  const { user, password, roles } = readUser(JsonDocument.parse(text, "refused"));
+  return withRootRole({ user, password, roles });
+}
+
+function parseRole(text: ByteString): AuthRole {
+  return readRole(JsonDocument.parse(text, "refused"));
+}
