@@ -1,0 +1,331 @@
+/**
+ * Owns the list of flags: names, kinds, defaults and help texts, in the order `--help` shows them.
+ * How values are read is in flags.ts; the flags of other releases that are only tolerated are in
+ * foreign-flags.ts.
+ */
+import { foreignFlags } from "./foreign-flags.ts";
+
+/**
+ * - text, count (a whole number), switch, choice, urls, address (`IP:port`): honoured;
+ * - ignored: a switch of etcd 0.4 without effect; unsupported: one that ends the program;
+ * - noop, noopSwitch: flags of etcd 3.x without effect here;
+ * - refused: flags of etcd 3.x that must not be ignored, and are not supported.
+ */
+export type FlagKind =
+  | "text"
+  | "count"
+  | "switch"
+  | "choice"
+  | "urls"
+  | "address"
+  | "ignored"
+  | "unsupported"
+  | "noop"
+  | "noopSwitch"
+  | "refused";
+
+export type FlagGroup =
+  | "member"
+  | "clustering"
+  | "proxy"
+  | "security"
+  | "logging"
+  | "monitoring"
+  | "limits"
+  | "unsafe"
+  | "deprecated"
+  | "foreign";
+
+export interface FlagSpec {
+  readonly name: string;
+  readonly kind: FlagKind;
+  readonly group: FlagGroup;
+  /** As it would be typed. */
+  readonly default: string;
+  readonly help: string;
+  readonly choices?: readonly string[];
+  /** Bounds of a count. */
+  readonly min?: number;
+  readonly max?: number;
+  /** The flag this is another spelling of. */
+  readonly aliasOf?: string;
+  /** A deprecated flag that still works, and the one to use instead. */
+  readonly replacedBy?: string;
+}
+
+const peerUrls = "http://localhost:2380,http://localhost:7001";
+const clientUrls = "http://localhost:2379,http://localhost:4001";
+
+type More = Pick<FlagSpec, "choices" | "min" | "max" | "replacedBy">;
+
+function row<const Name extends string>(
+  name: Name,
+  kind: FlagKind,
+  value: string,
+  help: string,
+  more: More = {},
+): Omit<FlagSpec, "group"> & { readonly name: Name } {
+  return { name, kind, default: value, help, ...more };
+}
+
+const member = [
+  row("name", "text", "default", "name of this member, for people"),
+  row("data-dir", "text", "", "data directory; <name>.etcd when not given"),
+  row("wal-dir", "text", "", "directory for the write-ahead log alone"),
+  row("snapshot-count", "count", "10000", "applied entries between two snapshots"),
+  row("heartbeat-interval", "count", "100", "time between heartbeats, in milliseconds"),
+  row(
+    "election-timeout",
+    "count",
+    "1000",
+    "time without a leader before an election, in milliseconds",
+  ),
+  row("listen-peer-urls", "urls", peerUrls, "URLs to listen on for other members"),
+  row("listen-client-urls", "urls", clientUrls, "URLs to listen on for clients"),
+  row("max-snapshots", "count", "5", "snapshot files kept (0: all)"),
+  row("max-wals", "count", "5", "log files kept once they are not needed (0: all)"),
+  row("cors", "text", "", "comma list of origins whose scripts may use this member, or *"),
+  row(
+    "config-file",
+    "text",
+    "",
+    "YAML file with flag names as keys; flags and variables come first",
+  ),
+  row("watch-history", "count", "100000", "events kept for watchers that start in the past", {
+    min: 1,
+    max: 100_000_000,
+  }),
+];
+
+const clustering = [
+  row(
+    "initial-advertise-peer-urls",
+    "urls",
+    peerUrls,
+    "peer URLs of this member, as told to the others",
+  ),
+  row(
+    "initial-cluster",
+    "text",
+    `default=${peerUrls.replace(",", ",default=")}`,
+    "members of a new cluster: name=URL,name=URL",
+  ),
+  row("initial-cluster-state", "choice", "new", "new, or existing to join a running cluster", {
+    choices: ["new", "existing"],
+  }),
+  row(
+    "initial-cluster-token",
+    "text",
+    "etcd-cluster",
+    "makes the ids of this cluster differ from others with equal URLs",
+  ),
+  row(
+    "advertise-client-urls",
+    "urls",
+    clientUrls,
+    "client URLs of this member, as told to clients",
+  ),
+  row("discovery", "text", "", "discovery URL to form the cluster with"),
+  row("discovery-srv", "text", "", "DNS domain whose SRV records name the members"),
+  row("discovery-srv-name", "text", "", "suffix of the service name in those SRV records"),
+  row(
+    "discovery-fallback",
+    "choice",
+    "proxy",
+    "what to do when the discovered cluster is full: exit or proxy",
+    { choices: ["exit", "proxy"] },
+  ),
+  row("discovery-proxy", "text", "", "HTTP proxy for traffic to the discovery service"),
+  row(
+    "strict-reconfig-check",
+    "switch",
+    "false",
+    "refuse member changes that would lose the quorum",
+  ),
+];
+
+const proxy = [
+  row("proxy", "choice", "off", "run as a proxy: off, readonly or on", {
+    choices: ["off", "readonly", "on"],
+  }),
+  row("proxy-failure-wait", "count", "5000", "rest of a failed endpoint, in milliseconds"),
+  row(
+    "proxy-refresh-interval",
+    "count",
+    "30000",
+    "time between refreshes of the endpoints, in milliseconds",
+  ),
+  row("proxy-dial-timeout", "count", "1000", "time to connect (0: no limit), in milliseconds"),
+  row("proxy-write-timeout", "count", "5000", "time to write (0: no limit), in milliseconds"),
+  row(
+    "proxy-read-timeout",
+    "count",
+    "0",
+    "time to read (0: no limit, as watches need), in milliseconds",
+  ),
+];
+
+const security = [
+  row("cert-file", "text", "", "certificate for client listeners"),
+  row("key-file", "text", "", "its private key"),
+  row("client-cert-auth", "switch", "false", "demand a certificate of clients"),
+  row(
+    "trusted-ca-file",
+    "text",
+    "",
+    "CA certificates that client certificates are checked against",
+  ),
+  row("client-crl-file", "text", "", "revocation list for client certificates"),
+  row(
+    "auto-tls",
+    "switch",
+    "false",
+    "make a self-signed certificate for client listeners when none is given",
+  ),
+  row("peer-cert-file", "text", "", "certificate for peer listeners and connections to peers"),
+  row("peer-key-file", "text", "", "its private key"),
+  row("peer-client-cert-auth", "switch", "false", "demand a certificate of peers"),
+  row("peer-trusted-ca-file", "text", "", "CA certificates that peers are checked against"),
+  row("peer-crl-file", "text", "", "revocation list for peer certificates"),
+  row(
+    "peer-auto-tls",
+    "switch",
+    "false",
+    "make a self-signed certificate for peer traffic when none is given",
+  ),
+  row(
+    "self-signed-cert-validity",
+    "count",
+    "1",
+    "validity of those self-signed certificates, in years",
+    { min: 1, max: 100 },
+  ),
+  row("tls-min-version", "choice", "TLS1.2", "oldest TLS version spoken: TLS1.2 or TLS1.3", {
+    choices: ["", "TLS1.2", "TLS1.3"],
+  }),
+  row("bcrypt-cost", "count", "10", "cost of password hashes", { min: 4, max: 31 }),
+  row(
+    "auth-metrics",
+    "switch",
+    "false",
+    "demand root's credentials for /metrics while authentication is on",
+  ),
+];
+
+const logging = [
+  row("debug", "switch", "false", "log at level DEBUG"),
+  row("log-level", "choice", "info", "debug, info, warn, error, panic or fatal", {
+    choices: ["debug", "info", "warn", "error", "panic", "fatal"],
+  }),
+  row(
+    "log-package-levels",
+    "text",
+    "",
+    "levels by package, such as etcdmain=CRITICAL,etcdserver=DEBUG",
+  ),
+  row("log-format", "choice", "text", "text or json", { choices: ["text", "console", "json"] }),
+  row(
+    "access-log",
+    "text",
+    "",
+    "write one JSON line per client request to this file, or - for stdout",
+  ),
+];
+
+const monitoring = [
+  row("enable-pprof", "switch", "false", "serve runtime profiles under /debug/pprof"),
+  row("metrics", "choice", "basic", "basic, or extensive for per-method gRPC histograms too", {
+    choices: ["basic", "extensive"],
+  }),
+  row("metrics-compat", "choice", "", "2.3 adds the metric names of etcd 2.3", {
+    choices: ["", "2.3"],
+  }),
+  row("listen-metrics-urls", "urls", "", "more URLs to serve /metrics and /health on"),
+  row("enable-distributed-tracing", "switch", "false", "send OpenTelemetry traces"),
+  row("distributed-tracing-address", "text", "localhost:4317", "address of the OTLP collector"),
+  row("distributed-tracing-service-name", "text", "etcd", "service name in traces"),
+  row("distributed-tracing-instance-id", "text", "", "instance id in traces; must be unique"),
+  row("distributed-tracing-sampling-rate", "count", "0", "requests traced, per million", {
+    max: 1_000_000,
+  }),
+];
+
+const limits = [
+  row(
+    "quota-backend-bytes",
+    "count",
+    "0",
+    "size of the store at which writes are refused (0: no limit)",
+  ),
+  row(
+    "disk-reserve-bytes",
+    "count",
+    "134217728",
+    "free disk space below which writes are refused (0: not watched); at most a tenth of the disk",
+  ),
+  row("max-connections", "count", "0", "client connections (0: what the file limit leaves)"),
+  row(
+    "max-client-watchers",
+    "count",
+    "0",
+    "watches of one client address (0: bounded by connections alone)",
+  ),
+];
+
+const unsafe = [
+  row(
+    "force-new-cluster",
+    "switch",
+    "false",
+    "start as the only member of a new cluster, with the data at hand",
+  ),
+  row("version", "switch", "false", "print the version and exit"),
+];
+
+const deprecated = [
+  row("addr", "address", "", "use -advertise-client-urls", { replacedBy: "advertise-client-urls" }),
+  row("bind-addr", "address", "", "use -listen-client-urls", { replacedBy: "listen-client-urls" }),
+  row("peer-addr", "address", "", "use -initial-advertise-peer-urls", {
+    replacedBy: "initial-advertise-peer-urls",
+  }),
+  row("peer-bind-addr", "address", "", "use -listen-peer-urls", { replacedBy: "listen-peer-urls" }),
+  row("ca-file", "text", "", "use -trusted-ca-file and -client-cert-auth", {
+    replacedBy: "trusted-ca-file and -client-cert-auth",
+  }),
+  row("peer-ca-file", "text", "", "use -peer-trusted-ca-file and -peer-client-cert-auth", {
+    replacedBy: "peer-trusted-ca-file and -peer-client-cert-auth",
+  }),
+  row("peers", "unsupported", "", "use -initial-cluster"),
+  row("peers-file", "unsupported", "", "use -initial-cluster"),
+];
+
+/** Names of the flags whose values count. */
+export type FlagName = (
+  | typeof member
+  | typeof clustering
+  | typeof proxy
+  | typeof security
+  | typeof logging
+  | typeof monitoring
+  | typeof limits
+  | typeof unsafe
+  | typeof deprecated
+)[number]["name"];
+
+function inGroup(group: FlagGroup, rows: readonly Omit<FlagSpec, "group">[]): readonly FlagSpec[] {
+  return rows.map((flag) => ({ ...flag, group }));
+}
+
+/** Every flag, group by group. */
+export const flagTable: readonly FlagSpec[] = [
+  ...inGroup("member", member),
+  ...inGroup("clustering", clustering),
+  ...inGroup("proxy", proxy),
+  ...inGroup("security", security),
+  ...inGroup("logging", logging),
+  ...inGroup("monitoring", monitoring),
+  ...inGroup("limits", limits),
+  ...inGroup("unsafe", unsafe),
+  ...inGroup("deprecated", deprecated),
+  ...foreignFlags,
+];

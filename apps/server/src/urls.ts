@@ -1,0 +1,143 @@
+/**
+ * Owns the reading of URL lists and of the old `IP:port` values, and the comparison of two lists
+ * that may name the same sockets differently. It opens no socket; name resolution is passed in.
+ */
+import { isIP, isIPv4 } from "node:net";
+
+/** Where to listen or dial: a URL without path. */
+export interface SocketUrl {
+  readonly scheme: "http" | "https";
+  /** Without the brackets of IPv6; "" means all interfaces. */
+  readonly host: string;
+  readonly port: number;
+  /** The URL as text: what is announced, compared and hashed. */
+  readonly text: string;
+}
+
+/** The outcome of reading a value a user typed. */
+export type Parsed<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
+
+function refuse(error: string): { readonly ok: false; readonly error: string } {
+  return { ok: false, error };
+}
+
+function splitHostPort(authority: string): { host: string; port: string } | undefined {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(authority);
+  if (match === null) return undefined;
+  return { host: match[1] ?? match[2] ?? "", port: match[3] ?? "" };
+}
+
+/** Reads one URL; messages are those of the original where it refuses the same. */
+export function parseSocketUrl(given: string): Parsed<SocketUrl> {
+  const text = given.trim();
+  const match = /^([a-zA-Z][a-zA-Z0-9+.-]*):\/\/([^/?#]*)(.*)$/.exec(text);
+  const scheme = match?.[1]?.toLowerCase();
+  if (match === null || (scheme !== "http" && scheme !== "https")) {
+    return refuse(`URL scheme must be http or https: ${text}`);
+  }
+  const authority = match[2] ?? "";
+  const rest = match[3] ?? "";
+  const address = splitHostPort(authority);
+  if (address === undefined)
+    return refuse(`URL address does not have the form "host:port": ${text}`);
+  if (rest.startsWith("/")) return refuse(`URL must not contain a path: ${text}`);
+  if (rest !== "" || authority.includes("@")) {
+    return refuse(`URL must not contain a user, query or fragment: ${text}`);
+  }
+  const port = Number(address.port);
+  if (!/^[0-9]{1,5}$/.test(address.port) || port > 65535) {
+    return refuse(`URL does not have a valid port: ${text}`);
+  }
+  if (/[^a-zA-Z0-9._~:%-]/.test(address.host)) {
+    return refuse(`URL does not have a valid host: ${text}`);
+  }
+  return {
+    ok: true,
+    value: { scheme, host: address.host, port, text: `${scheme}://${authority}` },
+  };
+}
+
+/** Reads a comma list of URLs and sorts it by text, as the original does. */
+export function parseSocketUrls(list: string): Parsed<readonly SocketUrl[]> {
+  const urls: SocketUrl[] = [];
+  for (const part of list.split(",")) {
+    const parsed = parseSocketUrl(part);
+    if (!parsed.ok) return parsed;
+    urls.push(parsed.value);
+  }
+  return { ok: true, value: sortUrls(urls) };
+}
+
+/** The URLs in the order of their texts. */
+export function sortUrls(urls: readonly SocketUrl[]): readonly SocketUrl[] {
+  return urls.toSorted((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+}
+
+/** The texts of a list of URLs. */
+export function urlTexts(urls: readonly SocketUrl[]): readonly string[] {
+  return urls.map((url) => url.text);
+}
+
+/** An address of the flags of etcd 0.4: `IP:port`. */
+export interface AddressPort {
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** Reads an `IP:port`; host names are refused, as they always were. */
+export function parseAddressPort(text: string): Parsed<AddressPort> {
+  const address = splitHostPort(text.trim());
+  if (address === undefined) return refuse("bad format in address specification");
+  if (isIP(address.host) === 0) return refuse("bad IP in address specification");
+  if (!/^[0-9]+$/.test(address.port) || Number(address.port) > 65535) {
+    return refuse("bad port in address specification");
+  }
+  return { ok: true, value: { ip: address.host, port: Number(address.port) } };
+}
+
+/** The URL an old-style address stands for. */
+export function addressToUrl(address: AddressPort, scheme: "http" | "https"): SocketUrl {
+  const host = isIPv4(address.ip) ? address.ip : `[${address.ip}]`;
+  return {
+    scheme,
+    host: address.ip,
+    port: address.port,
+    text: `${scheme}://${host}:${address.port.toFixed(0)}`,
+  };
+}
+
+/** Resolves a host name to one address; rejects when it does not exist. */
+export type ResolveHost = (host: string) => Promise<string>;
+
+/**
+ * Whether two lists name the same sockets: equal as text, or equal once host names are resolved.
+ * "localhost" stays as it is, as in the original: it is a promise about this machine only.
+ */
+export async function sameUrls(
+  left: readonly SocketUrl[],
+  right: readonly SocketUrl[],
+  resolve: ResolveHost,
+): Promise<boolean> {
+  if (left.length !== right.length) return false;
+  if (sortedTexts(left) === sortedTexts(right)) return true;
+  try {
+    const [a, b] = await Promise.all([
+      Promise.all(left.map((url) => resolved(url, resolve))),
+      Promise.all(right.map((url) => resolved(url, resolve))),
+    ]);
+    return a.sort().join() === b.sort().join();
+  } catch {
+    return false;
+  }
+}
+
+function sortedTexts(urls: readonly SocketUrl[]): string {
+  return urlTexts(sortUrls(urls)).join();
+}
+
+async function resolved(url: SocketUrl, resolve: ResolveHost): Promise<string> {
+  const isLiteral = url.host === "" || url.host === "localhost" || isIP(url.host) !== 0;
+  const host = isLiteral ? url.host : await resolve(url.host);
+  return `${url.scheme} ${host} ${url.port.toFixed(0)}`;
+}
