@@ -10,6 +10,7 @@ import { AuthStore } from "./auth/auth-store.ts";
 import { PasswordChecks } from "./auth/password-checks.ts";
 import { createErrorHandler } from "./error-handler.ts";
 import { createFrontDoor } from "./front-door.ts";
+import { useGatewayMessages } from "./http-messages.ts";
 import type { EtcdServer, GatewayOptions } from "./ports.ts";
 import { createAuthRouter } from "./routes/auth.ts";
 import { createDebugRouter } from "./routes/debug.ts";
@@ -24,6 +25,7 @@ import { createVersionRouter } from "./routes/version.ts";
 /** Makes the request handler of the client port. */
 export function createApp(server: EtcdServer, options: GatewayOptions): Express {
   const app = express();
+  useGatewayMessages(app);
   app.disable("x-powered-by");
   app.disable("etag");
   app.set("query parser", false);

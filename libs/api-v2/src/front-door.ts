@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import type { NextFunction, Request, RequestHandler } from "express";
 import { answer } from "./answer.ts";
 import { encodeNonAscii, encodePath } from "./byte-string.ts";
+import type { GatewayRequest } from "./http-messages.ts";
 import { PIPELINED_REQUESTS_MAX } from "./limits.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
 import type { KeysHandler } from "./routes/keys.ts";
@@ -16,7 +17,9 @@ const KEYS = "/v2/keys";
 
 /** The decoded target of a request that has come through the front door. */
 export function targetOf(req: Request): RequestTarget {
-  return (req as Request & { target: RequestTarget }).target;
+  const { target } = req as Request & GatewayRequest;
+  if (target === undefined) throw new Error("the request has not come through the front door");
+  return target;
 }
 
 /** Makes the middleware. `cors` are the origins of --cors. */
@@ -40,7 +43,7 @@ export function createFrontDoor(keys: KeysHandler, cors: readonly string[]): Req
     } else if (path.startsWith(KEYS) && (path.length === 8 || path.charCodeAt(8) === 0x2f)) {
       keys.handle(req, res, path.slice(8), target.query);
     } else {
-      (req as Request & { target: RequestTarget }).target = target;
+      (req as Request & GatewayRequest).target = target;
       // Routes match the decoded path, however the client chose to encode it.
       req.url = encodePath(path);
       next();

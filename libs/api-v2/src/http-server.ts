@@ -5,6 +5,7 @@
 import type { Server as HttpServer, ServerOptions } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
+import { GatewayRequest, GatewayResponse } from "./http-messages.ts";
 import {
   HEADER_BYTES_MAX,
   HEADERS_TIMEOUT_MS,
@@ -17,7 +18,10 @@ import {
  * Options for http.createServer and https.createServer. Receiving a request has a time limit,
  * answering it and waiting for the next one has none.
  */
-export function createHttpServerOptions(): ServerOptions {
+export function createHttpServerOptions(): ServerOptions<
+  typeof GatewayRequest,
+  typeof GatewayResponse
+> {
   return {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -27,6 +31,8 @@ export function createHttpServerOptions(): ServerOptions {
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: TCP_KEEPALIVE_DELAY_MS,
+    IncomingMessage: GatewayRequest,
+    ServerResponse: GatewayResponse,
   };
 }
 

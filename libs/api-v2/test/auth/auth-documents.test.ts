@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  AuthRefusal,
+  changeRole,
+  changeUser,
+  readRole,
+  readUser,
+  roleAllows,
+  roleText,
+  userText,
+  withRootRole,
+  type AuthRole,
+  type AuthUser,
+} from "../../src/auth/auth-documents.ts";
+import { parseBasicAuth } from "../../src/auth/basic-auth.ts";
+import { JsonDecodeError, JsonDocument } from "../../src/json-document.ts";
+
+const document = (text: string): JsonDocument => JsonDocument.parse(text, "ignored");
+
+function role(read: string[], write: string[], name = "r"): AuthRole {
+  return { role: name, permissions: { read, write }, grant: undefined, revoke: undefined };
+}
+
+test("documents are decoded like the original's decoder does it", () => {
+  const user = readUser(document('{"USER":"eve","Password":"x","unknown":[1]} trailing'));
+  assert.deepEqual(user, { user: "eve", password: "x", roles: null, grant: [], revoke: [] });
+  assert.equal(readUser(document("null")).user, "");
+  assert.equal(readUser(document('{"user":"a","User":"b"}')).user, "b");
+  assert.deepEqual(readUser(document('{"roles":["a",null],"user":null}')).roles, ["a", ""]);
+  assert.equal(readUser(document('{"user":"\\u00e9\\u2028"}')).user, "\xc3\xa9\xe2\x80\xa8");
+  assert.equal(readUser(document('{"__proto__":{"user":"x"},"u\\u017fer":"y"}')).user, "y");
+});
+
+test("malformed bodies are refused", () => {
+  const bad = [
+    "",
+    "{",
+    "[]",
+    "5",
+    '"x"',
+    "bad",
+    '{"user":5}',
+    '{"roles":"a"}',
+    '{"roles":[1]}',
+    "}",
+  ];
+  for (const text of bad) assert.throws(() => readUser(document(text)), JsonDecodeError, text);
+  for (const text of [
+    '{"permissions":[]}',
+    '{"permissions":{"kv":{"read":"/a"}}}',
+    '{"grant":1}',
+  ]) {
+    assert.throws(() => readRole(document(text)), JsonDecodeError, text);
+  }
+});
+
+test("text after a document matters where it is read as a whole", () => {
+  assert.throws(() => JsonDocument.parse("{} x", "refused"), JsonDecodeError);
+  assert.throws(() => JsonDocument.parse('{"a":"}', "refused"), /unexpected end of JSON input/);
+  assert.doesNotThrow(() => JsonDocument.parse(' {"a":"}"} \n', "refused"));
+  assert.doesNotThrow(() => JsonDocument.parse('{"a":[{}]}{', "ignored"));
+});
+
+test("texts are those the original stores and shows", () => {
+  const user: AuthUser = { user: "ann", password: "$2a$hash", roles: null };
+  assert.equal(userText(user), '{"user":"ann","password":"$2a$hash","roles":null}');
+  assert.equal(userText({ ...user, password: "", roles: [] }), '{"user":"ann","roles":[]}');
+  const text =
+    '{"role":"r4","permissions":{"kv":{"read":null,"write":["/\\u003c"]}},"grant":{"kv":{"read":[],"write":null}}}';
+  assert.equal(roleText(readRole(document(text))), text);
+});
+
+test("the user root always has the role root", () => {
+  const root: AuthUser = { user: "root", password: "", roles: null };
+  assert.deepEqual(withRootRole(root).roles, ["root"]);
+  assert.deepEqual(withRootRole({ ...root, roles: ["root", "a"] }).roles, ["root", "a"]);
+  assert.equal(withRootRole({ ...root, user: "Root" }).roles, null);
+});
+
+test("grants come before revocations, and roles come back sorted", () => {
+  const old: AuthUser = { user: "ann", password: "h", roles: ["z", "a"] };
+  const change = { user: "ann", password: "", roles: null };
+  const changed = changeUser(old, { ...change, grant: ["c", "b"], revoke: ["z", "c"] }, "h");
+  assert.deepEqual(changed.roles, ["a", "b"]);
+  const duplicate = { ...change, grant: ["a"], revoke: [] };
+  assert.throws(
+    () => changeUser(old, duplicate, "h"),
+    new AuthRefusal(409, "auth: Granting duplicate role a for user ann"),
+  );
+  const missing = { ...change, grant: [], revoke: ["b"] };
+  assert.throws(
+    () => changeUser(old, missing, "h"),
+    new AuthRefusal(409, "auth: Revoking ungranted role b for user ann"),
+  );
+});
+
+test("permissions are granted and revoked by list", () => {
+  const old = role(["/b"], ["/w"]);
+  const grant = changeRole(old, { ...role([], []), grant: { read: ["/a*"], write: null } });
+  assert.deepEqual(grant.permissions, { read: ["/a*", "/b"], write: ["/w"] });
+  const revoke = changeRole(old, { ...role([], []), revoke: { read: ["/none"], write: ["/w"] } });
+  assert.deepEqual(revoke.permissions, { read: ["/b"], write: [] });
+  const duplicate = { ...role([], []), grant: { read: [], write: ["/w"] } };
+  assert.throws(
+    () => changeRole(old, duplicate),
+    new AuthRefusal(409, "auth: Granting duplicate write permission /w"),
+  );
+});
+
+test("patterns match by prefix only with a final star", () => {
+  const cases: [pattern: string, key: string, plain: boolean, recursive: boolean][] = [
+    ["/a", "/a", true, false],
+    ["/a", "/a/", false, false],
+    ["/a/*", "/a", false, false],
+    ["/a/*", "/a/", true, true],
+    ["/a*", "/ab/c", true, true],
+    ["*", "", true, true],
+    ["/a*b", "/axb", false, false],
+    ["", "", false, false],
+  ];
+  for (const [pattern, key, plain, recursive] of cases) {
+    assert.equal(roleAllows(role([pattern], []), key, false, false), plain, `${pattern} ${key}`);
+    assert.equal(roleAllows(role([], [pattern]), key, true, true), recursive, `${pattern} ${key}`);
+    assert.equal(roleAllows(role([pattern], []), key, true, false), false);
+  }
+  assert.equal(roleAllows(role([], [], "root"), "/x", true, true), true);
+});
+
+test("basic credentials are parsed as strictly as the original does", () => {
+  const encode = (text: string): string => Buffer.from(text, "latin1").toString("base64");
+  assert.deepEqual(parseBasicAuth(`Basic ${encode("ann:p:w\xff")}`), {
+    user: "ann",
+    password: "p:w\xff",
+  });
+  assert.deepEqual(parseBasicAuth(`bAsIc ${encode(":")}`), { user: "", password: "" });
+  const bad = [
+    "",
+    "Basic",
+    "Basic ",
+    "Bearer abc",
+    "Basic ###",
+    `Basic  ${encode("a:b")}`,
+    `Basic ${encode("ab")}`,
+    "Basic YTpi=",
+    "Basic YTpiYw",
+    "Basic YTpi\n",
+  ];
+  for (const header of bad) assert.equal(parseBasicAuth(header), undefined, header);
+});
