@@ -4,7 +4,7 @@
  * as in the original; only suggestions for mistyped words go to standard error.
  */
 import { type Command, findCommand } from "./command.ts";
-import { exitCodes } from "./exit-codes.ts";
+import { exitCodes, Failure } from "./exit-codes.ts";
 import { type FlagSpec, type FlagValues, parseFlags, reorderWords } from "./flags.ts";
 import { commandHelp, groupHelp, noHelpTopic, programHelp, type Screen } from "./help.ts";
 import { suggestion } from "./suggestion.ts";
@@ -169,9 +169,12 @@ async function runCommand(
     terminal.out(complaint + commandHelp(parentName, command));
     return exitCodes.success;
   }
-  if (parsed.values.isSet("help") || command.run === undefined) {
+  if (parsed.values.isSet("help")) {
     terminal.out(commandHelp(parentName, command));
     return exitCodes.success;
+  }
+  if (command.run === undefined) {
+    throw new Failure(exitCodes.badArguments, `${command.name} is not part of this build\n`);
   }
   return command.run({
     args: parsed.rest,

@@ -38,7 +38,8 @@ function spellings(flag: FlagSpec): string {
   return names.map((name) => (name.length === 1 ? `-${name}` : `--${name}`)).join(", ");
 }
 
-function flagLabel(flag: FlagSpec): string {
+/** An option with its default, as the left column shows it. */
+export function flagLabel(flag: FlagSpec): string {
   const names = spellings(flag);
   switch (flag.kind) {
     case "switch":

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { runProgram } from "./cli.ts";
 import { commands } from "./commands.ts";
 import { Failure } from "./exit-codes.ts";
+import { extraHelp } from "./extra-help.ts";
 import { globalFlags } from "./global-flags.ts";
 import { ProcessTerminal } from "./terminal.ts";
 
@@ -24,7 +25,7 @@ async function main(): Promise<number> {
         usage: "A simple command line client for etcd.",
         commands,
         globalFlags,
-        extraHelp: () => "",
+        extraHelp: () => extraHelp(commands),
         env: process.env,
         terminal,
       },

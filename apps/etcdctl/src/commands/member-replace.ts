@@ -1,0 +1,137 @@
+/**
+ * `member replace`: exchanges a member without ever weakening the cluster: the new one joins without
+ * a vote, catches up, gets the vote, and only then the old one goes. Every step can be repeated, so
+ * an interrupted run is taken up by running the same command again.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { adminCommand, refuse } from "../admin-command.ts";
+import type { Command, CommandContext } from "../command.ts";
+import { ClientError } from "../errors.ts";
+import { quote } from "../go-text.ts";
+import { addMember, listMembers, orderMember, removeMember } from "../members-api.ts";
+import { explainRefusal, reasonOf } from "../orders.ts";
+import { parsePeerUrls } from "../peer-urls.ts";
+import type { Session } from "../session.ts";
+import type { Member } from "../wire.ts";
+import { initialCluster } from "./member-add.ts";
+
+const pollMs = 500;
+
+interface Plan {
+  readonly oldId: string;
+  readonly name: string;
+  readonly peerUrl: string;
+}
+
+/** The new member, added as a learner unless an earlier run has done that. */
+async function ensureAdded(
+  session: Session,
+  { terminal }: CommandContext,
+  plan: Plan,
+  members: readonly Member[],
+): Promise<Member> {
+  const present = members.find(({ peerURLs }) => peerURLs.includes(plan.peerUrl));
+  if (present === undefined) {
+    const added = await addMember(session, plan.peerUrl, { learner: true });
+    terminal.out(`Added learner ${added.id} named ${plan.name}\n`);
+    return added;
+  }
+  if (present.id === plan.oldId || (present.name !== "" && present.name !== plan.name)) {
+    throw explainRefusal(
+      `Cannot add ${plan.peerUrl}`,
+      `member ${present.id} has this peer URL`,
+      members,
+      [`etcdctl member replace ${plan.oldId} ${plan.name} <another peerURL>`],
+    );
+  }
+  terminal.out(`Found member ${present.id} with ${plan.peerUrl}, going on with it\n`);
+  return present;
+}
+
+/** The command that starts the new member. */
+function startCommand(plan: Plan, cluster: string): string {
+  return [
+    `etcd --name ${quote(plan.name)}`,
+    `--initial-advertise-peer-urls ${plan.peerUrl}`,
+    `--listen-peer-urls ${plan.peerUrl}`,
+    `--initial-cluster ${quote(cluster)}`,
+    "--initial-cluster-state existing",
+  ].join(" \\\n    ");
+}
+
+/** Asks for the promotion until it is granted. @throws Failure when the time is up. */
+async function promoteWhenReady(
+  session: Session,
+  { terminal, flags }: CommandContext,
+  id: string,
+): Promise<void> {
+  const end = performance.now() + flags.durationMs("wait");
+  let said = "";
+  for (;;) {
+    const verdict = await orderMember(session, id, "promote");
+    if (verdict.isDone) return;
+    const reason = reasonOf(verdict);
+    const isFinal = verdict.status >= 400 && verdict.status < 500 && verdict.status !== 409;
+    if ((isFinal && verdict.status !== 412) || performance.now() >= end) {
+      throw explainRefusal(`Cannot promote ${id}`, reason, await listMembers(session), [
+        "etcdctl endpoint status -w table",
+        `etcdctl member promote ${id}`,
+        `etcdctl member remove ${id}`,
+      ]);
+    }
+    if (reason !== said) terminal.err(`Waiting for ${id}: ${reason}\n`);
+    said = reason;
+    await delay(pollMs);
+  }
+}
+
+async function replace(session: Session, context: CommandContext): Promise<void> {
+  const { args, terminal } = context;
+  const [oldId = "", name = "", url = ""] = args;
+  const [peerUrl = ""] = parsePeerUrls([url]);
+  const plan: Plan = { oldId, name, peerUrl };
+  const members = await listMembers(session);
+  if (!members.some(({ id }) => id === oldId)) {
+    const commands = members.map(({ id }) => `etcdctl member replace ${id} ${name} ${peerUrl}`);
+    throw explainRefusal(`Cannot replace ${oldId}`, "no such member", members, commands);
+  }
+  const added = await ensureAdded(session, context, plan, members);
+  const known = await listMembers(session);
+  const current = known.find(({ id }) => id === added.id);
+  if (current?.isLearner !== false || current.name === "") {
+    const cluster = initialCluster(known, added.id, name);
+    terminal.out(`\nStart it now, if it is not running:\n\n  ${startCommand(plan, cluster)}\n\n`);
+  }
+  if (current?.isLearner !== false) {
+    await promoteWhenReady(session, context, added.id);
+    terminal.out(`Promoted member ${added.id}\n`);
+  }
+  try {
+    await removeMember(session, oldId);
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+    throw explainRefusal(`Cannot remove ${oldId}`, error.message, known, [
+      `etcdctl move-leader ${added.id}`,
+      `etcdctl member remove ${oldId}`,
+    ]);
+  }
+  terminal.out(`Removed member ${oldId} from cluster\n`);
+}
+
+export const memberReplace: Command = {
+  name: "replace",
+  usage: "exchange a member for a new one without losing redundancy",
+  argsUsage: "<old memberID> <new name> <new peerURL>",
+  isHidden: true,
+  flags: [
+    {
+      kind: "duration",
+      name: "wait",
+      initial: "10m0s",
+      usage: "how long the new member may take to start and to catch up",
+    },
+  ],
+  run: adminCommand(({ args }) => {
+    if (args.length !== 3) throw refuse("Provide the ID of the old member, a new name and a peerURL");
+  }, replace),
+};

@@ -1,0 +1,64 @@
+/** `snapshot`: a consistent copy of a running cluster's data, taken through a member. */
+import type { IncomingMessage } from "node:http";
+import { adminCommand, refuse } from "../admin-command.ts";
+import { underBase } from "../client.ts";
+import type { Command, CommandContext } from "../command.ts";
+import { ClientError, messageOf } from "../errors.ts";
+import { answeredMessage } from "../members-api.ts";
+import type { Session } from "../session.ts";
+
+async function refusal(message: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk as Buffer);
+  const words = answeredMessage(Buffer.concat(chunks));
+  if (words !== "") return words;
+  return message.statusCode === 404
+    ? "this server cannot stream snapshots"
+    : `unexpected status code ${message.statusCode ?? 0}`;
+}
+
+async function save(session: Session, { args, terminal }: CommandContext): Promise<void> {
+  const [path = ""] = args;
+  // The header is bounded by --timeout; the stream itself takes as long as it takes.
+  const action = { method: "GET", path: underBase("/v2/admin/snapshot") };
+  const message = await session.client.open(action, undefined);
+  if (message.statusCode !== 200) throw refuse(`Cannot take a snapshot: ${await refusal(message)}`);
+  const length = message.headers["content-length"];
+  const announced = length === undefined ? undefined : Number(length);
+  const { saveStream } = await import("../download.ts");
+  const bar = terminal.errIsTerminal
+    ? (await import("../progress-bar.ts")).startBar(announced)
+    : undefined;
+  try {
+    const bytes = await saveStream(
+      message,
+      path,
+      (received) => {
+        if (announced === undefined || received === announced) return;
+        throw new ClientError(`the stream ended after ${received} of ${announced} bytes`);
+      },
+      (received) => bar?.update(received),
+    );
+    bar?.stop();
+    terminal.out(`Snapshot saved at ${path} (${bytes} bytes)\n`);
+  } catch (error) {
+    bar?.stop();
+    throw refuse(`Cannot save the snapshot at ${path}: ${messageOf(error)}`);
+  }
+}
+
+const saveCommand: Command = {
+  name: "save",
+  usage: "save a snapshot of the cluster's data to a file",
+  argsUsage: "<file>",
+  run: adminCommand(({ args }) => {
+    if (args.length !== 1) throw refuse("Provide a single file name");
+  }, save),
+};
+
+export const snapshot: Command = {
+  name: "snapshot",
+  usage: "snapshots of a running cluster",
+  isHidden: true,
+  subcommands: [saveCommand],
+};

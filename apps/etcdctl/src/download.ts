@@ -1,0 +1,49 @@
+/**
+ * A stream saved to a file whole or not at all: written beside the target, synced, then renamed. A
+ * failure leaves the target as it was and nothing beside it.
+ */
+import { open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** Told after each piece how many bytes have been written. */
+export type Progress = (bytes: number) => void;
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Saves the stream; resolves to its length. `check` may refuse that length before the rename. */
+export async function saveStream(
+  stream: AsyncIterable<Uint8Array>,
+  path: string,
+  check: (bytes: number) => void,
+  progress: Progress,
+): Promise<number> {
+  const partPath = `${path}.part`;
+  const file = await open(partPath, "w", 0o600);
+  let bytes = 0;
+  try {
+    try {
+      for await (const chunk of stream) {
+        await file.writeFile(chunk);
+        bytes += chunk.length;
+        progress(bytes);
+      }
+      check(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(partPath, path);
+  } catch (error) {
+    await rm(partPath, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+  return bytes;
+}

@@ -1,0 +1,109 @@
+/** The members requests and what their answers mean. */
+import { expectStatus, sendAdmin } from "./admin-command.ts";
+import { type Action, underBase } from "./client.ts";
+import { ClientError, ClusterError, ServerFaultError } from "./errors.ts";
+import type { Session } from "./session.ts";
+import type { Answer } from "./transport.ts";
+import { decodeMember, decodeMembers, decodeObject, type Member, textOf } from "./wire.ts";
+
+const jsonType = "application/json";
+
+function membersPath(rest = ""): Action["path"] {
+  return underBase(`/v2/members${rest}`);
+}
+
+/** The server's own words in a refusal; "" when it has none. */
+export function answeredMessage(body: Buffer): string {
+  try {
+    return textOf(decodeObject(body), "message");
+  } catch (error) {
+    if (error instanceof ClientError) return "";
+    throw error;
+  }
+}
+
+/** All members in the server's order. @throws ClientError. */
+export async function listMembers(session: Session): Promise<readonly Member[]> {
+  const answer = await sendAdmin(session, { method: "GET", path: membersPath() });
+  expectStatus(answer, 200);
+  return decodeMembers(answer.body);
+}
+
+/** The leader as one member sees it. @throws ClientError. */
+export async function getLeader(session: Session): Promise<Member> {
+  const answer = await sendAdmin(session, { method: "GET", path: membersPath("/leader") });
+  expectStatus(answer, 200);
+  return decodeMember(decodeObject(answer.body));
+}
+
+/** Adds a member. @throws ClientError with the server's words for a conflict. */
+export async function addMember(
+  session: Session,
+  peerUrl: string,
+  options: { readonly learner: boolean },
+): Promise<Member> {
+  const fields = options.learner ? { peerURLs: [peerUrl], isLearner: true } : { peerURLs: [peerUrl] };
+  const answer = await sendAdmin(session, {
+    method: "POST",
+    path: membersPath(),
+    body: JSON.stringify(fields),
+    contentType: jsonType,
+  });
+  expectStatus(answer, 201, 409);
+  if (answer.status === 409) throw new ClientError(answeredMessage(answer.body));
+  return decodeMember(decodeObject(answer.body));
+}
+
+/** Removes a member; one that is gone already counts as removed. @throws ClientError. */
+export async function removeMember(session: Session, id: string): Promise<void> {
+  const answer = await sendAdmin(session, { method: "DELETE", path: membersPath(`/${id}`) });
+  expectStatus(answer, 204, 410);
+}
+
+/** Replaces the peer URLs of a member. @throws ClientError with the server's words. */
+export async function updateMember(
+  session: Session,
+  id: string,
+  peerUrls: readonly string[],
+): Promise<void> {
+  const answer = await sendAdmin(session, {
+    method: "PUT",
+    path: membersPath(`/${id}`),
+    body: JSON.stringify({ peerURLs: peerUrls }),
+    contentType: jsonType,
+  });
+  expectStatus(answer, 204, 404, 409);
+  if (answer.status !== 204) throw new ClientError(answeredMessage(answer.body));
+}
+
+/** How a server answered an order about one member. */
+export interface Verdict {
+  readonly isDone: boolean;
+  readonly status: number;
+  /** The server's words; "" when it gave none. */
+  readonly message: string;
+}
+
+function verdict({ status, body }: Pick<Answer, "status" | "body">): Verdict {
+  return { isDone: status >= 200 && status < 300, status, message: answeredMessage(body) };
+}
+
+/** Orders a promotion or a transfer of leadership. @throws ClientError when no server answered. */
+export async function orderMember(
+  session: Session,
+  id: string,
+  order: "promote" | "move-leader",
+): Promise<Verdict> {
+  try {
+    const path = membersPath(`/${id}/${order}`);
+    return verdict(await sendAdmin(session, { method: "POST", path, body: "" }));
+  } catch (error) {
+    // These refusals come as 5xx too, and say why: that is worth more than "unavailable".
+    const faults = error instanceof ClusterError ? error.causes : [];
+    const fault = faults.find(
+      (cause) => cause instanceof ServerFaultError && answeredMessage(cause.body) !== "",
+    );
+    if (fault instanceof ServerFaultError) return verdict(fault);
+    throw error;
+  }
+}

@@ -1,0 +1,19 @@
+/** Peer URLs given on the command line: the checks of the original, in its order and words. */
+import { refuse } from "./admin-command.ts";
+
+/** The URLs, sorted. @throws Failure for the first that is none. */
+export function parsePeerUrls(texts: readonly string[]): readonly string[] {
+  return texts
+    .map((text) => {
+      const url = text.trim();
+      const parts = /^(https?):\/\/([^/?#]*)(.*)$/i.exec(url);
+      if (parts === null) throw refuse(`URL scheme must be http or https: ${url}`);
+      const [, scheme = "", host = "", path = ""] = parts;
+      if (!/^(?:\[[^\]]*\]|[^:[\]]*):[^:]*$/.test(host)) {
+        throw refuse(`URL address does not have the form "host:port": ${url}`);
+      }
+      if (path !== "") throw refuse(`URL must not contain a path: ${url}`);
+      return `${scheme.toLowerCase()}://${host}`;
+    })
+    .sort();
+}
