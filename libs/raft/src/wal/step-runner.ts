@@ -1,0 +1,188 @@
+/**
+ * Runs the log's work, one piece after the other, and decides at each slow operation whether it is
+ * performed on this thread or on the pool. Measures syncs. Turns the first failure into the final
+ * one: nothing is retried, and nothing runs after it, because after a failed sync nobody knows what
+ * the disk holds (the kernel may have dropped the pages and report success the next time).
+ */
+import { InvariantError } from "../core/invariant.ts";
+import { FatalError } from "../errors.ts";
+import { errorCode, rethrowInto } from "./file-system.ts";
+import type { FileSystem, SlowOperation, Steps } from "./file-system.ts";
+import { SyncPolicy } from "./sync-policy.ts";
+import type { SyncMode } from "./sync-policy.ts";
+
+export interface StepRunnerOptions {
+  readonly fileSystem: FileSystem;
+  /** For messages. */
+  readonly directory: string;
+  readonly syncMode: SyncMode;
+  /** Milliseconds on a monotonic clock. */
+  readonly now: () => number;
+  readonly slowSyncMs: number;
+  readonly onSync: ((seconds: number) => void) | undefined;
+  readonly onSlowSync: ((seconds: number) => void) | undefined;
+}
+
+export class StepRunner {
+  readonly #options: StepRunnerOptions;
+  readonly #policy: SyncPolicy;
+  #failure: FatalError | undefined;
+  /** Resolves when all work begun so far has ended; undefined when none is under way. */
+  #pending: Promise<unknown> | undefined;
+  #waiting = 0;
+
+  constructor(options: StepRunnerOptions) {
+    this.#options = options;
+    this.#policy = new SyncPolicy(options.syncMode);
+  }
+
+  /** What a sync is expected to take, in seconds; 0 before the first. */
+  get syncEstimateSeconds(): number {
+    return this.#policy.estimateSeconds;
+  }
+
+  get failure(): FatalError | undefined {
+    return this.#failure;
+  }
+
+  /**
+   * Does the work after all work begun before.
+   * @returns a promise only when something had to be waited for.
+   * @throws FatalError, or rejects with it, when this or earlier work failed.
+   */
+  run(steps: Steps<void>): void | Promise<void> {
+    if (this.#pending !== undefined) {
+      return this.#enqueue(this.#pending.then(() => this.#runOnPool(steps, undefined)));
+    }
+    try {
+      this.#mustWork();
+      for (let step = steps.next(); step.done !== true; step = steps.next()) {
+        if (!this.#isInline(step.value)) return this.#enqueue(this.#runOnPool(steps, step.value));
+        this.#perform(steps, step.value);
+      }
+    } catch (error) {
+      throw this.#fail(error);
+    }
+    return undefined;
+  }
+
+  /** As run(), for callers that cannot wait. Work must not be under way. */
+  runInline(steps: Steps<void>): void {
+    try {
+      this.#mustWork();
+      if (this.#pending !== undefined) throw new FatalError("the wal is busy on the thread pool");
+      for (let step = steps.next(); step.done !== true; step = steps.next()) {
+        this.#perform(steps, step.value);
+      }
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** Resolves when no work is under way. */
+  async idle(): Promise<void> {
+    while (this.#pending !== undefined) await this.#pending;
+  }
+
+  #enqueue(work: Promise<void>): Promise<void> {
+    this.#waiting += 1;
+    const done = work.then(
+      () => {
+        this.#oneDone();
+      },
+      (error: unknown) => {
+        this.#oneDone();
+        throw this.#fail(error);
+      },
+    );
+    this.#pending = done.catch(() => undefined);
+    return done;
+  }
+
+  #oneDone(): void {
+    this.#waiting -= 1;
+    if (this.#waiting === 0) this.#pending = undefined;
+  }
+
+  async #runOnPool(steps: Steps<void>, first: SlowOperation | undefined): Promise<void> {
+    let operation = first;
+    if (operation === undefined) {
+      this.#mustWork();
+      const step = steps.next();
+      if (step.done === true) return;
+      operation = step.value;
+    }
+    for (;;) {
+      if (this.#isInline(operation)) this.#perform(steps, operation);
+      else await this.#performOnPool(steps, operation);
+      const step = steps.next();
+      if (step.done === true) return;
+      operation = step.value;
+    }
+  }
+
+  #isInline(operation: SlowOperation): boolean {
+    // Freeing the blocks of a large file takes long even on a fast disk.
+    if (operation.kind === "remove") return this.#options.syncMode === "inline";
+    return this.#policy.isInline;
+  }
+
+  #perform(steps: Steps<void>, operation: SlowOperation): void {
+    const started = this.#options.now();
+    try {
+      this.#options.fileSystem.perform(operation);
+    } catch (error) {
+      rethrowInto(steps, error);
+    }
+    if (operation.kind !== "syncData") return;
+    this.#policy.ranInline(this.#report(started));
+  }
+
+  async #performOnPool(steps: Steps<void>, operation: SlowOperation): Promise<void> {
+    const started = this.#options.now();
+    try {
+      await this.#options.fileSystem.performOnPool(operation);
+    } catch (error) {
+      rethrowInto(steps, error);
+    }
+    if (operation.kind !== "syncData") return;
+    this.#policy.ranOnPool(this.#report(started));
+  }
+
+  #report(started: number): number {
+    const milliseconds = this.#options.now() - started;
+    const seconds = milliseconds / 1000;
+    this.#options.onSync?.(seconds);
+    if (milliseconds >= this.#options.slowSyncMs) this.#options.onSlowSync?.(seconds);
+    return seconds;
+  }
+
+  #mustWork(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #fail(error: unknown): FatalError {
+    this.#failure ??= writeError(this.#options.directory, error);
+    return this.#failure;
+  }
+}
+
+function writeError(directory: string, error: unknown): FatalError {
+  if (error instanceof FatalError) return error;
+  if (errorCode(error) === "ENOSPC" || errorCode(error) === "EDQUOT") {
+    return new FatalError(
+      `wal error: no space left for ${directory}: free some and start this member again; ` +
+        "what was acknowledged is safe",
+      { cause: error },
+    );
+  }
+  if (error instanceof InvariantError) {
+    return new FatalError(`wal error: ${error.message}`, { cause: error });
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return new FatalError(
+    `wal error: writing to ${directory} failed: ${reason}; this member stops, because nobody ` +
+      "knows what the disk holds after a failed write",
+    { cause: error },
+  );
+}

@@ -1,0 +1,488 @@
+/**
+ * The write-ahead log of raft: entries, hard state and the compaction point on disk.
+ *
+ * Owns when bytes are written, synced, switched to another file and removed. Keeps the entries since
+ * the compaction point in memory as well (`log`), where the core reads them. Refuses to know what
+ * entries mean, and when it is time to compact. The format is described in segment.ts and
+ * record.ts, the rule that tells a torn tail from corruption in segment-reader.ts.
+ *
+ * The order that makes every crash survivable:
+ *
+ *   - save: one write, then (if asked) one sync. Memory follows when both are done.
+ *   - segment switch: the old segment is trimmed and synced; the new one is written and synced
+ *     under a temporary name, renamed, and the directory synced; only then is it written to.
+ *   - compact: the marker is durable before the first segment is removed.
+ *   - open: a torn tail is cut and the cut synced before anything is appended. Data whose sync
+ *     nobody witnessed is written and synced once more, since it may stand in the page cache only.
+ */
+import { invariant } from "../core/invariant.ts";
+import { NOBODY } from "../core/types.ts";
+import type { Entry, HardState, Index, SnapshotMetadata } from "../core/types.ts";
+import { FatalError } from "../errors.ts";
+import { MemoryLog } from "../memory-log.ts";
+import { runInline, runOnPool } from "./file-system.ts";
+import type { FileSystem, Steps } from "./file-system.ts";
+import { recover } from "./log-reader.ts";
+import { nodeFileSystem } from "./node-file-system.ts";
+import { BATCH_RECORD_BYTES, BatchWriter, entriesBytesMax } from "./record.ts";
+import type { CompactionMarker, WalMetadata } from "./record.ts";
+import { createSegment, removeTemporaries, settleTail } from "./segment-files.ts";
+import type { RepairedTail } from "./segment-files.ts";
+import { listSegments, pathIn, segmentName, SegmentWriter } from "./segment.ts";
+import type { SegmentName } from "./segment.ts";
+import { StepRunner } from "./step-runner.ts";
+import type { SyncMode } from "./sync-policy.ts";
+
+export interface WalOptions {
+  readonly fileSystem?: FileSystem;
+  /** A segment this large is followed by another. Default 64 MiB. */
+  readonly segmentBytes?: number;
+  /** Default "adaptive". With "inline" nothing ever runs on the thread pool. */
+  readonly syncMode?: SyncMode;
+  /** Milliseconds on a monotonic clock. */
+  readonly now?: () => number;
+  /** Told how long each sync of the log took. */
+  readonly onSync?: (seconds: number) => void;
+  /** Told of each sync that took `slowSyncMs` or longer. */
+  readonly onSlowSync?: (seconds: number) => void;
+  /** Default 1000. */
+  readonly slowSyncMs?: number;
+}
+
+export interface CreateWalOptions extends WalOptions {
+  readonly metadata: WalMetadata;
+}
+
+/** A log that was opened, and what it held. */
+export interface OpenedWal {
+  readonly wal: Wal;
+  readonly metadata: WalMetadata;
+  readonly hardState: HardState;
+  /** The state machine's durable state at the latest compaction or snapshot. */
+  readonly compaction: SnapshotMetadata | undefined;
+  /** Present when the end of the log was damaged by a crash and cut off. */
+  readonly repaired: RepairedTail | undefined;
+}
+
+const SEGMENT_BYTES = 64 * 1024 * 1024;
+const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
+const SLOW_SYNC_MS = 1000;
+const NO_HARD_STATE: HardState = { term: 0, vote: NOBODY, commit: 0 };
+
+/** What a log consists of before it can be written to. */
+interface WalParts {
+  readonly directory: string;
+  readonly options: WalOptions;
+  readonly unlock: () => void;
+  readonly metadata: WalMetadata;
+  readonly hardState: HardState;
+  readonly marker: CompactionMarker | undefined;
+  readonly log: MemoryLog;
+  readonly older: readonly SegmentName[];
+  readonly tail: SegmentWriter;
+  readonly chain: number;
+  readonly isClosed: boolean;
+  readonly bytesSinceCompaction: number;
+}
+
+export class Wal {
+  /** The entries since the compaction point. Follows the disk: never ahead of what is durable. */
+  readonly log: MemoryLog;
+  readonly metadata: WalMetadata;
+  readonly #directory: string;
+  readonly #fileSystem: FileSystem;
+  readonly #runner: StepRunner;
+  readonly #segmentBytes: number;
+  readonly #unlock: () => void;
+  readonly #batch = new BatchWriter();
+  #hardState: HardState;
+  #marker: CompactionMarker | undefined;
+  /** Segments before the one written to, oldest first. */
+  #older: SegmentName[];
+  #tail: SegmentWriter;
+  #chain: number;
+  #bytesSinceCompaction: number;
+  /** The last batch is the empty one that close() writes. */
+  #isMarkedClosed: boolean;
+  #state: "open" | "closed" = "open";
+  #closing: Promise<void> | undefined;
+  /** Ends when no removal of obsolete segments is under way. */
+  #removal: Promise<void> = Promise.resolve();
+
+  private constructor(parts: WalParts) {
+    const { options } = parts;
+    this.log = parts.log;
+    this.metadata = parts.metadata;
+    this.#directory = parts.directory;
+    this.#fileSystem = options.fileSystem ?? nodeFileSystem;
+    this.#segmentBytes = Math.min(options.segmentBytes ?? SEGMENT_BYTES, SEGMENT_BYTES_MAX);
+    this.#unlock = parts.unlock;
+    this.#hardState = parts.hardState;
+    this.#marker = parts.marker;
+    this.#older = [...parts.older];
+    this.#tail = parts.tail;
+    this.#chain = parts.chain;
+    this.#isMarkedClosed = parts.isClosed;
+    this.#bytesSinceCompaction = parts.bytesSinceCompaction;
+    this.#runner = new StepRunner({
+      fileSystem: this.#fileSystem,
+      directory: parts.directory,
+      syncMode: options.syncMode ?? "adaptive",
+      now: options.now ?? (() => performance.now()),
+      slowSyncMs: options.slowSyncMs ?? SLOW_SYNC_MS,
+      onSync: options.onSync,
+      onSlowSync: options.onSlowSync,
+    });
+  }
+
+  /** Whether a directory holds a log. */
+  static exists(directory: string, fileSystem: FileSystem = nodeFileSystem): boolean {
+    return listSegments(fileSystem, directory).length > 0;
+  }
+
+  /**
+   * Starts a log; makes the directory. A crash leaves the log, or none.
+   * @throws FatalError when there is a log already, or when another process uses the directory.
+   */
+  static async create(directory: string, options: CreateWalOptions): Promise<Wal> {
+    return withLock(directory, options, (unlock) =>
+      runOnPool(fileSystemOf(options), Wal.#createSteps(directory, options, unlock)),
+    );
+  }
+
+  /** As create(), on this thread. */
+  static createSync(directory: string, options: CreateWalOptions): Wal {
+    return withLockSync(directory, options, (unlock) =>
+      runInline(fileSystemOf(options), Wal.#createSteps(directory, options, unlock)),
+    );
+  }
+
+  /**
+   * Opens the log in a directory, and repairs what a crash may have done to its end.
+   * @throws FatalError when there is none, when another process uses it, or when it is damaged.
+   */
+  static async open(directory: string, options: WalOptions = {}): Promise<OpenedWal> {
+    return withLock(directory, options, (unlock) =>
+      runOnPool(fileSystemOf(options), Wal.#openSteps(directory, options, unlock)),
+    );
+  }
+
+  /** As open(), on this thread. */
+  static openSync(directory: string, options: WalOptions = {}): OpenedWal {
+    return withLockSync(directory, options, (unlock) =>
+      runInline(fileSystemOf(options), Wal.#openSteps(directory, options, unlock)),
+    );
+  }
+
+  /** Bytes written since the latest compaction marker. */
+  get bytesSinceCompaction(): number {
+    return this.#bytesSinceCompaction;
+  }
+
+  /** The latest hard state saved. */
+  get hardState(): HardState {
+    return this.#hardState;
+  }
+
+  /** What a sync is expected to take, in seconds; 0 before the first. */
+  get syncEstimateSeconds(): number {
+    return this.#runner.syncEstimateSeconds;
+  }
+
+  /**
+   * Appends entries, which may overwrite a conflicting suffix, and a changed hard state; makes both
+   * durable if `mustSync`. Without it they become durable with the next sync, at the latest.
+   * @returns a promise only when it could not be completed at once.
+   * @throws FatalError, or rejects with it: the disk failed, now or before.
+   */
+  save(
+    entries: readonly Entry[],
+    hardState: HardState | undefined,
+    mustSync: boolean,
+  ): void | Promise<void> {
+    return this.#runner.run(this.#saveSteps(entries, hardState, mustSync));
+  }
+
+  /**
+   * Moves the start of the log to `keepFrom`, given that the state machine holds `snapshot` durably:
+   * a durable marker first, then the entries below are dropped, and segments that hold nothing else
+   * are removed. The entries from keepFrom up to the snapshot's index are a reserve for followers
+   * that are behind. A no-op when the log has been compacted further already.
+   */
+  async compact(snapshot: SnapshotMetadata, keepFrom: Index): Promise<void> {
+    await this.#runner.run(this.#compactSteps(snapshot, keepFrom));
+    await this.#removeObsolete();
+  }
+
+  /** As compact(), on this thread. */
+  compactSync(snapshot: SnapshotMetadata, keepFrom: Index): void {
+    this.#runner.runInline(this.#compactSteps(snapshot, keepFrom));
+    this.#runner.runInline(this.#removeSteps());
+  }
+
+  /**
+   * Restarts the log at a snapshot that replaced the state machine: all entries are void. Durable
+   * when done. The hard state that goes with it is raised to the snapshot's, if not given.
+   */
+  installSnapshot(snapshot: SnapshotMetadata, hardState?: HardState): void | Promise<void> {
+    const done = this.#runner.run(this.#installSteps(snapshot, hardState));
+    if (done !== undefined) return done.then(() => this.#removeObsolete());
+    return this.#runner.run(this.#removeSteps());
+  }
+
+  /** Makes everything durable, marks the log as closed in good order, unlocks. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** As close(), on this thread; work must not be under way. */
+  closeSync(): void {
+    if (this.#state === "closed") return;
+    try {
+      if (this.#runner.failure === undefined) this.#runner.runInline(this.#closeSteps());
+    } finally {
+      this.#release();
+    }
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === "closed") return;
+    await this.#runner.idle();
+    await this.#removal;
+    try {
+      if (this.#runner.failure === undefined) await this.#runner.run(this.#closeSteps());
+    } finally {
+      this.#release();
+    }
+  }
+
+  #release(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#fileSystem.close(this.#tail.file);
+    this.#unlock();
+  }
+
+  *#saveSteps(
+    entries: readonly Entry[],
+    hardState: HardState | undefined,
+    mustSync: boolean,
+  ): Steps<void> {
+    this.#mustBeOpen();
+    if (entries.length > 0 || hardState !== undefined) {
+      yield* this.#makeRoom(entriesBytesMax(entries));
+      this.#batch.begin();
+      this.#batch.addEntries(entries);
+      if (hardState !== undefined) this.#batch.addHardState(hardState);
+      this.#append();
+    }
+    if (mustSync) yield* this.#sync();
+    this.log.append(entries);
+    if (hardState !== undefined) this.#hardState = hardState;
+  }
+
+  *#compactSteps(snapshot: SnapshotMetadata, keepFrom: Index): Steps<void> {
+    this.#mustBeOpen();
+    const first = this.log.firstIndex();
+    const last = this.log.lastIndex();
+    invariant(snapshot.index <= last, `compaction at ${snapshot.index} beyond the last, ${last}`);
+    invariant(keepFrom <= snapshot.index + 1, `keeping from ${keepFrom} leaves a gap`);
+    if (snapshot.index <= (this.#marker?.snapshot.index ?? 0)) return;
+    const from = Math.max(keepFrom, first);
+    const previousTerm = this.log.term(from - 1);
+    yield* this.#mark({ snapshot, keepFrom: from, previousTerm, isReset: false }, undefined);
+    this.log.compact(from - 1);
+  }
+
+  *#installSteps(snapshot: SnapshotMetadata, hardState: HardState | undefined): Steps<void> {
+    this.#mustBeOpen();
+    const { index, term } = snapshot;
+    const marker = { snapshot, keepFrom: index + 1, previousTerm: term, isReset: true };
+    yield* this.#mark(marker, hardState);
+    this.log.reset(index, term);
+    if (hardState !== undefined) this.#hardState = hardState;
+  }
+
+  *#mark(marker: CompactionMarker, hardState: HardState | undefined): Steps<void> {
+    yield* this.#makeRoom(0);
+    this.#batch.begin();
+    this.#batch.addCompaction(marker);
+    if (hardState !== undefined) this.#batch.addHardState(hardState);
+    this.#append();
+    yield* this.#sync();
+    this.#marker = { ...marker, isReset: false };
+    this.#bytesSinceCompaction = 0;
+  }
+
+  *#closeSteps(): Steps<void> {
+    if (this.#tail.synced < this.#tail.end) yield* this.#sync();
+    if (this.#isMarkedClosed) return;
+    this.#batch.begin();
+    this.#append();
+    this.#isMarkedClosed = true;
+    yield* this.#sync();
+  }
+
+  /** Writes the batch that was built. */
+  #append(): void {
+    const { sequence } = this.#tail.name;
+    const place = { sequence, offset: this.#tail.end, synced: this.#tail.synced };
+    const { bytes, chain } = this.#batch.finish(place, this.#chain);
+    this.#tail.append(bytes);
+    this.#chain = chain;
+    this.#bytesSinceCompaction += bytes.length;
+    this.#isMarkedClosed = false;
+  }
+
+  *#sync(): Steps<void> {
+    const tail = this.#tail;
+    const end = tail.end;
+    yield { kind: "syncData", file: tail.file };
+    tail.synced = end;
+  }
+
+  /** Starts another segment when the next batch would make this one too large. */
+  *#makeRoom(bytes: number): Steps<void> {
+    const old = this.#tail;
+    if (old.end + BATCH_RECORD_BYTES + bytes <= this.#segmentBytes) return;
+    if (old.end === old.headEnd) return;
+    old.trim();
+    yield { kind: "syncFile", file: old.file };
+    const name = segmentName(old.name.sequence + 1, this.log.lastIndex() + 1);
+    const head = { metadata: this.metadata, hardState: this.#hardState, marker: this.#marker };
+    const next = yield* createSegment(this.#fileSystem, this.#directory, name, this.#chain, head);
+    this.#older.push(old.name);
+    this.#tail = next.writer;
+    this.#chain = next.chain;
+    this.#fileSystem.close(old.file);
+  }
+
+  #removeObsolete(): Promise<void> {
+    const removal = this.#removal.then(async () => {
+      for (const segment of this.#takeObsolete()) {
+        const path = pathIn(this.#directory, segment.file);
+        await this.#fileSystem.performOnPool({ kind: "remove", path });
+      }
+    });
+    this.#removal = removal.catch(() => undefined);
+    return removal;
+  }
+
+  *#removeSteps(): Steps<void> {
+    for (const segment of this.#takeObsolete()) {
+      yield { kind: "remove", path: pathIn(this.#directory, segment.file) };
+    }
+  }
+
+  /** Segments before the last one that begins at or below the start of the log. */
+  #takeObsolete(): SegmentName[] {
+    const first = this.log.firstIndex();
+    if (this.#tail.name.firstIndex <= first) return this.#older.splice(0);
+    const keep = this.#older.findLastIndex((segment) => segment.firstIndex <= first);
+    return keep > 0 ? this.#older.splice(0, keep) : [];
+  }
+
+  #mustBeOpen(): void {
+    if (this.#state === "closed") throw new FatalError("the wal is closed");
+  }
+
+  static *#createSteps(
+    directory: string,
+    options: CreateWalOptions,
+    unlock: () => void,
+  ): Steps<Wal> {
+    const fileSystem = fileSystemOf(options);
+    if (Wal.exists(directory, fileSystem)) {
+      throw new FatalError(`create wal error: there is a log in ${directory} already`);
+    }
+    yield* removeTemporaries(fileSystem, directory);
+    const { metadata } = options;
+    const head = { metadata, hardState: NO_HARD_STATE, marker: undefined };
+    const first = segmentName(0, 1);
+    const { writer, chain } = yield* createSegment(fileSystem, directory, first, 0, head);
+    return new Wal({
+      ...{ directory, options, unlock, metadata, chain },
+      hardState: NO_HARD_STATE,
+      marker: undefined,
+      log: new MemoryLog(0, 0),
+      older: [],
+      tail: writer,
+      isClosed: false,
+      bytesSinceCompaction: 0,
+    });
+  }
+
+  static *#openSteps(directory: string, options: WalOptions, unlock: () => void): Steps<OpenedWal> {
+    const fileSystem = fileSystemOf(options);
+    const recovery = recover(fileSystem, directory);
+    const { metadata, hardState, marker } = recovery;
+    yield* removeTemporaries(fileSystem, directory);
+    const path = pathIn(directory, recovery.tail.file);
+    const file = fileSystem.open(path, "readWrite");
+    let repaired: RepairedTail | undefined;
+    try {
+      repaired = yield* settleTail(fileSystem, directory, file, recovery);
+      for (const segment of recovery.obsolete) {
+        yield { kind: "remove", path: pathIn(directory, segment.file) };
+      }
+    } catch (error) {
+      fileSystem.close(file);
+      throw error;
+    }
+    const tail = new SegmentWriter(fileSystem, recovery.tail, file, recovery.end);
+    tail.headEnd = recovery.headEnd;
+    const wal = new Wal({
+      ...{ directory, options, unlock, metadata, hardState, marker, tail },
+      log: recovery.log,
+      older: recovery.segments.slice(0, -1),
+      chain: recovery.chain,
+      isClosed: recovery.isClosed,
+      bytesSinceCompaction: recovery.bytesSinceCompaction,
+    });
+    return { wal, metadata, hardState, compaction: marker?.snapshot, repaired };
+  }
+}
+
+function fileSystemOf(options: WalOptions): FileSystem {
+  return options.fileSystem ?? nodeFileSystem;
+}
+
+/** Locks the directory for what is opened in it; unlocks when that fails. */
+async function withLock<T>(
+  directory: string,
+  options: WalOptions,
+  open: (unlock: () => void) => Promise<T>,
+): Promise<T> {
+  const unlock = lockForLog(directory, options);
+  try {
+    return await open(unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+function withLockSync<T>(
+  directory: string,
+  options: WalOptions,
+  open: (unlock: () => void) => T,
+): T {
+  const unlock = lockForLog(directory, options);
+  try {
+    return open(unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
+}
+
+/** Options with metadata are those of a log to be created, for which the directory is made. */
+function lockForLog(directory: string, options: WalOptions | CreateWalOptions): () => void {
+  const fileSystem = fileSystemOf(options);
+  if ("metadata" in options) fileSystem.makeDirectory(directory);
+  else if (!Wal.exists(directory, fileSystem)) {
+    throw new FatalError(`open wal error: there is no log in ${directory}`);
+  }
+  return fileSystem.lock(directory);
+}
