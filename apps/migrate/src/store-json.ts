@@ -1,0 +1,206 @@
+/**
+ * The store document inside every old snapshot, 0.4 to 3.5: a tree of nodes, the recent events and
+ * the store index. Streams: nodes are handed out as they are read, parents first, siblings in the
+ * order of the document. Only the events (at most a thousand) are held in memory.
+ */
+import type { EventAction, NodeExtern, StoreEvent } from "@etcd2/store";
+import { FormatError } from "./io/format-error.ts";
+import { nanosToMs, parseGoTime } from "./io/go-time.ts";
+import type { JsonValue } from "./io/json-scanner.ts";
+import { JsonScanner } from "./io/json-scanner.ts";
+
+/** Deepest tree accepted. */
+const DEPTH_MAX = 3000;
+
+export interface SourceNode {
+  /** Path as in the document: "/1/foo", or "/foo" in a 0.4 store. A byte string. */
+  readonly path: string;
+  readonly dir: boolean;
+  readonly value: string;
+  readonly createdIndex: number;
+  readonly modifiedIndex: number;
+  /** Nanoseconds since 1970, undefined for permanent. */
+  readonly expirationNs: bigint | undefined;
+}
+
+export interface StoreDocument {
+  /** The store index. */
+  readonly currentIndex: number;
+  /** Recent events, oldest first, without a gap at the end. */
+  readonly events: readonly StoreEvent[];
+}
+
+/** Reads a store document; calls `visit` for each node except the root. */
+export function readStoreJson(
+  chunks: Iterable<Buffer>,
+  visit: (node: SourceNode) => void,
+): StoreDocument {
+  const scanner = new JsonScanner(chunks);
+  let currentIndex: number | undefined;
+  let events: readonly StoreEvent[] = [];
+  let hasRoot = false;
+  scanner.object((key) => {
+    if (key === "Root") {
+      hasRoot = true;
+      readNode(scanner, "/", visit, 0);
+    } else if (key === "CurrentIndex") currentIndex = scanner.index();
+    else if (key === "WatcherHub") events = readHub(scanner);
+    else scanner.value();
+  });
+  scanner.end();
+  if (!hasRoot || currentIndex === undefined) {
+    throw new FormatError("unreadable store: it has no root or no index");
+  }
+  return { currentIndex, events };
+}
+
+function readNode(
+  scanner: JsonScanner,
+  expectedPath: string,
+  visit: (node: SourceNode) => void,
+  depth: number,
+): void {
+  if (depth > DEPTH_MAX) throw new FormatError("unreadable store: nested too deeply");
+  const fields: NodeFields = new NodeFields();
+  let emitted = false;
+  const emit = (dir: boolean): void => {
+    emitted = true;
+    if (fields.path !== expectedPath) {
+      throw new FormatError(`unreadable store: node ${fields.path} stands at ${expectedPath}`);
+    }
+    if (expectedPath !== "/") visit(fields.node(dir));
+  };
+  const prefix = expectedPath === "/" ? "/" : `${expectedPath}/`;
+  scanner.object((key) => {
+    if (key !== "Children") {
+      if (emitted) throw new FormatError("unreadable store: a node's fields follow its children");
+      fields.read(scanner, key);
+    } else if (!scanner.acceptNull()) {
+      emit(true);
+      scanner.object((name) => {
+        readNode(scanner, prefix + name, visit, depth + 1);
+      });
+    }
+  });
+  if (!emitted) emit(false);
+}
+
+/** The members of a node before its children. */
+class NodeFields {
+  path = "";
+  #value = "";
+  #createdIndex = 0;
+  #modifiedIndex = 0;
+  #expirationNs: bigint | undefined;
+
+  read(scanner: JsonScanner, key: string): void {
+    if (key === "Path") this.path = scanner.string();
+    else if (key === "Value") this.#value = scanner.string();
+    else if (key === "CreatedIndex") this.#createdIndex = scanner.index();
+    else if (key === "ModifiedIndex") this.#modifiedIndex = scanner.index();
+    else if (key === "ExpireTime") this.#expirationNs = parseGoTime(scanner.string());
+    else scanner.value();
+  }
+
+  node(dir: boolean): SourceNode {
+    return {
+      path: this.path,
+      dir,
+      value: dir ? "" : this.#value,
+      createdIndex: this.#createdIndex,
+      modifiedIndex: this.#modifiedIndex,
+      expirationNs: this.#expirationNs,
+    };
+  }
+}
+
+function readHub(scanner: JsonScanner): readonly StoreEvent[] {
+  const events: StoreEvent[] = [];
+  scanner.object((key) => {
+    if (key !== "EventHistory") {
+      scanner.value();
+      return;
+    }
+    scanner.object((part) => {
+      if (part !== "Queue") {
+        scanner.value();
+        return;
+      }
+      scanner.object((member) => {
+        if (member !== "Events" || scanner.acceptNull()) {
+          if (member !== "Events") scanner.value();
+          return;
+        }
+        scanner.array(() => {
+          const event = toEvent(scanner.value());
+          if (event !== undefined) events.push(event);
+        });
+      });
+    });
+  });
+  return newestRun(events.sort((a, b) => a.etcdIndex - b.etcdIndex));
+}
+
+/** The longest run of consecutive indexes at the end: a history must not have holes. */
+function newestRun(sorted: readonly StoreEvent[]): readonly StoreEvent[] {
+  let from = sorted.length;
+  while (from > 0) {
+    const next = sorted[from];
+    const before = sorted[from - 1];
+    if (next !== undefined && before?.etcdIndex !== next.etcdIndex - 1) break;
+    from--;
+  }
+  return sorted.slice(from);
+}
+
+const ACTIONS: ReadonlySet<string> = new Set<EventAction>([
+  "set",
+  "create",
+  "update",
+  "compareAndSwap",
+  "delete",
+  "compareAndDelete",
+  "expire",
+]);
+
+function isAction(text: unknown): text is EventAction {
+  return typeof text === "string" && ACTIONS.has(text);
+}
+
+/** Undefined for the empty places of the ring and for what is no change. */
+function toEvent(value: JsonValue): StoreEvent | undefined {
+  if (!(value instanceof Map)) return undefined;
+  const action: unknown = value.get("action");
+  const node = toNode(value.get("node"));
+  if (!isAction(action) || node === undefined) return undefined;
+  return {
+    action,
+    node,
+    prevNode: toNode(value.get("prevNode")),
+    etcdIndex: node.modifiedIndex,
+    refresh: value.get("refresh") === true,
+  };
+}
+
+function toNode(value: JsonValue | undefined): NodeExtern | undefined {
+  if (!(value instanceof Map)) return undefined;
+  const text = (name: string): string | undefined => {
+    const member: unknown = value.get(name);
+    return typeof member === "string" ? member : undefined;
+  };
+  const number = (name: string): number => {
+    const member: unknown = value.get(name);
+    return typeof member === "number" && Number.isSafeInteger(member) ? member : 0;
+  };
+  const expiration = text("expiration");
+  const expirationNs = expiration === undefined ? undefined : parseGoTime(expiration);
+  return {
+    key: text("key") ?? "",
+    value: text("value"),
+    dir: value.get("dir") === true,
+    createdIndex: number("createdIndex"),
+    modifiedIndex: number("modifiedIndex"),
+    expirationMs: expirationNs === undefined ? undefined : nanosToMs(expirationNs),
+    ttl: number("ttl"),
+  };
+}
