@@ -11,13 +11,7 @@ export type ByteString = string;
 
 /** What may be done to a node. The names are the actions of the v2 API, POST being createInOrder. */
 export type WriteAction =
-  | "set"
-  | "create"
-  | "createInOrder"
-  | "update"
-  | "compareAndSwap"
-  | "delete"
-  | "compareAndDelete";
+  "set" | "create" | "createInOrder" | "update" | "compareAndSwap" | "delete" | "compareAndDelete";
 
 export interface WriteCommand {
   readonly action: WriteAction;

@@ -1,4 +1,7 @@
-/** The error table of the v2 API: code, message, cause, index. HTTP statuses live in api-v2. */
+/**
+ * The errors of this package: the table of the v2 API (code, message, cause, index; HTTP statuses
+ * live in api-v2), and the faults of the store itself.
+ */
 
 export const ERROR_MESSAGES = {
   100: "Key not found",
@@ -52,5 +55,31 @@ export class EtcdError extends Error {
     this.code = code;
     this.cause = cause;
     this.index = index;
+  }
+}
+
+export type StoreErrorCode =
+  /** Rows, bytes or a snapshot are not as they were written. */
+  | "corrupt"
+  /** Written by a version of this program that this one does not know. */
+  | "version"
+  /** Another process has the database open. */
+  | "locked"
+  /** The disk or the engine below failed. */
+  | "storage"
+  /** The store was closed: a read that began before may meet this. */
+  | "closed"
+  /** The target of an import is not empty. */
+  | "notEmpty"
+  /** The bytes of a command are not a command. */
+  | "malformed";
+
+/** A fault of the store, never the answer to a client's request. Storage faults must end the process. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+  readonly code: StoreErrorCode;
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
   }
 }

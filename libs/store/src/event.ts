@@ -2,14 +2,7 @@
 import type { ByteString } from "./command.ts";
 
 export type EventAction =
-  | "get"
-  | "set"
-  | "create"
-  | "update"
-  | "compareAndSwap"
-  | "delete"
-  | "compareAndDelete"
-  | "expire";
+  "get" | "set" | "create" | "update" | "compareAndSwap" | "delete" | "compareAndDelete" | "expire";
 
 /** A node as shown to clients, without the `nodes` list (listings are streamed separately). */
 export interface NodeExtern {

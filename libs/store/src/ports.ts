@@ -94,6 +94,7 @@ export interface EventHistory {
    * Events with index >= since that the watch matches, oldest first. The matching rule is the
    * live one (http-api.md §7.1). Yields in slices so that long scans do not hold the event loop:
    * undefined means "nothing yet, call next again in a later turn".
+   * @throws EtcdError 401 when `since` lies before the history, also when it was overtaken.
    */
   scan(watch: WatchKey, since: number): IterableIterator<StoreEvent | undefined>;
 }
@@ -113,18 +114,28 @@ export interface Watch extends WatchKey {
    * share it. Returns false when the receiver is too slow: the hub then drops the watch.
    */
   deliver(event: StoreEvent): boolean;
+  /**
+   * Whether the receiver wants a pause (optional): the hub asks after each event that it feeds from
+   * the history, where it could otherwise outrun any socket, and then waits for resume() on the
+   * handle. Live events do not wait.
+   */
+  congested?(): boolean;
   /** The watch ended for this reason: after a non-stream delivery, drop, or shutdown. */
   ended(reason: "delivered" | "slow" | "closed"): void;
 }
 
 export interface WatchHandle {
+  /** Ends the watch without a further call to it. */
   cancel(): void;
+  /** The receiver has caught up after it reported congestion. */
+  resume?(): void;
 }
 
 export interface WatcherHub {
   /** Live watchers, as /v2/stats/store counts them. */
   readonly watchers: number;
   /**
+   * Starts a watch; its methods are called in later turns only.
    * @throws EtcdError 401 when sinceIndex lies before the history.
    */
   watch(watch: Watch): WatchHandle;

@@ -1,0 +1,42 @@
+/** Public names of the v2 store. The store on disk is the second entry point, "./rocks". */
+export type {
+  ByteString,
+  ClusterVersionCommand,
+  Command,
+  ExpireCommand,
+  ExpiredNode,
+  GroupCommand,
+  RequestId,
+  WriteAction,
+  WriteCommand,
+} from "./command.ts";
+export { decodeCommand, encodeCommand } from "./command-codec.ts";
+export { ERROR_MESSAGES, EtcdError, StoreError } from "./errors.ts";
+export type { ErrorCode, StoreErrorCode } from "./errors.ts";
+export type { EventAction, NodeExtern, StoreEvent } from "./event.ts";
+export type { Kv, KvBatch, KvIterator, KvIteratorOptions, KvRange, KvRows } from "./kv.ts";
+export { MemoryKv } from "./memory-kv.ts";
+export type {
+  AppliedEntry,
+  EventHistory,
+  Listing,
+  ListingRow,
+  Outcome,
+  ReadResult,
+  StoreReader,
+  StoreStats,
+  Watch,
+  WatchHandle,
+  WatchKey,
+  WatcherHub,
+} from "./ports.ts";
+export type { Schedule } from "./schedule.ts";
+export { StateMachine } from "./state-machine.ts";
+export type { EventsListener, StateMachineOptions, StoreClock } from "./state-machine.ts";
+export { SteadyClock } from "./steady-clock.ts";
+export type { TimeSource } from "./steady-clock.ts";
+export { StoreDirectory, syncTree } from "./store-directory.ts";
+export { RemovedNames } from "./tree/recorded-event.ts";
+export type { RecordedEvent } from "./tree/recorded-event.ts";
+export { StoreWatcherHub } from "./watcher-hub.ts";
+export type { HubHistory, HubSource, WatcherHubOptions } from "./watcher-hub.ts";

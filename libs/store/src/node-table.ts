@@ -1,0 +1,256 @@
+/**
+ * The nodes of the tree over the kv: changes of the batch being built, a cache, and the rows below,
+ * in this order. Owns node rows, their TTL rows and the removal of subtrees; it does not know what
+ * the operations mean.
+ */
+import { ByteReader, ByteWriter } from "./bytes.ts";
+import type { ByteString, ExpiredNode } from "./command.ts";
+import {
+  PREFIX,
+  descendantsRange,
+  indexKey,
+  indexOfKey,
+  nodeKey,
+  nodeKeyView,
+  pathOfKey,
+  pathOfTtlKey,
+  prefixRange,
+  ttlKey,
+} from "./keyspace.ts";
+import type { Kv, KvBatch } from "./kv.ts";
+import { NodeCache } from "./node-cache.ts";
+import { readCreatedIndex, readNodeRecord, writeNodeRecord } from "./node-record.ts";
+import { SubtreeSweeps } from "./subtree-sweeps.ts";
+import type { NodeSpace } from "./tree/node-space.ts";
+import { NO_NAMES, RemovedNames } from "./tree/recorded-event.ts";
+import type { TreeNode } from "./tree/tree-node.ts";
+import { isBelow } from "./tree/watch-rule.ts";
+
+/** A subtree of at most this many nodes is deleted with the command that removes it. */
+const DIRECT_REMOVAL_MAX = 4096;
+
+/** Names kept of a removed subtree; of a larger one every name counts as having existed. */
+export const REMOVED_NAMES_MAX = 20_000;
+
+const SCAN_ROWS = 1024;
+const EMPTY = Buffer.alloc(0);
+
+interface TtlChange {
+  readonly deadlineMs: number;
+  readonly path: ByteString;
+  readonly present: boolean;
+}
+
+export class NodeTable implements NodeSpace {
+  readonly sweeps = new SubtreeSweeps();
+  readonly cache: NodeCache;
+  /** Number of nodes, those of pending sweeps included. Local. */
+  nodeCount: number;
+  readonly #kv: Kv;
+  /** Changes since the last flush; null is removed. */
+  #changes = new Map<ByteString, TreeNode | null>();
+  #ttlChanges: TtlChange[] = [];
+  /** No TTL row has a deadline before this; -1 when not known. */
+  #deadlineMin = -1;
+  readonly #writer = new ByteWriter(4096);
+  readonly #reader = new ByteReader();
+
+  constructor(kv: Kv, cacheBytes: number, nodeCount: number) {
+    this.#kv = kv;
+    this.cache = new NodeCache(cacheBytes);
+    this.nodeCount = nodeCount;
+    this.sweeps.load(kv);
+  }
+
+  /** Rows that the next flush will write. */
+  get changeCount(): number {
+    return this.#changes.size;
+  }
+
+  get(path: ByteString): TreeNode | undefined {
+    if (this.#changes.size > 0) {
+      const changed = this.#changes.get(path);
+      if (changed !== undefined) return changed ?? undefined;
+    }
+    const cached = this.cache.get(path);
+    if (cached !== undefined) return cached ?? undefined;
+    const node = this.#decode(path, this.#kv.get(nodeKeyView(path)));
+    this.cache.set(path, node);
+    return node;
+  }
+
+  /** Brings nodes into the cache with one call to the store below. */
+  preload(paths: readonly ByteString[]): void {
+    const missing = paths.filter((path) => this.cache.get(path) === undefined);
+    if (missing.length < 2) return;
+    const values = this.#kv.getMany(missing.map(nodeKey));
+    for (const [i, path] of missing.entries()) this.cache.set(path, this.#decode(path, values[i]));
+  }
+
+  put(path: ByteString, node: TreeNode, previous: TreeNode | undefined): void {
+    if (previous === undefined) this.nodeCount += 1;
+    else if (previous.deadlineMs !== undefined) {
+      this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
+    }
+    if (node.deadlineMs !== undefined) {
+      this.#ttlChanges.push({ deadlineMs: node.deadlineMs, path, present: true });
+      this.#deadlineMin = Math.min(this.#deadlineMin, Math.max(0, node.deadlineMs));
+    }
+    this.#changes.set(path, node);
+  }
+
+  remove(path: ByteString, previous: TreeNode): void {
+    this.nodeCount -= 1;
+    if (previous.deadlineMs !== undefined) {
+      this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
+    }
+    this.#changes.set(path, null);
+  }
+
+  hasChildren(path: ByteString): boolean {
+    for (const [changed, node] of this.#changes) {
+      if (node !== null && isBelow(changed, path)) return true;
+    }
+    let found = false;
+    this.#scanBelow(path, () => {
+      found = true;
+      return false;
+    });
+    return found;
+  }
+
+  removeBelow(path: ByteString, etcdIndex: number): RemovedNames {
+    const names: ByteString[] = [];
+    for (const [changed, node] of this.#changes) {
+      if (node !== null && isBelow(changed, path)) names.push(changed);
+    }
+    const fresh = names.length;
+    this.#scanBelow(path, (name) => names.push(name) <= REMOVED_NAMES_MAX);
+    if (names.length === 0) return NO_NAMES;
+    if (names.length <= DIRECT_REMOVAL_MAX) {
+      for (const name of names) this.#changes.set(name, null);
+      this.nodeCount -= names.length;
+    } else {
+      for (const name of names.slice(0, fresh)) this.#changes.set(name, null);
+      this.nodeCount -= fresh;
+      this.sweeps.add(path, etcdIndex);
+      this.cache.deletePrefix(`${path}/`);
+    }
+    return new RemovedNames(names.length > REMOVED_NAMES_MAX ? undefined : names);
+  }
+
+  /** Adds everything changed since the last flush to a batch that is written next. */
+  flush(batch: KvBatch): void {
+    const writer = this.#writer;
+    for (const [path, node] of this.#changes) {
+      if (node === null) {
+        batch.delete(nodeKeyView(path));
+        this.cache.delete(path);
+        continue;
+      }
+      writer.length = 0;
+      writeNodeRecord(writer, node);
+      batch.put(nodeKeyView(path), writer.view());
+      this.cache.set(path, node);
+    }
+    writer.reset();
+    if (this.#changes.size > 0) this.#changes = new Map();
+    for (const { deadlineMs, path, present } of this.#ttlChanges) {
+      if (present) batch.put(ttlKey(deadlineMs, path), EMPTY);
+      else batch.delete(ttlKey(deadlineMs, path));
+    }
+    if (this.#ttlChanges.length > 0) this.#ttlChanges = [];
+    this.sweeps.flush(batch);
+  }
+
+  /** Deletes rows of removed subtrees; `rowsMax` bounds the rows looked at. */
+  sweep(batch: KvBatch, rowsMax: number): void {
+    this.nodeCount -= this.sweeps.slice(this.#kv, batch, rowsMax);
+  }
+
+  /**
+   * Nodes whose deadline has passed, in the order of deadlines. Rows of nodes that went away with
+   * their directory are found here and deleted.
+   */
+  dueNodes(steadyMs: number, max: number): readonly ExpiredNode[] {
+    const due: ExpiredNode[] = [];
+    if (this.#deadlineMin >= steadyMs) return due;
+    const from = indexKey(PREFIX.ttl, Math.max(0, this.#deadlineMin));
+    const range = { from, to: prefixRange(PREFIX.ttl).to };
+    const iterator = this.#kv.iterator(range, { keysOnly: true });
+    const stale = this.#kv.batch();
+    let first = Number.MAX_SAFE_INTEGER;
+    scan: for (;;) {
+      const rows = iterator.nextMany(Math.min(SCAN_ROWS, max));
+      if (rows.length === 0) break;
+      for (let i = 0; i < rows.length; i += 2) {
+        const key = rows[i];
+        if (key === undefined) continue;
+        const deadlineMs = indexOfKey(key);
+        if (deadlineMs >= steadyMs || due.length >= max) {
+          first = Math.min(first, deadlineMs);
+          break scan;
+        }
+        const path = pathOfTtlKey(key);
+        const node = this.get(path);
+        if (node?.expirationMs === undefined || ttlRow(node) !== deadlineMs) {
+          stale.delete(key);
+          continue;
+        }
+        first = Math.min(first, deadlineMs);
+        due.push({ path, modifiedIndex: node.modifiedIndex, expirationMs: node.expirationMs });
+      }
+    }
+    iterator.close();
+    if (stale.length > 0) stale.write({ sync: false });
+    this.#deadlineMin = first;
+    return due;
+  }
+
+  /** The earliest deadline or an earlier moment; undefined when there is none. */
+  nextDeadline(): number | undefined {
+    if (this.#deadlineMin < 0) this.dueNodes(0, 1);
+    return this.#deadlineMin === Number.MAX_SAFE_INTEGER ? undefined : this.#deadlineMin;
+  }
+
+  #decode(path: ByteString, value: Uint8Array | undefined): TreeNode | undefined {
+    if (value === undefined) return undefined;
+    this.#reader.reset(value);
+    const node = readNodeRecord(this.#reader);
+    return this.sweeps.isSwept(path, node.createdIndex) ? undefined : node;
+  }
+
+  /** Calls `visit` for each node below a directory that the open batch does not touch. */
+  #scanBelow(path: ByteString, visit: (name: ByteString) => boolean): void {
+    const filtered = this.sweeps.touches(path);
+    const iterator = this.#kv.iterator(descendantsRange(path), { keysOnly: !filtered });
+    try {
+      let count = 8;
+      for (;;) {
+        const rows = iterator.nextMany(count);
+        if (rows.length === 0) return;
+        for (let i = 0; i < rows.length; i += 2) {
+          const [key, value] = [rows[i], rows[i + 1]];
+          if (key === undefined) continue;
+          const name = pathOfKey(key);
+          if (this.#changes.has(name)) continue;
+          if (filtered && value !== undefined && this.#isGone(name, value)) continue;
+          if (!visit(name)) return;
+        }
+        count = SCAN_ROWS;
+      }
+    } finally {
+      iterator.close();
+    }
+  }
+
+  #isGone(path: ByteString, value: Uint8Array): boolean {
+    this.#reader.reset(value);
+    return this.sweeps.isSwept(path, readCreatedIndex(this.#reader));
+  }
+}
+
+/** The deadline as it stands in the key of the node's TTL row. */
+function ttlRow(node: TreeNode): number | undefined {
+  return node.deadlineMs === undefined ? undefined : Math.max(0, node.deadlineMs);
+}

@@ -1,0 +1,205 @@
+/**
+ * The ordered byte store on disk: RocksDB. The only file that knows the binding; it uses the
+ * binding's synchronous calls, which run on the calling thread. It knows nothing of what the rows
+ * mean.
+ */
+import { RocksLevel } from "@nxtedition/rocksdb";
+import { StoreError } from "./errors.ts";
+import type { Kv, KvBatch, KvIterator, KvIteratorOptions, KvRange, KvRows } from "./kv.ts";
+
+export interface RocksKvOptions {
+  /** Memory for data blocks read from disk, in bytes. */
+  readonly blockCacheBytes?: number;
+  /** Memory for rows not yet written to sorted files, in bytes, all buffers together. */
+  readonly memtableBytes?: number;
+}
+
+const BLOCK_CACHE_BYTES = 8 << 20;
+const MEMTABLE_BYTES = 32 << 20;
+/** One call of nextMany stops after this many bytes: a few huge values must not fill the memory. */
+const ROWS_BYTES_MAX = 1 << 20;
+const EMPTY = {};
+const WRITE_SYNC = { sync: true } as const;
+const WRITE_UNSYNCED = { sync: false } as const;
+
+function storageError(what: string, cause: unknown): StoreError {
+  const detail = cause instanceof Error ? cause.message : String(cause);
+  const code = hasCode(cause, "LEVEL_LOCKED") ? "locked" : "storage";
+  return new StoreError(code, `${what}: ${detail}`, { cause });
+}
+
+/** The binding reports the real reason as the cause of "Database failed to open". */
+function hasCode(error: unknown, code: string): boolean {
+  if (!(error instanceof Error)) return false;
+  return ("code" in error && error.code === code) || hasCode(error.cause, code);
+}
+
+/** The engine crashes the process when it is used after its end. */
+function closedError(): StoreError {
+  return new StoreError("closed", "the store is closed");
+}
+
+class RocksKvBatch implements KvBatch {
+  readonly #batch: ReturnType<RocksLevel["_chainedBatch"]>;
+  constructor(db: RocksLevel) {
+    this.#batch = db._chainedBatch();
+  }
+
+  length = 0;
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.length += 1;
+    this.#batch._put(key, value, EMPTY);
+  }
+
+  delete(key: Uint8Array): void {
+    this.length += 1;
+    this.#batch._del(key, EMPTY);
+  }
+
+  write(options: { readonly sync: boolean }): void {
+    try {
+      this.#batch._writeSync(options.sync ? WRITE_SYNC : WRITE_UNSYNCED);
+    } catch (error) {
+      throw storageError("the store could not be written", error);
+    }
+    this.#batch._closeSync();
+  }
+}
+
+class RocksKvIterator implements KvIterator {
+  readonly #iterator: ReturnType<RocksLevel["_iterator"]>;
+  readonly #closed: (iterator: RocksKvIterator) => void;
+  #open = true;
+  constructor(
+    db: RocksLevel,
+    range: KvRange,
+    keysOnly: boolean,
+    closed: (iterator: RocksKvIterator) => void,
+  ) {
+    this.#closed = closed;
+    this.#iterator = db._iterator({
+      gte: range.from,
+      lt: range.to,
+      keyEncoding: "buffer",
+      valueEncoding: "buffer",
+      keys: true,
+      values: !keysOnly,
+      highWaterMarkBytes: ROWS_BYTES_MAX,
+    });
+  }
+
+  nextMany(rowsMax: number): KvRows {
+    if (!this.#open) throw closedError();
+    try {
+      return this.#iterator._nextvSync(rowsMax, EMPTY).rows;
+    } catch (error) {
+      throw storageError("the store could not be read", error);
+    }
+  }
+
+  seek(key: Uint8Array): void {
+    if (!this.#open) throw closedError();
+    this.#iterator._seekSync(key);
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#iterator._closeSync();
+    this.#closed(this);
+  }
+}
+
+/** An ordered byte store in a RocksDB directory. */
+export class RocksKv implements Kv {
+  readonly #db: RocksLevel;
+  readonly #key: Uint8Array[] = [];
+  readonly #iterators = new Set<RocksKvIterator>();
+  #open = true;
+  private constructor(db: RocksLevel) {
+    this.#db = db;
+  }
+
+  /**
+   * Opens the database in a directory, which is made if missing.
+   * @throws StoreError locked, storage.
+   */
+  static async open(path: string, options: RocksKvOptions = {}): Promise<RocksKv> {
+    const db = new RocksLevel(path, {
+      keyEncoding: "buffer",
+      valueEncoding: "buffer",
+    });
+    try {
+      await db.open({
+        createIfMissing: true,
+        compaction: "level",
+        memtableMemoryBudget: options.memtableBytes ?? MEMTABLE_BYTES,
+        cacheSize: options.blockCacheBytes ?? BLOCK_CACHE_BYTES,
+        compression: false,
+        walCompression: false,
+        parallelism: 2,
+      });
+    } catch (error) {
+      throw storageError(`the store at ${path} could not be opened`, error);
+    }
+    return new RocksKv(db);
+  }
+
+  /** Names the open database for another thread of this process. */
+  get handle(): unknown {
+    return this.#db.handle;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    this.#key[0] = key;
+    return this.getMany(this.#key)[0];
+  }
+
+  getMany(keys: readonly Uint8Array[]): readonly (Uint8Array | undefined)[] {
+    if (!this.#open) throw closedError();
+    try {
+      // The binding yields null only with a limit on the size of values, which is not set.
+      return this.#db._getManySync(keys, EMPTY) as (Uint8Array | undefined)[];
+    } catch (error) {
+      throw storageError("the store could not be read", error);
+    }
+  }
+
+  batch(): KvBatch {
+    if (!this.#open) throw closedError();
+    return new RocksKvBatch(this.#db);
+  }
+
+  iterator(range: KvRange, options: KvIteratorOptions = EMPTY): KvIterator {
+    if (!this.#open) throw closedError();
+    const keysOnly = options.keysOnly === true;
+    const iterator = new RocksKvIterator(this.#db, range, keysOnly, this.#forget);
+    this.#iterators.add(iterator);
+    return iterator;
+  }
+
+  approximateSizeBytes(): number {
+    if (!this.#open) return 0;
+    const files = Number(this.#db.getProperty("rocksdb.live-sst-files-size"));
+    const memory = Number(this.#db.getProperty("rocksdb.cur-size-all-mem-tables"));
+    return files + memory;
+  }
+
+  /** A number of the engine, such as "rocksdb.estimate-num-keys"; "" where unknown. */
+  property(name: string): string {
+    if (!this.#open) throw closedError();
+    return this.#db.getProperty(name);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    for (const iterator of this.#iterators) iterator.close();
+    await this.#db.close();
+  }
+
+  readonly #forget = (iterator: RocksKvIterator): void => {
+    this.#iterators.delete(iterator);
+  };
+}

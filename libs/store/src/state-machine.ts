@@ -1,0 +1,291 @@
+/**
+ * The replicated state machine: applies committed entries to the tree and keeps tree, history,
+ * applied index and counters together, one atomic batch of the kv for many entries. Knows the
+ * order of things; what an operation means is in tree/, where rows lie in keyspace.ts.
+ */
+import { ByteWriter } from "./bytes.ts";
+import type { Command, ExpiredNode } from "./command.ts";
+import { EtcdError } from "./errors.ts";
+import { EventLog } from "./event-log.ts";
+import { invariant } from "./invariant.ts";
+import { hostKey } from "./keyspace.ts";
+import type { Kv } from "./kv.ts";
+import { NodeTable } from "./node-table.ts";
+import type { AppliedEntry, Outcome, StoreReader } from "./ports.ts";
+import { type Schedule, defaultSchedule } from "./schedule.ts";
+import { EMPTY_STATE, type StoreState, readState, writeFormat, writeState } from "./state-row.ts";
+import { TreeReader } from "./store-reader.ts";
+import { type Instant, Tree } from "./tree/tree.ts";
+import type { RecordedEvent } from "./tree/recorded-event.ts";
+
+/** The two clocks of a member, in milliseconds. */
+export interface StoreClock {
+  /** Unix time; may jump. */
+  wallMs(): number;
+  /** Never goes backwards; deadlines are on it and are stored, so it must survive restarts. */
+  steadyMs(): number;
+}
+
+export interface StateMachineOptions {
+  readonly kv: Kv;
+  readonly clock: StoreClock;
+  /** Events kept for watches from the past. Default 100,000. */
+  readonly historyMax?: number;
+  /** Bytes of events kept. Default 512 MiB. */
+  readonly historyBytesMax?: number;
+  /** Memory for decoded nodes. Default 16 MiB. */
+  readonly cacheBytes?: number;
+  /** Runs a slice of background work in a later turn. Default setImmediate. */
+  readonly schedule?: Schedule;
+}
+
+const HISTORY_MAX = 100_000;
+const HISTORY_BYTES_MAX = 512 << 20;
+const CACHE_BYTES = 16 << 20;
+
+/** Changed rows after which a long run of entries is written in parts. */
+const FLUSH_ROWS = 4096;
+
+/** Rows looked at in one background slice of removing a large subtree. */
+const SWEEP_ROWS = 512;
+
+export type EventsListener = (events: readonly RecordedEvent[]) => void;
+
+export class StateMachine {
+  readonly reader: StoreReader;
+  readonly history: EventLog;
+  readonly clock: StoreClock;
+  readonly kv: Kv;
+  readonly #tree: Tree;
+  readonly #table: NodeTable;
+  readonly #schedule: Schedule;
+  readonly #writer = new ByteWriter(512);
+  readonly #listeners = new Set<EventsListener>();
+  #raftIndex: number;
+  #raftTerm: number;
+  /** Events of the entries applied since the last flush. */
+  #events: RecordedEvent[] = [];
+  #sweepScheduled = false;
+  #closed = false;
+
+  private constructor(options: StateMachineOptions, state: StoreState) {
+    const { kv, clock } = options;
+    this.kv = kv;
+    this.clock = clock;
+    this.#schedule = options.schedule ?? defaultSchedule;
+    this.#raftIndex = state.raftIndex;
+    this.#raftTerm = state.raftTerm;
+    this.#table = new NodeTable(kv, options.cacheBytes ?? CACHE_BYTES, state.nodeCount);
+    this.#tree = new Tree(this.#table, state.etcdIndex, { ...state.stats });
+    this.history = new EventLog(
+      {
+        kv,
+        countMax: options.historyMax ?? HISTORY_MAX,
+        bytesMax: options.historyBytesMax ?? HISTORY_BYTES_MAX,
+      },
+      state.history,
+    );
+    const applied = this.#appliedView();
+    this.reader = new TreeReader({ kv, clock, tree: this.#tree, table: this.#table, applied });
+    this.#continueSweep();
+  }
+
+  /**
+   * Opens the state in a kv, which an empty one becomes.
+   * @throws StoreError version, corrupt, storage.
+   */
+  static open(options: StateMachineOptions): Promise<StateMachine> {
+    return new Promise((resolve) => {
+      const state = readState(options.kv);
+      if (state === undefined) {
+        const batch = options.kv.batch();
+        writeFormat(batch);
+        writeState(new ByteWriter(), batch, EMPTY_STATE);
+        batch.write({ sync: true });
+      }
+      resolve(new StateMachine(options, state ?? EMPTY_STATE));
+    });
+  }
+
+  /** Last applied log entry. */
+  get appliedIndex(): number {
+    return this.#raftIndex;
+  }
+
+  get appliedTerm(): number {
+    return this.#raftTerm;
+  }
+
+  /** Number of nodes, a little more while a large removal is being completed. */
+  get nodeCount(): number {
+    return this.#table.nodeCount;
+  }
+
+  /** Rough number of bytes the store takes. */
+  get approximateSizeBytes(): number {
+    return this.kv.approximateSizeBytes();
+  }
+
+  /**
+   * Applies entries in order, as one atomic batch (a few for very large ones). Entries at or below
+   * the applied index are skipped. `meta` holds small values of the host, written with them; it
+   * is skipped too when all entries were.
+   * @returns One outcome per entry.
+   * @throws StoreError storage: the process must not go on.
+   */
+  apply(entries: readonly AppliedEntry[], meta?: ReadonlyMap<string, Uint8Array>): Outcome[] {
+    const now = this.#now();
+    const outcomes: Outcome[] = [];
+    const told: RecordedEvent[] = [];
+    let applied = 0;
+    if (entries.length > 1) this.#preload(entries);
+    for (const entry of entries) {
+      if (entry.index <= this.#raftIndex) {
+        outcomes.push(undefined);
+        continue;
+      }
+      if (this.#table.changeCount >= FLUSH_ROWS) this.#flush(told, undefined);
+      invariant(entry.term >= this.#raftTerm, "terms of applied entries do not go backwards");
+      outcomes.push(this.#execute(entry.command, now));
+      this.#raftIndex = entry.index;
+      this.#raftTerm = entry.term;
+      applied += 1;
+    }
+    if (applied > 0 || (entries.length === 0 && meta !== undefined)) this.#flush(told, meta);
+    if (told.length > 0) for (const listener of this.#listeners) listener(told);
+    return outcomes;
+  }
+
+  /** Called once per apply() with its events, after they were written. @returns Ends it. */
+  onEvents(listener: EventsListener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  /** A value that the host stored with apply(). */
+  readMeta(key: string): Uint8Array | undefined {
+    return this.kv.get(hostKey(key));
+  }
+
+  /** One synced write: everything applied so far is then durable. */
+  flushDurable(): void {
+    const batch = this.kv.batch();
+    writeState(this.#writer, batch, this.#state());
+    batch.write({ sync: true });
+  }
+
+  /** Nodes whose life is over by `steadyMs`, in the order of their deadlines. */
+  dueNodes(steadyMs: number, max: number): readonly ExpiredNode[] {
+    return this.#table.dueNodes(Math.floor(steadyMs), max);
+  }
+
+  /** Nodes are due after this moment; undefined when no node has a deadline. */
+  nextDeadline(): number | undefined {
+    return this.#table.nextDeadline();
+  }
+
+  /** Closes the kv too. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#listeners.clear();
+    await this.kv.close();
+  }
+
+  #appliedView(): { readonly raftIndex: number; readonly raftTerm: number } {
+    const index = (): number => this.#raftIndex;
+    const term = (): number => this.#raftTerm;
+    return {
+      get raftIndex() {
+        return index();
+      },
+      get raftTerm() {
+        return term();
+      },
+    };
+  }
+
+  #now(): Instant {
+    return {
+      wallMs: Math.floor(this.clock.wallMs()),
+      steadyMs: Math.floor(this.clock.steadyMs()),
+    };
+  }
+
+  #preload(entries: readonly AppliedEntry[]): void {
+    const paths: string[] = [];
+    for (const { index, command } of entries) {
+      if (index > this.#raftIndex && command !== undefined && "path" in command) {
+        paths.push(command.path);
+      }
+    }
+    this.#table.preload(paths);
+  }
+
+  #execute(command: Command | undefined, now: Instant): Outcome {
+    if (command === undefined) return undefined;
+    switch (command.action) {
+      case "expire":
+        for (const node of command.expired) {
+          const event = this.#tree.expire(node, now);
+          if (event !== undefined) this.#events.push(event);
+        }
+        return undefined;
+      case "clusterVersion":
+        this.#tree.setClusterVersion(command.value);
+        return undefined;
+      case "group":
+        for (const write of command.writes) this.#write(write, now);
+        return undefined;
+      default:
+        return this.#write(command, now);
+    }
+  }
+
+  #write(command: Parameters<Tree["write"]>[0], now: Instant): RecordedEvent | EtcdError {
+    const outcome = this.#tree.write(command, now);
+    if (!(outcome instanceof EtcdError)) this.#events.push(outcome);
+    return outcome;
+  }
+
+  #flush(told: RecordedEvent[], meta: ReadonlyMap<string, Uint8Array> | undefined): void {
+    const batch = this.kv.batch();
+    this.#table.flush(batch);
+    if (this.#events.length > 0) {
+      this.history.append(this.#events, batch);
+      for (const event of this.#events) told.push(event);
+      this.#events = [];
+    }
+    if (meta !== undefined) for (const [key, value] of meta) batch.put(hostKey(key), value);
+    writeState(this.#writer, batch, this.#state());
+    batch.write({ sync: false });
+    if (this.#table.sweeps.pending) this.#continueSweep();
+  }
+
+  #state(): StoreState {
+    return {
+      raftIndex: this.#raftIndex,
+      raftTerm: this.#raftTerm,
+      etcdIndex: this.#tree.etcdIndex,
+      history: this.history.state,
+      nodeCount: this.#table.nodeCount,
+      stats: this.#tree.stats,
+    };
+  }
+
+  /** Completes large removals in slices, between other work. */
+  #continueSweep(): void {
+    if (this.#sweepScheduled || !this.#table.sweeps.pending) return;
+    this.#sweepScheduled = true;
+    this.#schedule(() => {
+      this.#sweepScheduled = false;
+      if (this.#closed) return;
+      const batch = this.kv.batch();
+      this.#table.sweep(batch, SWEEP_ROWS);
+      writeState(this.#writer, batch, this.#state());
+      batch.write({ sync: false });
+      this.#continueSweep();
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * The one row that says how far the store has come: written with every batch, so that whatever a
+ * crash leaves behind says of itself which log entries it holds. Also checks the format version.
+ */
+import { ByteReader, type ByteWriter } from "./bytes.ts";
+import { StoreError } from "./errors.ts";
+import type { EventLogState } from "./event-log.ts";
+import { FORMAT_VERSION, metaKey } from "./keyspace.ts";
+import type { Kv, KvBatch } from "./kv.ts";
+import type { StoreStats } from "./ports.ts";
+import { STATS_FIELDS, emptyStats } from "./tree/store-stats.ts";
+
+const FORMAT_KEY = metaKey("format");
+const STATE_KEY = metaKey("state");
+
+export interface StoreState {
+  /** Last applied log entry. */
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+  readonly etcdIndex: number;
+  readonly history: EventLogState;
+  /** Number of nodes, those of pending sweeps included. */
+  readonly nodeCount: number;
+  readonly stats: StoreStats;
+}
+
+export const EMPTY_STATE: StoreState = {
+  raftIndex: 0,
+  raftTerm: 0,
+  etcdIndex: 0,
+  history: { firstIndex: 1, lastIndex: 0, bytes: 0 },
+  nodeCount: 0,
+  stats: emptyStats(),
+};
+
+/** Marks an empty store as one of this format. */
+export function writeFormat(batch: KvBatch): void {
+  batch.put(FORMAT_KEY, Buffer.of(FORMAT_VERSION));
+}
+
+export function writeState(writer: ByteWriter, batch: KvBatch, state: StoreState): void {
+  writer.length = 0;
+  writer.varint(state.raftIndex);
+  writer.varint(state.raftTerm);
+  writer.varint(state.etcdIndex);
+  writer.varint(state.history.firstIndex);
+  writer.varint(state.history.bytes);
+  writer.varint(state.nodeCount);
+  writeStats(writer, state.stats);
+  batch.put(STATE_KEY, writer.view());
+}
+
+export function writeStats(writer: ByteWriter, stats: StoreStats): void {
+  for (const field of STATS_FIELDS) writer.varint(stats[field]);
+}
+
+export function readStats(reader: ByteReader): StoreStats {
+  const stats = emptyStats();
+  for (const field of STATS_FIELDS) stats[field] = reader.varint();
+  return stats;
+}
+
+/**
+ * The state of a store; undefined when it is empty.
+ * @throws StoreError version, corrupt.
+ */
+export function readState(kv: Kv): StoreState | undefined {
+  const format = kv.get(FORMAT_KEY);
+  const row = kv.get(STATE_KEY);
+  if (format === undefined && row === undefined) return undefined;
+  if (format === undefined || row === undefined) {
+    throw new StoreError("corrupt", "the store lacks its format or state row");
+  }
+  const version = format[0] ?? 0;
+  if (format.length !== 1 || version !== FORMAT_VERSION) {
+    throw new StoreError(
+      "version",
+      `the store has format ${version}, this program knows only format ${FORMAT_VERSION}`,
+    );
+  }
+  const reader = new ByteReader(row);
+  const [raftIndex, raftTerm, etcdIndex] = [reader.varint(), reader.varint(), reader.varint()];
+  const history = { firstIndex: reader.varint(), lastIndex: etcdIndex, bytes: reader.varint() };
+  const nodeCount = reader.varint();
+  return { raftIndex, raftTerm, etcdIndex, history, nodeCount, stats: readStats(reader) };
+}

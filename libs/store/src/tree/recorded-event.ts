@@ -1,0 +1,51 @@
+/**
+ * An event as the history keeps it: with the names that went away below a removed directory, which
+ * decide whether a watcher of such a name is told.
+ */
+import type { ByteString } from "../command.ts";
+import type { StoreEvent } from "../event.ts";
+
+/** Below this many, looking through a list beats a set. */
+const SHORT_LIST = 8;
+
+/** The nodes that were removed with a directory. */
+export class RemovedNames {
+  #load: (() => readonly ByteString[] | undefined) | undefined;
+  #paths: readonly ByteString[] | undefined;
+  #set: Set<ByteString> | undefined;
+  constructor(paths: readonly ByteString[] | undefined) {
+    this.#paths = paths;
+  }
+
+  /** Names that are fetched when first asked for. */
+  static lazy(load: () => readonly ByteString[] | undefined): RemovedNames {
+    const names = new RemovedNames(undefined);
+    names.#load = load;
+    return names;
+  }
+
+  /** Store paths of all descendants; undefined when there were too many to keep. */
+  get paths(): readonly ByteString[] | undefined {
+    if (this.#load !== undefined) {
+      this.#paths = this.#load();
+      this.#load = undefined;
+    }
+    return this.#paths;
+  }
+
+  /** Whether a node existed at a path below the directory; true when that is not known. */
+  has(path: ByteString): boolean {
+    const paths = this.paths;
+    if (paths === undefined) return true;
+    if (paths.length < SHORT_LIST) return paths.includes(path);
+    this.#set ??= new Set(paths);
+    return this.#set.has(path);
+  }
+}
+
+export const NO_NAMES = new RemovedNames([]);
+
+export interface RecordedEvent extends StoreEvent {
+  /** Defined for a delete or expire event of a directory that had something below it. */
+  readonly removed: RemovedNames | undefined;
+}

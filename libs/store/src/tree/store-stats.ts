@@ -1,0 +1,41 @@
+/** The counters of /v2/stats/store, and their order in stored rows. */
+import type { StoreStats } from "../ports.ts";
+
+export function emptyStats(): StoreStats {
+  return {
+    getsSuccess: 0,
+    getsFail: 0,
+    setsSuccess: 0,
+    setsFail: 0,
+    deleteSuccess: 0,
+    deleteFail: 0,
+    updateSuccess: 0,
+    updateFail: 0,
+    createSuccess: 0,
+    createFail: 0,
+    compareAndSwapSuccess: 0,
+    compareAndSwapFail: 0,
+    compareAndDeleteSuccess: 0,
+    compareAndDeleteFail: 0,
+    expireCount: 0,
+  };
+}
+
+/** The order in stored rows. Part of the storage format. */
+export const STATS_FIELDS = [
+  "getsSuccess",
+  "getsFail",
+  "setsSuccess",
+  "setsFail",
+  "deleteSuccess",
+  "deleteFail",
+  "updateSuccess",
+  "updateFail",
+  "createSuccess",
+  "createFail",
+  "compareAndSwapSuccess",
+  "compareAndSwapFail",
+  "compareAndDeleteSuccess",
+  "compareAndDeleteFail",
+  "expireCount",
+] as const satisfies readonly (keyof StoreStats)[];
