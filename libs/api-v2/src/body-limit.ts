@@ -62,3 +62,10 @@ export function readBody(
 function ignoreAbort(): void {
   // Nothing is left to do: the request will never be complete.
 }
+
+/** readBody for callers that can wait; never settles when the client goes away. */
+export function bodyOf(req: IncomingMessage, bytesMax: number): Promise<BodyResult> {
+  return new Promise((resolve) => {
+    readBody(req, bytesMax, resolve);
+  });
+}

@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import type { NextFunction, Request, RequestHandler } from "express";
 import { answer } from "./answer.ts";
 import { encodeNonAscii, encodePath } from "./byte-string.ts";
-import type { GatewayRequest } from "./http-messages.ts";
+import type { Targeted } from "./http-messages.ts";
 import { PIPELINED_REQUESTS_MAX } from "./limits.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
 import type { KeysHandler } from "./routes/keys.ts";
@@ -17,7 +17,7 @@ const KEYS = "/v2/keys";
 
 /** The decoded target of a request that has come through the front door. */
 export function targetOf(req: Request): RequestTarget {
-  const { target } = req as Request & GatewayRequest;
+  const { target } = req as Request & Targeted;
   if (target === undefined) throw new Error("the request has not come through the front door");
   return target;
 }
@@ -43,7 +43,7 @@ export function createFrontDoor(keys: KeysHandler, cors: readonly string[]): Req
     } else if (path.startsWith(KEYS) && (path.length === 8 || path.charCodeAt(8) === 0x2f)) {
       keys.handle(req, res, path.slice(8), target.query);
     } else {
-      (req as Request & GatewayRequest).target = target;
+      (req as Request & Targeted).target = target;
       // Routes match the decoded path, however the client chose to encode it.
       req.url = encodePath(path);
       next();
@@ -51,8 +51,11 @@ export function createFrontDoor(keys: KeysHandler, cors: readonly string[]): Req
   }
 
   return function frontDoor(req, res, next) {
-    if (res.socket === null) waitForTurn(req, res, () => enter(req, res, next));
-    else enter(req, res, next);
+    if (res.socket === null) {
+      waitForTurn(req, res, () => {
+        enter(req, res, next);
+      });
+    } else enter(req, res, next);
   };
 }
 

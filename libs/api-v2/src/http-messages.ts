@@ -7,8 +7,13 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import express, { type Express, type Request, type Response } from "express";
 import type { RequestTarget } from "./request-target.ts";
 
-/** A request with room for its target, which the front door fills in. */
-export class GatewayRequest extends IncomingMessage {
+/** What the front door adds to a request. */
+export interface Targeted {
+  target: RequestTarget | undefined;
+}
+
+/** A request with room for its target. */
+export class GatewayRequest extends IncomingMessage implements Targeted {
   target: RequestTarget | undefined = undefined;
 }
 

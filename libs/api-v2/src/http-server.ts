@@ -13,6 +13,7 @@ import {
   TCP_KEEPALIVE_DELAY_MS,
   TIMEOUT_CHECK_INTERVAL_MS,
 } from "./limits.ts";
+import { serveRawTarget, type TargetError } from "./raw-target.ts";
 
 /**
  * Options for http.createServer and https.createServer. Receiving a request has a time limit,
@@ -43,21 +44,15 @@ export function prepareHttpServer(server: HttpServer | HttpsServer): void {
   server.maxHeadersCount = 0;
   // A client that shuts its sending side still gets the answers to what it has sent.
   (server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
-  server.on("clientError", answerClientError);
+  server.on("clientError", (error: TargetError, socket: Duplex) => {
+    if (!serveRawTarget(server, error, socket)) answerClientError(error, socket);
+  });
 }
 
-interface ParserError extends Error {
-  readonly code?: string;
-  readonly bytesParsed?: number;
-}
-
-function answerClientError(error: ParserError, socket: Duplex): void {
-  if (!socket.writable || error.code === "ECONNRESET") {
-    socket.destroy();
-    return;
-  }
-  // A connection that never sent anything, or is inside an answer, is just closed.
-  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
+function answerClientError(error: TargetError, socket: Duplex): void {
+  // A connection that is broken, or too slow, has nobody to tell.
+  const isLost = error.code === "ECONNRESET" || error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  if (isLost || !socket.writable) {
     socket.destroy();
     return;
   }
@@ -65,8 +60,6 @@ function answerClientError(error: ParserError, socket: Duplex): void {
     error.code === "HPE_HEADER_OVERFLOW"
       ? "431 Request Header Fields Too Large"
       : "400 Bad Request";
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${status}`,
-    "latin1",
-  );
+  const type = "Content-Type: text/plain; charset=utf-8";
+  socket.end(`HTTP/1.1 ${status}\r\n${type}\r\nConnection: close\r\n\r\n${status}`, "latin1");
 }

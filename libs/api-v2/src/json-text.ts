@@ -3,6 +3,7 @@
  * strings; which fields an object has is decided elsewhere.
  */
 import type { ByteString } from "@etcd2/store";
+import { toByteString } from "./byte-string.ts";
 
 /** 1 for bytes that stand for themselves without a look at their neighbours. */
 const PLAIN = new Uint8Array(256);
@@ -16,6 +17,15 @@ export function jsonString(text: ByteString): ByteString {
     if (PLAIN[text.charCodeAt(at)] !== 1) return '"' + escapeFrom(text, at) + '"';
   }
   return '"' + text + '"';
+}
+
+/** Any plain value as compact JSON, with the same escapes. */
+export function jsonValue(value: unknown): ByteString {
+  const text = JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
+  );
+  return toByteString(text);
 }
 
 /** Escapes a text whose first `at` bytes are known to be plain. */

@@ -30,6 +30,12 @@ export const LENGTH_KNOWN_BYTES_MAX = 2048;
 /** Rows of a listing formatted in one turn of the event loop. */
 export const LISTING_ROWS_PER_TURN = 500;
 
+/** Text of a listing formatted in one turn; exceeded by one step at most. */
+export const LISTING_BYTES_PER_TURN = 256 << 10;
+
+/** Rows taken from the store at once: each may hold a value of several megabytes. */
+export const LISTING_ROWS_PER_STEP = 32;
+
 /** A client that takes nothing of a listing for so long is cut off, which frees the snapshot. */
 export const LISTING_STALL_MS = 60_000;
 

@@ -6,7 +6,12 @@
 import type { ServerResponse } from "node:http";
 import type { ByteString, Listing, ListingRow, NodeExtern, ReadResult } from "@etcd2/store";
 import { answer, type FlatHeaders } from "./answer.ts";
-import { LISTING_ROWS_PER_TURN, LISTING_STALL_MS } from "./limits.ts";
+import {
+  LISTING_BYTES_PER_TURN,
+  LISTING_ROWS_PER_STEP,
+  LISTING_ROWS_PER_TURN,
+  LISTING_STALL_MS,
+} from "./limits.ts";
 import { nodeHead, nodeTail, nodeText } from "./write-event.ts";
 
 const HEAD = '{"action":"get","node":';
@@ -50,15 +55,24 @@ export class ListingFormatter {
     this.#tails = [nodeTail(root)];
   }
 
-  /** Text of the next rows; the last one closes the answer and sets `ended`. */
+  /**
+   * Text of the next rows, as many as one turn of the event loop may take. The last call closes
+   * the answer and sets `ended`.
+   */
   take(listing: Listing): ByteString {
-    const rows = listing.next(LISTING_ROWS_PER_TURN);
     let text = this.#pendingHead;
     this.#pendingHead = "";
-    for (const row of rows) text += this.#row(row);
-    if (rows.length > 0) return text;
-    this.ended = true;
-    return text + this.#closeTo(0) + "}\n";
+    let count = 0;
+    while (count < LISTING_ROWS_PER_TURN && text.length < LISTING_BYTES_PER_TURN) {
+      const rows = listing.next(LISTING_ROWS_PER_STEP);
+      if (rows.length === 0) {
+        this.ended = true;
+        return text + this.#closeTo(0) + "}\n";
+      }
+      for (const row of rows) text += this.#row(row);
+      count += rows.length;
+    }
+    return text;
   }
 
   #row({ node, depth }: ListingRow): ByteString {

@@ -36,7 +36,6 @@ function checked(given: string): string {
 
 /** What the original's URL parser objects to, undefined when it accepts the text. */
 function parseProblem(url: string): string | undefined {
-  // eslint-disable-next-line no-control-regex -- these characters are what is looked for.
   if (/[\u0000-\u001f\u007f]/.test(url)) return "net/url: invalid control character in URL";
   if (url.startsWith(":")) return "missing protocol scheme";
   const scheme = /^[A-Za-z][A-Za-z0-9+.-]*:/.exec(url)?.[0] ?? "";

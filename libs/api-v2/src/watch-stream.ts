@@ -23,18 +23,16 @@ export class WatchStream implements Watch {
   readonly sinceIndex: number;
   readonly stream: boolean;
   readonly #res: ServerResponse;
-  readonly #headers: FlatHeaders;
   #handle: WatchHandle | undefined;
   #socket: Socket | undefined;
   #isOver = false;
 
-  private constructor(res: ServerResponse, headers: FlatHeaders, target: WatchTarget) {
+  private constructor(res: ServerResponse, target: WatchTarget) {
     this.path = target.path;
     this.recursive = target.recursive;
     this.sinceIndex = target.sinceIndex;
     this.stream = target.stream;
     this.#res = res;
-    this.#headers = headers;
   }
 
   /**
@@ -50,12 +48,12 @@ export class WatchStream implements Watch {
   ): void {
     // The client may have left while its credentials were checked.
     if (res.destroyed) return;
-    const watch = new WatchStream(res, headers, target);
-    const handle = hub.watch(watch);
-    if (watch.#isOver) return;
-    watch.#handle = handle;
+    const watch = new WatchStream(res, target);
+    // The hub calls the watch in later turns only.
+    watch.#handle = hub.watch(watch);
     watch.#socket = req.socket;
-    watch.#begin();
+    res.writeHead(200, headers);
+    res.flushHeaders();
     res.on("close", watch.#leave);
     // A client that shuts its sending side is done, as for the original.
     req.socket.on("end", watch.#finish);
@@ -65,7 +63,6 @@ export class WatchStream implements Watch {
     if (this.#isOver) return false;
     const res = this.#res;
     if (res.writableLength > WATCH_QUEUE_BYTES_MAX) return false;
-    this.#begin();
     if (this.stream) {
       res.write(sharedEventText(event), "latin1");
       return true;
@@ -73,6 +70,13 @@ export class WatchStream implements Watch {
     this.#isOver = true;
     this.#release();
     res.end(sharedEventText(event), "latin1");
+    return true;
+  }
+
+  congested(): boolean {
+    const res = this.#res;
+    if (this.#isOver || !res.writableNeedDrain) return false;
+    res.once("drain", () => this.#handle?.resume?.());
     return true;
   }
 
@@ -88,16 +92,9 @@ export class WatchStream implements Watch {
     }
   }
 
-  #begin(): void {
-    if (this.#res.headersSent) return;
-    this.#res.writeHead(200, this.#headers);
-    this.#res.flushHeaders();
-  }
-
   /** Ends the response in order. */
   readonly #finish = (): void => {
     this.#leave();
-    this.#begin();
     this.#res.end();
   };
 

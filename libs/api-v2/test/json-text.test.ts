@@ -13,7 +13,8 @@ function slowJsonString(bytes: string): string {
     for (const tried of [1, 2, 3, 4]) {
       const piece = Buffer.from(bytes.slice(at, at + tried), "latin1");
       try {
-        if (piece.length === tried && [...decoder.decode(piece)].length === 1) length = tried;
+        if (piece.length === tried && Array.from(decoder.decode(piece)).length === 1)
+          length = tried;
       } catch {
         continue;
       }

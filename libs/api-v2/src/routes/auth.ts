@@ -21,7 +21,7 @@ import {
   type AuthUser,
 } from "../auth/auth-documents.ts";
 import type { AuthStore } from "../auth/auth-store.ts";
-import { readBody, type BodyResult } from "../body-limit.ts";
+import { bodyOf } from "../body-limit.ts";
 import { targetOf } from "../front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
@@ -231,9 +231,7 @@ function shown(document: ByteString, status = 200): Reply {
 
 /** @throws AuthRefusal for a body that is no such document. */
 async function readRequest<T>(req: Request, read: (document: JsonDocument) => T): Promise<T> {
-  const body = await new Promise<BodyResult>((resolve) => {
-    readBody(req, JSON_BODY_BYTES_MAX, resolve);
-  });
+  const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
   try {
     return read(JsonDocument.parse(body ?? "", "ignored"));
   } catch (cause) {

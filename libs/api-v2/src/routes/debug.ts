@@ -1,8 +1,9 @@
 /** /debug/vars, /metrics and /config/local/log: for operators. What they show is the server's. */
 import { Router, type Request, type Response } from "express";
+import type { ByteString } from "@etcd2/store";
 import { byMethod } from "../allow.ts";
 import { answer, answerJson, answerNoContent } from "../answer.ts";
-import { readBody } from "../body-limit.ts";
+import { bodyOf } from "../body-limit.ts";
 import { toByteString } from "../byte-string.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
@@ -41,9 +42,7 @@ export function createDebugRouter(server: EtcdServer): Router {
   router.all(
     "/config/local/log",
     byMethod("PUT", {
-      PUT: (req, res) => {
-        setLogLevel(server, req, res);
-      },
+      PUT: (req, res) => setLogLevel(server, req, res),
     }),
   );
   return router;
@@ -56,22 +55,21 @@ function varsText(server: EtcdServer): string {
   return toByteString(`{\n${lines.join(",\n")}\n}\n`);
 }
 
-function setLogLevel(server: EtcdServer, req: Request, res: Response): void {
-  readBody(req, JSON_BODY_BYTES_MAX, (body) => {
-    let name: string;
-    try {
-      name = JsonDocument.parse(body ?? "", "ignored").string("Level");
-    } catch (error) {
-      if (!(error instanceof JsonDecodeError)) throw error;
-      answerJson(res, 400, '{"message":"Invalid json body"}');
-      return;
-    }
-    const level = LOG_LEVELS.get(name.toUpperCase());
-    if (level === undefined) {
-      answerJson(res, 400, `{"message":${jsonString(`Invalid log level ${name}`)}}`);
-      return;
-    }
-    server.setLogLevel(level);
-    answerNoContent(res, []);
-  });
+async function setLogLevel(server: EtcdServer, req: Request, res: Response): Promise<void> {
+  const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
+  let name: ByteString;
+  try {
+    name = JsonDocument.parse(body ?? "", "ignored").string("Level");
+  } catch (error) {
+    if (!(error instanceof JsonDecodeError)) throw error;
+    answerJson(res, 400, '{"message":"Invalid json body"}');
+    return;
+  }
+  const level = LOG_LEVELS.get(name.toUpperCase());
+  if (level === undefined) {
+    answerJson(res, 400, `{"message":${jsonString(`Invalid log level ${name}`)}}`);
+    return;
+  }
+  server.setLogLevel(level);
+  answerNoContent(res, []);
 }

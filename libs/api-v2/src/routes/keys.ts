@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { EtcdError, type ByteString } from "@etcd2/store";
 import { answer, answerKeyError, answerNotAllowed, type FlatHeaders } from "../answer.ts";
 import { readBody } from "../body-limit.ts";
+import { answerUnexpected } from "../error-handler.ts";
 import { errorStatus } from "../error-status.ts";
 import type { KeyAccess } from "../key-access.ts";
 import { KeyParams } from "../key-params.ts";
@@ -52,6 +53,7 @@ export class KeysHandler {
       case "POST":
         this.#readForm(req, res, key, method, query);
         return;
+      case undefined:
       default:
         answerNotAllowed(res, ALLOW);
     }
@@ -71,12 +73,16 @@ export class KeysHandler {
       return;
     }
     readBody(req, FORM_BODY_BYTES_MAX, (body) => {
-      if (body === undefined) {
-        this.#refuse(res, badRequest(210, "http: POST too large"));
-        return;
+      try {
+        if (body === undefined) {
+          this.#refuse(res, badRequest(210, "http: POST too large"));
+        } else {
+          const problem = params.add(body);
+          this.#parse(req, res, key, method, query, params, type.problem ?? problem);
+        }
+      } catch (error) {
+        answerUnexpected(this.#server, req, res, error);
       }
-      const problem = params.add(body);
-      this.#parse(req, res, key, method, query, params, type.problem ?? problem);
     });
   }
 
@@ -107,18 +113,17 @@ export class KeysHandler {
       return;
     }
     const allowed = this.#access.allows(req.headers.authorization, key, request);
-    if (typeof allowed === "boolean") this.#decide(req, res, key, request, allowed);
-    else {
-      allowed.then(
-        (late) => {
-          this.#decide(req, res, key, request, late);
-        },
-        (error: unknown) => {
-          this.#server.log("error", `the access check failed: ${String(error)}`);
-          this.#decide(req, res, key, request, false);
-        },
-      );
+    if (typeof allowed === "boolean") {
+      this.#decide(req, res, key, request, allowed);
+      return;
     }
+    allowed
+      .then((late) => {
+        this.#decide(req, res, key, request, late);
+      })
+      .catch((error: unknown) => {
+        answerUnexpected(this.#server, req, res, error);
+      });
   }
 
   #decide(
@@ -138,16 +143,17 @@ export class KeysHandler {
     if (request.wait) {
       this.#watch(req, res, path, request);
     } else if (method === "GET" && request.quorum) {
-      this.#quorumRead(res, path, request);
+      this.#quorumRead(req, res, path, request);
     } else if (method === "GET" || method === "HEAD") {
       this.#server.metrics.received(method);
-      this.#read(res, path, request, method, performance.now());
+      this.#read(req, res, path, request, method, performance.now());
     } else {
-      this.#write(res, path, request);
+      this.#write(req, res, path, request);
     }
   }
 
   #read(
+    req: IncomingMessage,
     res: ServerResponse,
     path: ByteString,
     request: KeyRequest,
@@ -160,16 +166,21 @@ export class KeysHandler {
       answerRead(res, headers, result, request.method === "HEAD");
       this.#server.metrics.succeeded(label, (performance.now() - startMs) / 1000);
     } catch (error) {
-      this.#fail(res, label, error);
+      this.#fail(req, res, label, error);
     }
   }
 
-  #quorumRead(res: ServerResponse, path: ByteString, request: KeyRequest): void {
+  #quorumRead(
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+  ): void {
     this.#server.metrics.received("QGET");
     const startMs = performance.now();
     this.#server.readIndex((error) => {
-      if (error === undefined) this.#read(res, path, request, "QGET", startMs);
-      else this.#fail(res, "QGET", error);
+      if (error === undefined) this.#read(req, res, path, request, "QGET", startMs);
+      else this.#fail(req, res, "QGET", error);
     });
   }
 
@@ -183,21 +194,25 @@ export class KeysHandler {
         stream: request.stream,
       });
     } catch (error) {
-      this.#fail(res, request.method, error);
+      this.#fail(req, res, request.method, error);
     }
   }
 
-  #write(res: ServerResponse, path: ByteString, request: KeyRequest): void {
+  #write(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
     const { method } = request;
     this.#server.metrics.received(method);
     const startMs = performance.now();
     this.#server.propose(writeCommand(request, path, Date.now()), (result) => {
       if (result instanceof EtcdError) {
-        this.#fail(res, method, withGivenIndex(result, request));
+        this.#fail(req, res, method, withGivenIndex(result, request));
         return;
       }
-      this.#answerWrite(res, result);
-      this.#server.metrics.succeeded(method, (performance.now() - startMs) / 1000);
+      try {
+        this.#answerWrite(res, result);
+        this.#server.metrics.succeeded(method, (performance.now() - startMs) / 1000);
+      } catch (error) {
+        answerUnexpected(this.#server, req, res, error);
+      }
     });
   }
 
@@ -241,8 +256,11 @@ export class KeysHandler {
   }
 
   /** A request that failed while it was carried out. */
-  #fail(res: ServerResponse, label: string, error: unknown): void {
-    if (!(error instanceof EtcdError)) throw error;
+  #fail(req: IncomingMessage, res: ServerResponse, label: string, error: unknown): void {
+    if (!(error instanceof EtcdError)) {
+      answerUnexpected(this.#server, req, res, error);
+      return;
+    }
     this.#server.metrics.failed(label, errorStatus(error.code));
     answerKeyError(res, this.#server.clusterId, error);
   }

@@ -11,7 +11,7 @@ import {
   answerNotAllowed,
   type FlatHeaders,
 } from "../answer.ts";
-import { readBody, type BodyResult } from "../body-limit.ts";
+import { bodyOf } from "../body-limit.ts";
 import { fromByteString, toByteString } from "../byte-string.ts";
 import { targetOf } from "../front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
@@ -123,9 +123,7 @@ class MembersHandler {
       this.#refuse(res, 415, `Bad Content-Type ${type}, accept application/json`);
       return undefined;
     }
-    const body = await new Promise<BodyResult>((resolve) => {
-      readBody(req, JSON_BODY_BYTES_MAX, resolve);
-    });
+    const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
     try {
       if (body === undefined) throw new JsonDecodeError("http: request body too large");
       const given = JsonDocument.parse(body, "refused").strings("peerURLs") ?? [];

@@ -1,9 +1,10 @@
 /** /v2/stats: what the server counts, as the original shows it. Counts nothing itself. */
 import { Router } from "express";
+import type { ByteString } from "@etcd2/store";
 import { byMethod } from "../allow.ts";
 import { answerJson } from "../answer.ts";
-import { toByteString } from "../byte-string.ts";
-import type { EtcdServer } from "../ports.ts";
+import { jsonValue } from "../json-text.ts";
+import type { EtcdServer, SelfStats } from "../ports.ts";
 
 /** Routes below /v2/stats. */
 export function createStatsRouter(server: EtcdServer): Router {
@@ -12,7 +13,7 @@ export function createStatsRouter(server: EtcdServer): Router {
     "/self",
     byMethod("GET", {
       GET: (_req, res) => {
-        answerJson(res, 200, toByteString(JSON.stringify(server.selfStats())));
+        answerJson(res, 200, selfStats(server.selfStats()));
       },
     }),
   );
@@ -30,7 +31,7 @@ export function createStatsRouter(server: EtcdServer): Router {
       GET: (_req, res) => {
         const stats = server.leaderStats();
         if (stats === undefined) answerJson(res, 403, '{"message":"not current leader"}');
-        else answerJson(res, 200, toByteString(JSON.stringify(stats)));
+        else answerJson(res, 200, jsonValue(stats));
       },
     }),
   );
@@ -60,4 +61,27 @@ function storeStats({ reader, hub }: EtcdServer): string {
   const { stats } = reader;
   const counters = STORE_COUNTERS.map((name) => `"${name}":${stats[name]}`);
   return `{${counters.join(",")},"watchers":${hub.watchers}}`;
+}
+
+/** Fields in the original's order; rates are left out when there are none. */
+function selfStats(stats: SelfStats): ByteString {
+  const { leader, uptime, startTime } = stats.leaderInfo;
+  return jsonValue({
+    name: stats.name,
+    id: stats.id,
+    state: stats.state,
+    startTime: stats.startTime,
+    leaderInfo: { leader, uptime, startTime },
+    recvAppendRequestCnt: stats.recvAppendRequestCnt,
+    recvPkgRate: shownRate(stats.recvPkgRate),
+    recvBandwidthRate: shownRate(stats.recvBandwidthRate),
+    sendAppendRequestCnt: stats.sendAppendRequestCnt,
+    sendPkgRate: shownRate(stats.sendPkgRate),
+    sendBandwidthRate: shownRate(stats.sendBandwidthRate),
+  });
+}
+
+/** The original breaks down over infinite rates; ours are not shown. */
+function shownRate(rate: number | undefined): number | undefined {
+  return rate !== undefined && rate !== 0 && Number.isFinite(rate) ? rate : undefined;
 }

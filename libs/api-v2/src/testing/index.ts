@@ -1,4 +1,4 @@
-export { RawConnection, type RawRequest, type RawResponse } from "./raw-client.ts";
+export { RawConnection, type RawRequest, type RawResponse, type RawTarget } from "./raw-client.ts";
 export {
   loadTraces,
   type TraceExpectation,

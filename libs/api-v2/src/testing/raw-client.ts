@@ -3,7 +3,11 @@
  * out responses while they arrive. For tests: real clients clean up targets and headers. Texts
  * are byte strings.
  */
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
+import type { Duplex } from "node:stream";
+
+/** Where requests go: a base URL, or a function that connects to a server in this process. */
+export type RawTarget = string | (() => Duplex);
 
 /** A response as far as it has arrived. */
 export interface RawResponse {
@@ -26,7 +30,7 @@ type Framing = "none" | "length" | "chunked" | "close";
 
 /** One connection. Requests are answered in order; the latest response is kept. */
 export class RawConnection {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #host: string;
   #buffer = "";
   #isEnded = false;
@@ -36,11 +40,10 @@ export class RawConnection {
   #method = "GET";
   #response: RawResponse | undefined;
 
-  private constructor(socket: Socket, host: string) {
+  private constructor(socket: Duplex, host: string) {
     this.#socket = socket;
     this.#host = host;
-    socket.setNoDelay(true);
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       this.#buffer += chunk.toString("latin1");
       this.#wake?.();
     });
@@ -51,10 +54,13 @@ export class RawConnection {
     socket.on("end", end).on("close", end).on("error", end);
   }
 
-  static open(baseUrl: string): Promise<RawConnection> {
-    const { hostname, port, host } = new URL(baseUrl);
+  static open(target: RawTarget): Promise<RawConnection> {
+    if (typeof target === "function") {
+      return Promise.resolve(new RawConnection(target(), "in-process"));
+    }
+    const { hostname, port, host } = new URL(target);
     return new Promise((resolve, reject) => {
-      const socket = connect(Number(port), hostname);
+      const socket = connect({ port: Number(port), host: hostname, noDelay: true });
       socket.once("error", reject);
       socket.once("connect", () => {
         resolve(new RawConnection(socket, host));

@@ -1,11 +1,11 @@
 /**
- * Replays recorded scenarios against a server and compares what it answers. Needs a base URL and
- * nothing else, so that it serves in-process tests and tests of a running server alike.
+ * Replays recorded scenarios against a server and compares what it answers. Needs nothing but the
+ * way to connect, so that it serves in-process tests and tests of a running server alike.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { toByteString } from "../byte-string.ts";
-import { RawConnection, type RawRequest, type RawResponse } from "./raw-client.ts";
+import { RawConnection, type RawRequest, type RawResponse, type RawTarget } from "./raw-client.ts";
 import { checkExpirations, parseMetrics, sortBody } from "./trace-checks.ts";
 import type { TraceExpectation, TraceScenario, TraceStep } from "./trace-format.ts";
 import { excerpt, TraceMismatch, TraceVariables } from "./trace-template.ts";
@@ -30,8 +30,8 @@ const REQUEST_TIMEOUT_MS = 15_000;
  * Runs one scenario. A scenario with isolation "fresh" needs a server just started for it.
  * @throws TraceMismatch naming the step that differs.
  */
-export async function runTrace(baseUrl: string, scenario: TraceScenario): Promise<void> {
-  const run = new TraceRun(baseUrl, scenario);
+export async function runTrace(target: RawTarget, scenario: TraceScenario): Promise<void> {
+  const run = new TraceRun(target, scenario);
   await run.run();
 }
 
@@ -43,14 +43,14 @@ interface Background {
 }
 
 class TraceRun {
-  readonly #baseUrl: string;
+  readonly #target: RawTarget;
   readonly #scenario: TraceScenario;
   readonly #variables = new TraceVariables();
   readonly #background = new Map<string, Background>();
   #connection: RawConnection | undefined;
 
-  constructor(baseUrl: string, scenario: TraceScenario) {
-    this.#baseUrl = baseUrl;
+  constructor(target: RawTarget, scenario: TraceScenario) {
+    this.#target = target;
     this.#scenario = scenario;
   }
 
@@ -150,7 +150,7 @@ class TraceRun {
   }
 
   async #start(id: string, step: TraceStep): Promise<void> {
-    const connection = await RawConnection.open(this.#baseUrl);
+    const connection = await RawConnection.open(this.#target);
     connection.send(this.#toRequest(step));
     try {
       const response = await connection.head(BACKGROUND_HEAD_TIMEOUT_MS);
@@ -259,7 +259,7 @@ class TraceRun {
   /** Sends on the kept connection, or on a new one when that has been closed meanwhile. */
   async #exchange(request: RawRequest, timeoutMs = REQUEST_TIMEOUT_MS): Promise<RawResponse> {
     if (this.#connection?.isOver === true) this.#drop();
-    this.#connection ??= await RawConnection.open(this.#baseUrl);
+    this.#connection ??= await RawConnection.open(this.#target);
     const response = await this.#connection.exchange(request, timeoutMs);
     if (response.headers.get("connection") === "close") this.#drop();
     return response;

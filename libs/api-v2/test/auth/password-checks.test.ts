@@ -77,7 +77,7 @@ test("the same credentials are checked once however many requests ask", async ()
   const checks = new PasswordChecks(hasher);
   const results = Array.from({ length: 50 }, () => checks.verify("ann", "h:pw", "pw"));
   await hasher.release();
-  assert.deepEqual(new Set(await Promise.all(results)), new Set([true]));
+  for (const result of results) assert.equal(await result, true);
   assert.equal(hasher.calls, 1);
 });
 

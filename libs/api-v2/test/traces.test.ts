@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { loadTraces, runTrace, TraceMismatch, type TraceScenario } from "../src/testing/index.ts";
+import { startFakeServer, type FakeOptions, type RunningFake } from "./fake-server.ts";
+
+// The compiled test runs from dist/test, the fixtures stay where they are.
+const root = import.meta.dirname.replace(/([/\\])dist([/\\]test)$/, "$2");
+const traces = loadTraces(join(root, "fixtures", "http-traces"));
+
+function optionsFor({ serverFlags = [], ghostPeers = 0 }: TraceScenario): FakeOptions {
+  const cors = serverFlags[0] === "--cors" ? (serverFlags[1] ?? "").split(",") : [];
+  return { cors, ghostPeers };
+}
+
+/** Every scenario has a server of its own, so that they can run side by side. */
+for (const [transport, targetOf] of [
+  ["in-process", (running: RunningFake) => running.connect],
+  ["TCP", (running: RunningFake) => running.baseUrl],
+] as const) {
+  for (const { area, scenarios } of traces) {
+    describe(`recorded ${area}, ${transport}`, { concurrency: 8 }, () => {
+      for (const scenario of scenarios) {
+        test(`${scenario.name}: ${scenario.title}`, async () => {
+          const running = await startFakeServer(optionsFor(scenario));
+          try {
+            await runTrace(targetOf(running), scenario);
+          } finally {
+            await running.close();
+          }
+        });
+      }
+    });
+  }
+}
+
+test("the runner notices differences", async () => {
+  const running = await startFakeServer();
+  const step = { method: "GET", target: "/version" };
+  const expectations = [
+    { status: 201, headers: { "Content-Type": "application/json" } },
+    { status: 200, headers: {} },
+    { status: 200, headers: { "Content-Type": "application/json", Allow: "GET" } },
+    { status: 200, headers: { "Content-Type": "application/json" }, body: "${uint}" },
+    { status: 200, headers: { "Content-Type": "application/json" }, bodyContains: ["nothing"] },
+  ];
+  for (const expect of expectations) {
+    const scenario = {
+      name: "x",
+      title: "x",
+      isolation: "prefix",
+      steps: [{ ...step, expect }],
+    } as const;
+    await assert.rejects(runTrace(running.baseUrl, scenario), TraceMismatch);
+  }
+  await running.close();
+});
+
+test("the first write of a fresh single member has index 3", async () => {
+  const running = await startFakeServer();
+  assert.equal(running.server.reader.etcdIndex, 2);
+  await running.close();
+});

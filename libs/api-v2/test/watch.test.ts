@@ -1,0 +1,199 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { WATCH_QUEUE_BYTES_MAX } from "../src/limits.ts";
+import { RawConnection } from "../src/testing/index.ts";
+import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
+
+let running: RunningFake;
+before(async () => {
+  running = await startFakeServer();
+});
+after(() => running.close());
+
+const open = (): Promise<RawConnection> => RawConnection.open(running.baseUrl);
+
+/** One write, from a connection of its own. */
+async function write(method: string, target: string, value = ""): Promise<number> {
+  const connection = await open();
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  const request = { method, target: `/v2/keys${target}`, headers, body: `value=${value}` };
+  const response = await connection.exchange(request);
+  connection.close();
+  assert.ok(
+    response.status < 300,
+    `${method} ${target}: ${String(response.status)} ${response.body}`,
+  );
+  return Number(response.headers.get("x-etcd-index"));
+}
+
+/** Bodies of the first `count` documents of a watch. */
+async function documents(target: string, count: number): Promise<string[]> {
+  const connection = await open();
+  connection.send({ method: "GET", target: `/v2/keys${target}` });
+  const response = await connection.head(5000);
+  assert.equal(response.status, 200);
+  const lines = (): string[] => response.body.split("\n").slice(0, -1);
+  assert.ok(await connection.receive(5000, () => lines().length >= count));
+  connection.close();
+  return lines();
+}
+
+const keysOf = (lines: string[]): string[] =>
+  lines.map((line) => {
+    const event = JSON.parse(line) as { action: string; node: { key: string } };
+    return `${event.action} ${event.node.key}`;
+  });
+
+test("a stream from a past index gives all missed events, then live ones", async () => {
+  const first = await write("PUT", "/hs/a", "1");
+  await write("PUT", "/hs/b", "2");
+  await write("DELETE", "/hs/a");
+  const connection = await open();
+  const target = `/v2/keys/hs?wait=true&recursive=true&stream=true&waitIndex=${String(first)}`;
+  connection.send({ method: "GET", target });
+  const response = await connection.head(5000);
+  const lines = (): string[] => response.body.split("\n").slice(0, -1);
+  assert.ok(await connection.receive(5000, () => lines().length >= 3));
+  await write("PUT", "/hs/c", "3");
+  assert.ok(await connection.receive(5000, () => lines().length >= 4));
+  assert.deepEqual(keysOf(lines()), ["set /hs/a", "set /hs/b", "delete /hs/a", "set /hs/c"]);
+  connection.close();
+});
+
+test("a recursive search of the history finds the watched key itself", async () => {
+  const other = await write("PUT", "/hr-other", "1");
+  await write("PUT", "/hr", "1");
+  const target = `/hr?wait=true&recursive=true&waitIndex=${String(other)}`;
+  assert.deepEqual(keysOf(await documents(target, 1)), ["set /hr"]);
+});
+
+test("hidden keys are hidden in the history as they are live", async () => {
+  const hidden = await write("PUT", "/hh/_x/y", "1");
+  await write("PUT", "/hh/z", "2");
+  const since = `waitIndex=${String(hidden)}`;
+  assert.deepEqual(keysOf(await documents(`/hh?wait=true&recursive=true&${since}`, 1)), [
+    "set /hh/z",
+  ]);
+  assert.deepEqual(keysOf(await documents(`/hh/_x?wait=true&recursive=true&${since}`, 1)), [
+    "set /hh/_x/y",
+  ]);
+});
+
+test("a deleted directory in the history is told by path element, to names that existed", async () => {
+  await write("PUT", "/hd/a", "1");
+  await write("PUT", "/hdx", "1");
+  const gone = await write("DELETE", "/hd?recursive=true");
+  await write("PUT", "/hdx", "2");
+  await write("PUT", "/hd/never", "3");
+  const since = `wait=true&waitIndex=${String(gone)}`;
+  assert.deepEqual(keysOf(await documents(`/hdx?${since}`, 1)), ["set /hdx"]);
+  assert.deepEqual(keysOf(await documents(`/hd/a?${since}`, 1)), ["delete /hd"]);
+  assert.deepEqual(keysOf(await documents(`/hd/never?${since}`, 1)), ["set /hd/never"]);
+});
+
+for (const [title, remove] of [
+  ["deleted", (): Promise<number> => write("DELETE", "/once")],
+  ["expired", (): Promise<number> => write("PUT", "/once?ttl=0", "2")],
+] as const) {
+  test(`a stream whose key is ${title} is told once`, async () => {
+    await write("PUT", "/once", "1");
+    const connection = await open();
+    connection.send({ method: "GET", target: "/v2/keys/once?wait=true&stream=true" });
+    const response = await connection.head(5000);
+    await remove();
+    await until(() => running.server.reader.peek("/1/once") === undefined);
+    await write("PUT", "/once", "3");
+    assert.ok(await connection.receive(5000, () => response.body.includes('"value":"3"')));
+    const actions = keysOf(response.body.split("\n").slice(0, -1)).map(
+      (line) => line.split(" ")[0],
+    );
+    const expected = title === "deleted" ? ["delete", "set"] : ["set", "expire", "set"];
+    assert.deepEqual(actions, expected);
+    connection.close();
+  });
+}
+
+test("1000 idle watchers are held, told at once, and gone with their clients", async () => {
+  await until(() => running.server.hub.watchers === 0);
+  const connections = await Promise.all(Array.from({ length: 1000 }, open));
+  for (const connection of connections) {
+    connection.send({ method: "GET", target: "/v2/keys/many?wait=true" });
+  }
+  const responses = await Promise.all(connections.map((connection) => connection.head(10_000)));
+  assert.equal(running.server.hub.watchers, 1000);
+  for (const connection of connections.slice(0, 300)) connection.close();
+  await until(() => running.server.hub.watchers === 700);
+  await write("PUT", "/many", "1");
+  const rest = connections.slice(300);
+  const ended = await Promise.all(rest.map((connection) => connection.receive(10_000)));
+  assert.ok(ended.every(Boolean));
+  assert.equal(new Set(responses.slice(300).map(({ body }) => body)).size, 1);
+  assert.equal(running.server.hub.watchers, 0);
+  for (const connection of rest) connection.close();
+});
+
+test("a watcher that does not read is cut off, and bounded until then", async () => {
+  await until(() => running.server.hub.watchers === 0);
+  const stuck = await open();
+  stuck.send({ method: "GET", target: "/v2/keys/stuck?wait=true&stream=true" });
+  await stuck.head(5000);
+  stuck.pause();
+  const value = "x".repeat(WATCH_QUEUE_BYTES_MAX / 4);
+  let writes = 0;
+  while (running.server.hub.watchers > 0 && writes < 200) {
+    await write("PUT", "/stuck", value);
+    writes++;
+  }
+  assert.equal(running.server.hub.watchers, 0, "the watcher is still held");
+  assert.ok(writes > 4, "the watcher was cut off before its queue was full");
+  stuck.close();
+});
+
+test("watches end in order when the server shuts down", async () => {
+  const other = await startFakeServer();
+  const connections = await Promise.all(
+    ["wait=true", "wait=true&stream=true"].map(async (query) => {
+      const connection = await RawConnection.open(other.baseUrl);
+      connection.send({ method: "GET", target: `/v2/keys/a?${query}` });
+      await connection.head(5000);
+      return connection;
+    }),
+  );
+  other.server.hub.close();
+  for (const connection of connections) {
+    assert.ok(await connection.receive(5000), "the response did not end");
+    connection.close();
+  }
+  await other.close();
+});
+
+test("a watch index before the history is answered with 401 and its bounds", async () => {
+  const other = await startFakeServer({ historyMax: 10 });
+  const connection = await RawConnection.open(other.baseUrl);
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  for (let i = 0; i < 20; i++) {
+    await connection.exchange({
+      method: "PUT",
+      target: "/v2/keys/a",
+      headers,
+      body: `value=${String(i)}`,
+    });
+  }
+  const index = other.server.reader.etcdIndex;
+  const response = await connection.exchange({
+    method: "GET",
+    target: "/v2/keys/a?wait=true&waitIndex=1",
+  });
+  assert.equal(response.status, 400);
+  const cause = `the requested history has been cleared [${String(index - 9)}/1]`;
+  assert.deepEqual(JSON.parse(response.body), {
+    errorCode: 401,
+    message: "The event in requested index is outdated and cleared",
+    cause,
+    index,
+  });
+  assert.equal(response.headers.get("x-etcd-index"), String(index));
+  assert.equal(response.headers.get("x-raft-index"), undefined);
+  connection.close();
+  await other.close();
+});
