@@ -89,7 +89,7 @@ export class Log04Reader {
 }
 
 function parseLength(header: Buffer): number {
-  const text = header.latin1Slice(0, 8).trimStart();
+  const text = header.toString("latin1", 0, 8).trimStart();
   if (header[8] !== 0x0a || !/^[0-9a-f]{1,8}$/i.test(text)) {
     throw new FormatError("no record starts here: its length is not a hexadecimal number");
   }

@@ -62,7 +62,7 @@ export function chooseSnapshot04(
 export function checkSnapshot04(path: string): void {
   const cursor = new FileCursor(path);
   try {
-    const text = cursor.peek(CHECKSUM_BYTES).latin1Slice();
+    const text = cursor.peek(CHECKSUM_BYTES).toString("latin1");
     if (!/^[0-9a-f]{8}\n$/i.test(text)) {
       throw new MigrateError("corrupt", "no checksum at the start", { file: path, offset: 0 });
     }
@@ -104,7 +104,7 @@ export function readSnapshot04(path: string, visit: (node: SourceNode) => void):
 function* base64(chunks: Iterable<Buffer>): Generator<Buffer> {
   let rest = "";
   for (const chunk of chunks) {
-    const text = rest + chunk.latin1Slice();
+    const text = rest + chunk.toString("latin1");
     const usable = text.length - (text.length % 4);
     rest = text.slice(usable);
     if (usable > 0) yield Buffer.from(text.slice(0, usable), "base64");

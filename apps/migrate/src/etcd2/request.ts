@@ -67,7 +67,7 @@ function methodOf(data: Buffer): RequestMethod | undefined {
   try {
     while (reader.next()) {
       if (reader.field === 2) {
-        const name = reader.bytes().subarray(0, 8).latin1Slice();
+        const name = reader.bytes().subarray(0, 8).toString("latin1");
         return isMethod(name) ? name : undefined;
       }
       if (reader.field !== 1) return undefined;

@@ -47,6 +47,8 @@ export interface WalScan {
   readonly overwrites: readonly { readonly ordinal: number; readonly index: number }[];
   /** Cluster version set by the log, if any. */
   readonly clusterVersion: string | undefined;
+  /** Time of the first time signal, nanoseconds since 1970. */
+  readonly firstSyncNs: bigint | undefined;
   /** Whether the log has any snapshot record (2.0.0 and later), and one for the snapshot used. */
   readonly hasSnapshotMarks: boolean;
   readonly hasMarkOfSnapshot: boolean;
@@ -85,6 +87,7 @@ class Scanner {
   #entryCount = 0;
   readonly #overwrites: { ordinal: number; index: number }[] = [];
   readonly #versions: { index: number; version: string }[] = [];
+  #firstSyncNs: bigint | undefined;
   #hasSnapshotMarks = false;
   #hasMarkOfSnapshot = false;
 
@@ -149,6 +152,14 @@ class Scanner {
     this.#lastIndex = entry.index;
     this.#lastTerm = entry.term;
     this.#noteVersion(entry);
+    this.#noteTime(entry);
+  }
+
+  #noteTime(entry: WalEntry): void {
+    if (this.#firstSyncNs !== undefined || entry.isConfChange || entry.data.length > 256) return;
+    if (!entry.data.includes("SYNC")) return;
+    const request = decodeRequest(entry.data);
+    if (request.kind === "v2" && request.method === "SYNC") this.#firstSyncNs = request.timeNs;
   }
 
   #noteVersion(entry: WalEntry): void {
@@ -215,6 +226,7 @@ class Scanner {
       entryCount: this.#entryCount,
       overwrites: this.#overwrites,
       clusterVersion: this.#versions.at(-1)?.version,
+      firstSyncNs: this.#firstSyncNs,
       hasSnapshotMarks: this.#hasSnapshotMarks,
       hasMarkOfSnapshot: this.#hasMarkOfSnapshot,
       tail,

@@ -48,7 +48,7 @@ export class BoltFile {
   walk(bucket: string, visit: (key: Buffer, value: Buffer) => void): boolean {
     let found: Buffer | undefined;
     this.#walkPage(this.#meta.root, 0, (key, value, isBucket) => {
-      if (isBucket && key.latin1Slice() === bucket) found = Buffer.from(value);
+      if (isBucket && key.toString("latin1") === bucket) found = Buffer.from(value);
     });
     if (found === undefined) return false;
     if (found.length < BUCKET_HEADER_BYTES) throw new FormatError("unreadable bucket");

@@ -204,7 +204,7 @@ export class JsonScanner {
 
   #decode(start: number, end: number): string {
     const escape = this.#buffer.indexOf(BACKSLASH, start);
-    if (escape < 0 || escape >= end) return this.#buffer.latin1Slice(start, end);
+    if (escape < 0 || escape >= end) return this.#buffer.toString("latin1", start, end);
     return unescape(this.#buffer.subarray(start, end)) ?? this.#fail("bad escape in a string");
   }
 
@@ -238,7 +238,7 @@ function unescape(body: Buffer): string | undefined {
 /** A JavaScript string as the byte string of its UTF-8 form. */
 export function toByteString(text: string): string {
   for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 127) return Buffer.from(text, "utf8").latin1Slice();
+    if (text.charCodeAt(i) > 127) return Buffer.from(text, "utf8").toString("latin1");
   }
   return text;
 }

@@ -80,7 +80,7 @@ export class ProtoReader {
     const length = this.#length();
     const from = this.#position;
     this.#advance(length);
-    return this.#bytes.latin1Slice(from, from + length);
+    return this.#bytes.toString("latin1", from, from + length);
   }
 
   skip(): void {

@@ -2,13 +2,12 @@
  * The members of a cluster during a replay: which membership changes are valid, and what each
  * writes under /0. Follows the rules the old servers applied, which made invalid changes void.
  */
-import { EtcdError } from "@etcd2/store";
 import { MigrateError } from "../errors.ts";
 import type { ConfChange2 } from "../etcd2/conf-change.ts";
 import { FormatError } from "../io/format-error.ts";
 import { JsonObject } from "../io/json-object.ts";
 import { toByteString, toText } from "../io/json-scanner.ts";
-import type { ReplayStore, ReplayWrite } from "./replay-store.ts";
+import type { ReplayStore } from "./replay-store.ts";
 import { write } from "./writes.ts";
 
 export const MEMBERS_PATH = "/0/members";
@@ -71,8 +70,10 @@ export class MemberDirectory {
     if (change.kind === "remove") {
       this.#members.delete(id);
       this.#removed.add(id);
-      this.#must(write("delete", base, { dir: true, recursive: true }));
-      this.#must(write("create", `${REMOVED_PATH}/${shortId(id)}`));
+      this.#store.group([
+        write("delete", base, { dir: true, recursive: true }),
+        write("create", `${REMOVED_PATH}/${shortId(id)}`),
+      ]);
       return true;
     }
     const known = this.#members.get(id);
@@ -88,7 +89,7 @@ export class MemberDirectory {
     };
     this.#members.set(id, member);
     const value = encodeRaftAttributes(member);
-    this.#must(write(isUpdate ? "update" : "create", `${base}/raftAttributes`, { value }));
+    this.#store.write(write(isUpdate ? "update" : "create", `${base}/raftAttributes`, { value }));
     return true;
   }
 
@@ -108,16 +109,6 @@ export class MemberDirectory {
         return exists;
       case "update":
         return exists && !taken;
-    }
-  }
-
-  #must(command: ReplayWrite): void {
-    const outcome = this.#store.write(command);
-    if (outcome instanceof EtcdError) {
-      throw new MigrateError(
-        "corrupt",
-        `the member record ${command.path} cannot be written: ${outcome.message}`,
-      );
     }
   }
 }

@@ -3,13 +3,11 @@
  * made of it. Knows the rules of old versions; where entries come from and which are committed is
  * decided outside.
  */
-import type { EtcdError, StoreEvent } from "@etcd2/store";
 import { decodeConfChange } from "../etcd2/conf-change.ts";
 import type { WalEntry } from "../etcd2/records.ts";
 import type { V2Request } from "../etcd2/request.ts";
 import { decodeRequest } from "../etcd2/request.ts";
 import { cleanPath } from "../io/clean-path.ts";
-import { nanosToMs } from "../io/go-time.ts";
 import { encodeAttributes, MemberDirectory, MEMBERS_PATH, shortId } from "./member-directory.ts";
 import type { ReplayStore, ReplayWrite } from "./replay-store.ts";
 import type { ReplayRules } from "./rules.ts";
@@ -32,8 +30,6 @@ export class Replay2 {
   readonly #rules: ReplayRules;
   readonly members: MemberDirectory;
   readonly counts: ReplayCounts = { entries: 0, v3Entries: 0, ambiguousUpdates: 0 };
-  /** Time of the old cluster by its last time signal. */
-  #nowMs: number | undefined;
 
   constructor(store: ReplayStore, rules: ReplayRules) {
     this.#store = store;
@@ -83,7 +79,6 @@ export class Replay2 {
         this.#store.write(this.#delete(request));
         return;
       case "SYNC":
-        this.#nowMs = nanosToMs(request.timeNs);
         this.#store.expire(request.timeNs);
         return;
       case "QGET":
@@ -92,13 +87,14 @@ export class Replay2 {
   }
 
   /** Old in-order names are plain numbers: the name is settled here, then simply created. */
-  #inOrder(request: V2Request): StoreEvent | EtcdError {
+  #inOrder(request: V2Request): void {
     const options = { value: request.value, dir: request.dir, ...this.#life(request) };
     if (this.#rules.padsInOrderNames) {
-      return this.#store.write(write("createInOrder", cleanPath(request.path), options));
+      this.#store.write(write("createInOrder", cleanPath(request.path), options));
+      return;
     }
     const path = `${cleanPath(request.path)}/${this.#store.etcdIndex + 1}`;
-    return this.#store.write(write("create", path, options));
+    this.#store.write(write("create", path, options));
   }
 
   #put(request: V2Request): ReplayWrite {
@@ -131,8 +127,7 @@ export class Replay2 {
     return write("delete", path, { dir: dir || recursive, recursive });
   }
 
-  #life(request: V2Request): Pick<WriteOptions, "expirationNs" | "nowMs"> {
-    if (request.expirationNs === 0n) return {};
-    return { expirationNs: request.expirationNs, nowMs: this.#nowMs };
+  #life(request: V2Request): Pick<WriteOptions, "expirationNs"> {
+    return request.expirationNs === 0n ? {} : { expirationNs: request.expirationNs };
   }
 }

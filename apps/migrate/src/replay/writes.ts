@@ -11,13 +11,11 @@ export interface WriteOptions {
   readonly prevIndex?: number;
   readonly refresh?: boolean;
   readonly expirationNs?: bigint | undefined;
-  /** Time of the old cluster, to tell the life left; undefined when not yet known. */
-  readonly nowMs?: number | undefined;
 }
 
 /** A write with everything not named at its zero value. */
 export function write(action: WriteAction, path: string, options: WriteOptions = {}): ReplayWrite {
-  const { expirationNs, nowMs } = options;
+  const { expirationNs } = options;
   const expirationMs = expirationNs === undefined ? undefined : nanosToMs(expirationNs);
   return {
     action,
@@ -29,7 +27,7 @@ export function write(action: WriteAction, path: string, options: WriteOptions =
     prevIndex: options.prevIndex ?? 0,
     refresh: options.refresh ?? false,
     expirationMs,
-    ttlMs: expirationMs === undefined ? undefined : expirationMs - (nowMs ?? expirationMs),
+    ttlMs: undefined,
     expirationNs,
   };
 }

@@ -3,6 +3,7 @@
  * into a store as the old server showed it and works out members, identity and raft position.
  */
 import { existsSync } from "node:fs";
+import type { NodeExtern, StoreEvent } from "@etcd2/store";
 import type { Source04 } from "../detect.ts";
 import { isDamage, MigrateError } from "../errors.ts";
 import { decodeCommand04 } from "../etcd04/commands.ts";
@@ -11,13 +12,14 @@ import { readConf04, readStandbyInfo } from "../etcd04/conf.ts";
 import { Log04Reader } from "../etcd04/log.ts";
 import { chooseSnapshot04, readSnapshot04 } from "../etcd04/snapshot.ts";
 import { FileCursor } from "../io/file-cursor.ts";
-import { decodeAt } from "../io/format-error.ts";
+import { decodeAt, FormatError } from "../io/format-error.ts";
 import type { Pacer } from "../pacer.ts";
 import { loadNode04 } from "../replay/load.ts";
 import { encodeAttributes, encodeRaftAttributes, MEMBERS_PATH, shortId } from "../replay/member-directory.ts";
 import type { Machine04 } from "../replay/replay04.ts";
 import { CONFIG_PATH, MACHINES_PATH, Replay04 } from "../replay/replay04.ts";
 import type { LoadedNode, ReplayStore } from "../replay/replay-store.ts";
+import type { SourceNode } from "../store-json.ts";
 import { describeTail } from "../tail.ts";
 import { CLUSTER_ID_04, memberId04 } from "./ids04.ts";
 import type { OpenedSource, ReplayResult, SourceMember, SourceOptions } from "./source.ts";
@@ -77,7 +79,10 @@ class OpenedSource04 implements OpenedSource {
   }
 
   async replay(store: ReplayStore, pacer: Pacer): Promise<ReplayResult> {
-    if (this.#snapshotPath !== undefined) this.#load(this.#snapshotPath, store);
+    if (this.#snapshotPath === undefined) await store.endLoad(0, []);
+    else await this.#load(this.#snapshotPath, store);
+    const firstSync = this.#firstTimeSignal();
+    if (firstSync !== undefined) store.setTime(firstSync);
     const replay = new Replay04(store);
     await this.#replayLog(replay, pacer);
     const machines = replay.machines();
@@ -100,22 +105,47 @@ class OpenedSource04 implements OpenedSource {
     };
   }
 
-  #load(path: string, store: ReplayStore): void {
-    const snapshot = readSnapshot04(path, (node) => {
-      loadNode04(store, node);
+  /**
+   * 0.4 forgets the modified indexes of updated keys when it writes a snapshot, but the recent
+   * events in it still know them: the events are read first, the nodes in a second reading.
+   */
+  async #load(path: string, store: ReplayStore): Promise<void> {
+    const { document, lastIndex, lastTerm } = readSnapshot04(path, () => undefined);
+    const updates = new Map<string, StoreEvent>();
+    for (const event of document.events) updates.set(event.node.key, event);
+    readSnapshot04(path, (node) => {
+      loadNode04(store, withUpdate(node, updates.get(node.path)));
     });
-    store.endLoad(
-      snapshot.document.currentIndex,
-      snapshot.document.events.map((event) => ({
-        ...event,
-        node: { ...event.node, key: `/1${event.node.key}` },
-        prevNode: event.prevNode && { ...event.prevNode, key: `/1${event.prevNode.key}` },
-      })),
-    );
-    this.snapshotIndex = snapshot.lastIndex;
-    this.#raftIndex = snapshot.lastIndex;
-    this.#raftTerm = snapshot.lastTerm + TERM_OFFSET;
+    const events = document.events.map((event) => ({
+      ...event,
+      node: under1(event.node),
+      prevNode: event.prevNode && under1(event.prevNode),
+    }));
+    await store.endLoad(document.currentIndex, events);
+    this.snapshotIndex = lastIndex;
+    this.#raftIndex = lastIndex;
+    this.#raftTerm = lastTerm + TERM_OFFSET;
     store.begin(this.#raftIndex, this.#raftTerm);
+  }
+
+  /** Time of the first time signal behind the snapshot, if the log gets that far unharmed. */
+  #firstTimeSignal(): bigint | undefined {
+    const cursor = new FileCursor(this.#source.logPath);
+    try {
+      const reader = new Log04Reader(cursor);
+      for (let record = reader.next(); record !== undefined; record = reader.next()) {
+        if (record.index <= this.snapshotIndex || record.name !== "etcd:sync") continue;
+        const command = decodeCommand04(record, cursor.path);
+        return command.kind === "sync" ? command.timeNs : undefined;
+      }
+      return undefined;
+    } catch (error) {
+      // The replay meets the same damage and says where it is.
+      if (isDamage(error) || error instanceof FormatError) return undefined;
+      throw error;
+    } finally {
+      cursor.close();
+    }
   }
 
   async #replayLog(replay: Replay04, pacer: Pacer): Promise<void> {
@@ -127,6 +157,9 @@ class OpenedSource04 implements OpenedSource {
         this.#checkContinuity(record.index, record.offset);
         const found = record;
         decodeAt(cursor.path, found.offset, () => {
+          if (found.term + TERM_OFFSET < this.#raftTerm) {
+            throw new FormatError(`term ${found.term} follows a higher one`);
+          }
           const command = decodeCommand04(found, cursor.path);
           replay.apply(command, found.index, found.term + TERM_OFFSET);
         });
@@ -195,6 +228,16 @@ class OpenedSource04 implements OpenedSource {
       },
     );
   }
+}
+
+/** The node with the modified index of its last update, if that is known. */
+function withUpdate(node: SourceNode, last: StoreEvent | undefined): SourceNode {
+  if (last === undefined || node.dir || last.node.createdIndex !== node.createdIndex) return node;
+  return { ...node, modifiedIndex: Math.max(node.modifiedIndex, last.node.modifiedIndex) };
+}
+
+function under1(node: NodeExtern): NodeExtern {
+  return { ...node, key: `/1${node.key}` };
 }
 
 function toMember(machine: Machine04): SourceMember {

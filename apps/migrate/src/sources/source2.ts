@@ -103,7 +103,9 @@ class OpenedSource2 implements OpenedSource {
 
   async replay(store: ReplayStore, pacer: Pacer): Promise<ReplayResult> {
     const snapshot = this.#snapshot;
-    if (snapshot !== undefined) loadSnapshot(snapshot, store);
+    if (snapshot === undefined) await store.endLoad(0, []);
+    else await loadSnapshot(snapshot, store);
+    if (this.#scan.firstSyncNs !== undefined) store.setTime(this.#scan.firstSyncNs);
     const clusterVersion = this.#scan.clusterVersion ?? store.peek("/0/version")?.value;
     const rules = rulesFor({ clusterVersion, isFlatLayout: this.#source.isFlatLayout });
     const replay = new Replay2(store, rules);
@@ -149,6 +151,7 @@ class OpenedSource2 implements OpenedSource {
         return { index, term, uncommitted: scan.lastIndex - commit };
       }
       try {
+        if (entry.term < term) throw new FormatError(`term ${entry.term} follows term ${term}`);
         replay.apply(entry);
       } catch (error) {
         const located = this.#locate(error, file, offset);
@@ -195,16 +198,15 @@ class OpenedSource2 implements OpenedSource {
   }
 }
 
-function loadSnapshot(snapshot: Snapshot2, store: ReplayStore): void {
+async function loadSnapshot(snapshot: Snapshot2, store: ReplayStore): Promise<void> {
   const cursor = new FileCursor(snapshot.path);
   try {
-    decodeAt(snapshot.path, snapshot.jsonStart, () => {
-      const chunks = fileChunks(cursor, snapshot.jsonStart, snapshot.jsonEnd);
-      const document = readStoreJson(chunks, (node) => {
+    const document = decodeAt(snapshot.path, snapshot.jsonStart, () =>
+      readStoreJson(fileChunks(cursor, snapshot.jsonStart, snapshot.jsonEnd), (node) => {
         loadNode2(store, node);
-      });
-      store.endLoad(document.currentIndex, document.events);
-    });
+      }),
+    );
+    await store.endLoad(document.currentIndex, document.events);
   } finally {
     cursor.close();
   }

@@ -1,0 +1,27 @@
+/** The program: command line in, exit status out. What the commands do is in commands/. */
+import { Command, CommanderError } from "commander";
+import { EXIT, reportFailure } from "./cli/exit.ts";
+import { normalizeFlags } from "./cli/go-flags.ts";
+import { addMirrorCommand } from "./commands/mirror.ts";
+
+const VERSION = "2.3.8";
+
+async function main(): Promise<void> {
+  const program = new Command("etcd-migrate")
+    .description("brings the data of old etcd servers here, and back out")
+    .version(VERSION, "--version")
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => { write(`etcd-migrate: ${text}`); } });
+  addMirrorCommand(program);
+  try {
+    await program.parseAsync(normalizeFlags(process.argv.slice(2)), { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+      return;
+    }
+    process.exitCode = reportFailure(error);
+  }
+}
+
+void main();
