@@ -92,6 +92,11 @@ export class EventLog implements EventHistory {
     return Math.max(this.#storedFirst, this.#lastIndex - this.#countMax + 1);
   }
 
+  /** First index of the oldest row, which may lie before the first that is shown. */
+  get firstStoredIndex(): number {
+    return this.#storedFirst;
+  }
+
   get lastIndex(): number {
     return this.#lastIndex;
   }

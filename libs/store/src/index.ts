@@ -31,10 +31,15 @@ export type {
   WatcherHub,
 } from "./ports.ts";
 export type { Schedule } from "./schedule.ts";
+export { SnapshotExport, importSnapshot, verifySnapshot } from "./snapshot.ts";
+export type { ImportOptions, SnapshotInfo, SnapshotSource } from "./snapshot.ts";
+export type { StateHash } from "./state-hash.ts";
 export { StateMachine } from "./state-machine.ts";
 export type { EventsListener, StateMachineOptions, StoreClock } from "./state-machine.ts";
 export { SteadyClock } from "./steady-clock.ts";
 export type { TimeSource } from "./steady-clock.ts";
+export { StoreBuilder } from "./store-builder.ts";
+export type { BuilderEnd, BuilderNode } from "./store-builder.ts";
 export { StoreDirectory, syncTree } from "./store-directory.ts";
 export { RemovedNames } from "./tree/recorded-event.ts";
 export type { RecordedEvent } from "./tree/recorded-event.ts";

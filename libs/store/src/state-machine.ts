@@ -12,6 +12,8 @@ import { hostKey } from "./keyspace.ts";
 import type { Kv } from "./kv.ts";
 import { NodeTable } from "./node-table.ts";
 import type { AppliedEntry, Outcome, StoreReader } from "./ports.ts";
+import { SnapshotExport } from "./snapshot.ts";
+import { type StateHash, hashState } from "./state-hash.ts";
 import { type Schedule, defaultSchedule } from "./schedule.ts";
 import { EMPTY_STATE, type StoreState, readState, writeFormat, writeState } from "./state-row.ts";
 import { TreeReader } from "./store-reader.ts";
@@ -186,6 +188,23 @@ export class StateMachine {
     return this.#table.nextDeadline();
   }
 
+  /** The replicated state as of now, as a stream; the store goes on meanwhile. */
+  exportSnapshot(): SnapshotExport {
+    return new SnapshotExport({
+      kv: this.kv,
+      state: this.#state(),
+      historyFirst: this.history.firstStoredIndex,
+      sweeps: this.#table.sweeps.filter(),
+      steadyMs: Math.floor(this.clock.steadyMs()),
+      schedule: this.#schedule,
+    });
+  }
+
+  /** A digest of the replicated state as of now, equal on members at the same applied index. */
+  hash(): Promise<StateHash> {
+    return hashState(this.kv, this.#state(), this.#table.sweeps.filter(), this.#schedule);
+  }
+
   /** Closes the kv too. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -270,7 +289,7 @@ export class StateMachine {
       etcdIndex: this.#tree.etcdIndex,
       history: this.history.state,
       nodeCount: this.#table.nodeCount,
-      stats: this.#tree.stats,
+      stats: { ...this.#tree.stats },
     };
   }
 
