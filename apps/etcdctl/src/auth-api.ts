@@ -77,7 +77,9 @@ export async function listUsers(session: Session): Promise<readonly string[]> {
 }
 
 export async function getUser(session: Session, name: string): Promise<User> {
-  return decodeUser(decodeObject(await send(session, "GET", authPath("users", name), undefined, [200])));
+  return decodeUser(
+    decodeObject(await send(session, "GET", authPath("users", name), undefined, [200])),
+  );
 }
 
 /** Whether the server shows such a user to us. */
@@ -128,7 +130,9 @@ export async function listRoles(session: Session): Promise<readonly string[]> {
 }
 
 export async function getRole(session: Session, name: string): Promise<Role> {
-  return decodeRole(decodeObject(await send(session, "GET", authPath("roles", name), undefined, [200])));
+  return decodeRole(
+    decodeObject(await send(session, "GET", authPath("roles", name), undefined, [200])),
+  );
 }
 
 /** Whether the server shows such a role to us. */

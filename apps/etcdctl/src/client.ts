@@ -82,7 +82,10 @@ export class ClusterClient {
     const { transport } = this.#options;
     return this.#tryEndpoints(async (endpoint) => {
       const target = this.#target(endpoint, action);
-      const message = await transport.open(target, this.#request(endpoint, action, target, deadline));
+      const message = await transport.open(
+        target,
+        this.#request(endpoint, action, target, deadline),
+      );
       if ((message.statusCode ?? 0) < 500) return message;
       const chunks: Buffer[] = [];
       for await (const chunk of message) chunks.push(chunk as Buffer);
@@ -130,7 +133,7 @@ export class ClusterClient {
    */
   async syncOldWay(deadline: number): Promise<void> {
     let list = "";
-    let fault: unknown;
+    let fault: Error | undefined;
     for (const endpoint of this.#endpoints) {
       const target = { ...this.#target(endpoint, { method: "GET", path: underBase("") }) };
       const request: Request = {
@@ -146,11 +149,14 @@ export class ClusterClient {
         if (answer.status === 200) list = answer.body.toString("utf8");
         fault = undefined;
       } catch (error) {
+        if (!(error instanceof ClientError)) throw error;
         fault = isUnconnected(error) ? dialTimeout(endpoint.host, endpoint.port) : error;
       }
     }
     if (fault !== undefined) throw fault;
-    this.setEndpoints(list.split(", ").map((text) => (text === "" ? emptyEndpoint : parseEndpoint(text))));
+    this.setEndpoints(
+      list.split(", ").map((text) => (text === "" ? emptyEndpoint : parseEndpoint(text))),
+    );
   }
 
   async #tryEndpoints<T>(attempt: (endpoint: Endpoint) => Promise<T>): Promise<T> {
@@ -211,7 +217,8 @@ export class ClusterClient {
 /** Scheme and address as the user wrote them, without the path. */
 function origin(endpoint: Endpoint, target: Target): string {
   const text = /^[a-z]+:\/\/[^/]*/.exec(endpoint.text)?.[0];
-  if (text !== undefined && target.host === endpoint.host && target.port === endpoint.port) return text;
+  if (text !== undefined && target.host === endpoint.host && target.port === endpoint.port)
+    return text;
   const host = target.host.includes(":") ? `[${target.host}]` : target.host;
   return `${target.scheme}://${host}:${target.port}`;
 }

@@ -98,7 +98,10 @@ function zshScript(all: readonly Place[], options: readonly string[]): string {
   const entry = ({ text, usage }: Word): string =>
     singleQuoted(`${text.replaceAll(":", "\\:")}:${usage}`);
   const cases = all
-    .map(({ path, words }) => `    ${singleQuoted(path)}) entries=(${words.map(entry).join(" ")}) ;;\n`)
+    .map(
+      ({ path, words }) =>
+        `    ${singleQuoted(path)}) entries=(${words.map(entry).join(" ")}) ;;\n`,
+    )
     .join("");
   return `#compdef etcdctl
 # Completion of etcdctl for zsh: put this into a directory of $fpath as _etcdctl.

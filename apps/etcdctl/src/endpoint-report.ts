@@ -65,7 +65,10 @@ export async function endpointStatus(
     // The header of the root tells the indexes without the listing that a GET would send.
     const root = await ask("HEAD", "/v2/keys/");
     const latencyMs = performance.now() - started;
-    const [self, version] = await Promise.all([ask("GET", "/v2/stats/self"), ask("GET", "/version")]);
+    const [self, version] = await Promise.all([
+      ask("GET", "/v2/stats/self"),
+      ask("GET", "/version"),
+    ]);
     const stats = self.status === 200 ? decodeObject(self.body) : {};
     return {
       ...unknown,

@@ -53,7 +53,9 @@ export function parseEndpoint(text: string): Endpoint {
     port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port),
     basePath: decodeURIComponent(url.pathname).replace(/\/+$/, ""),
     userInfo:
-      username === "" ? undefined : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`,
+      username === ""
+        ? undefined
+        : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`,
   };
 }
 

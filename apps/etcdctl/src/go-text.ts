@@ -36,7 +36,8 @@ export function parseInteger(text: string): bigint | undefined {
   const match = /^([+-]?)(?:(0[xX][0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))$/.exec(text);
   if (match === null) return undefined;
   const [, sign, hex, octal, decimal] = match;
-  const digits = hex ?? (octal === undefined ? decimal : octal === "0" ? "0" : `0o${octal.slice(1)}`);
+  const digits =
+    hex ?? (octal === undefined ? decimal : octal === "0" ? "0" : `0o${octal.slice(1)}`);
   const value = BigInt(digits ?? 0) * (sign === "-" ? -1n : 1n);
   return BigInt.asIntN(64, value) === value ? value : undefined;
 }
@@ -54,8 +55,8 @@ export function parseSwitch(text: string): boolean | undefined {
 const unitMs: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
-  "µs": 1e-3,
-  "μs": 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
   ms: 1,
   s: 1000,
   m: 60_000,
@@ -84,7 +85,9 @@ function percentByte(byte: number): string {
 
 /** Percent-encodes all but letters, digits and `-_.~`. */
 function escapeStrictly(text: string): string {
-  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, (c) => percentByte(c.charCodeAt(0)));
+  return encodeURIComponent(text.toWellFormed()).replace(/[!'()*]/g, (c) =>
+    percentByte(c.charCodeAt(0)),
+  );
 }
 
 /** A form value: blanks become `+`. Bytes that are no text are kept as they are. */

@@ -25,10 +25,10 @@ const tabWidth = 8;
  * without a tab stands outside the column.
  */
 export function alignColumns(rows: readonly (readonly [string, string])[]): string[] {
-  const widest = Math.max(0, ...rows.map(([left]) => [...left].length));
+  const widest = Math.max(0, ...rows.map(([left]) => left.length));
   const stop = Math.ceil((widest + 1) / tabWidth) * tabWidth;
   return rows.map(([left, right]) => {
-    const tabs = Math.ceil((stop - [...left].length) / tabWidth);
+    const tabs = Math.ceil((stop - left.length) / tabWidth);
     return `${left}${"\t".repeat(tabs)}${right}`;
   });
 }
@@ -70,7 +70,10 @@ function flagSection(title: string, flags: readonly FlagSpec[]): string {
 function commandSection(commands: readonly Command[]): string {
   return section(
     "COMMANDS",
-    commands.map(({ name, alias, usage }) => [alias === undefined ? name : `${name}, ${alias}`, usage]),
+    commands.map(({ name, alias, usage }) => [
+      alias === undefined ? name : `${name}, ${alias}`,
+      usage,
+    ]),
   );
 }
 

@@ -3,7 +3,15 @@
  * whatever ends it. Loaded only when someone is asked.
  */
 
-const keys = { interrupt: 3, endOfInput: 4, backspace: 8, enter: 13, newline: 10, killLine: 21, del: 127 };
+const keys = {
+  interrupt: 3,
+  endOfInput: 4,
+  backspace: 8,
+  enter: 13,
+  newline: 10,
+  killLine: 21,
+  del: 127,
+};
 
 /** Prints the prompt, reads a line unseen, prints a newline; ends the process on Ctrl-C. */
 export function readHidden(prompt: string, write: (text: string) => void): Promise<string> {
@@ -45,7 +53,8 @@ export function readHidden(prompt: string, write: (text: string) => void): Promi
             finish();
             return;
           }
-        } else if (byte === keys.backspace || byte === keys.del) typed = withoutLastCharacter(typed);
+        } else if (byte === keys.backspace || byte === keys.del)
+          typed = withoutLastCharacter(typed);
         else if (byte === keys.killLine) typed = [];
         else typed.push(byte);
       }

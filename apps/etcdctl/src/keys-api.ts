@@ -29,7 +29,8 @@ const formType = "application/x-www-form-urlencoded";
 
 function form(fields: Fields): string {
   const present: Record<string, string | Uint8Array> = {};
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) present[name] = value;
+  for (const [name, value] of Object.entries(fields))
+    if (value !== undefined) present[name] = value;
   return encodeForm(present);
 }
 

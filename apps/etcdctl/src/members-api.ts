@@ -42,7 +42,9 @@ export async function addMember(
   peerUrl: string,
   options: { readonly learner: boolean },
 ): Promise<Member> {
-  const fields = options.learner ? { peerURLs: [peerUrl], isLearner: true } : { peerURLs: [peerUrl] };
+  const fields = options.learner
+    ? { peerURLs: [peerUrl], isLearner: true }
+    : { peerURLs: [peerUrl] };
   const answer = await sendAdmin(session, {
     method: "POST",
     path: membersPath(),

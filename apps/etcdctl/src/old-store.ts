@@ -49,7 +49,8 @@ export class OldStore {
     let node = this.#root;
     for (const part of parts) {
       const child = node.Children?.[part];
-      if (child === undefined) throw new ClientError(`100: Key not found (/${parts.join("/")}) [0]`);
+      if (child === undefined)
+        throw new ClientError(`100: Key not found (/${parts.join("/")}) [0]`);
       node = child;
     }
     yield* walkNode(node, parts.length === 0 ? "" : `/${parts.join("/")}`, nowMs);

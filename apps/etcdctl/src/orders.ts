@@ -14,11 +14,18 @@ export function describeMembers(members: readonly Member[]): string {
     .join("");
 }
 
+/** Statuses with which a server that does not know an order turns it down. */
+const unknownOrderStatuses = [405, 415, 501];
+
+/** Whether the server turned the order down without understanding it. */
+export function isUnknownOrder({ message, status }: Verdict): boolean {
+  return unknownOrderStatuses.includes(status) || (status === 404 && message === "");
+}
+
 /** The server's words, or what the status alone says. */
-export function reasonOf({ message, status }: Verdict): string {
-  if (message !== "") return message;
-  if (status === 404 || status === 405) return "this server does not know the request";
-  return `unexpected status code ${status}`;
+export function reasonOf(verdict: Verdict): string {
+  if (isUnknownOrder(verdict)) return "this server does not know the request";
+  return verdict.message === "" ? `unexpected status code ${verdict.status}` : verdict.message;
 }
 
 /** A refusal: what was tried, why not, the members it could have meant, the command that helps. */
@@ -28,8 +35,7 @@ export function explainRefusal(
   members: readonly Member[],
   commands: readonly string[],
 ): Failure {
-  const help = commands.map((command) => `  ${command}\n`).join("");
-  return refuse(
-    `${what}: ${why}\n\nMembers:\n${describeMembers(members)}\nThis helps:\n${help}`.trimEnd(),
-  );
+  const list = commands.map((command) => `  ${command}\n`).join("");
+  const help = list === "" ? "" : `\nThis helps:\n${list}`;
+  return refuse(`${what}: ${why}\n\nMembers:\n${describeMembers(members)}${help}`.trimEnd());
 }

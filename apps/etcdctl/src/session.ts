@@ -5,7 +5,13 @@
 import { ClusterClient } from "./client.ts";
 import type { CommandContext } from "./command.ts";
 import { chosenEndpoints, optionOrVariable } from "./endpoints.ts";
-import { DeadlineError, isConnectionError, keyFailure, NoEndpointsError } from "./errors.ts";
+import {
+  ClientError,
+  DeadlineError,
+  isConnectionError,
+  keyFailure,
+  NoEndpointsError,
+} from "./errors.ts";
 import { exitCodes, Failure } from "./exit-codes.ts";
 import { readTlsSettings, type TlsSettings } from "./tls-files.ts";
 import { Transport } from "./transport.ts";
@@ -16,13 +22,21 @@ const connectTimeoutMsMax = 30_000;
 export interface Session {
   readonly client: ClusterClient;
   readonly transport: Transport;
-  /** The moment by which what starts now must be done, on the clock of `performance.now()`. */
+  /**
+   * The moment by which the command must be done, on the clock of `performance.now()`. The time
+   * begins to run when it is first asked for.
+   */
   deadline(): number;
+  /** Lets the time begin anew: after waiting for a person, or between the steps of long work. */
+  renewDeadline(): void;
 }
 
 export interface SessionOptions {
-  /** Whether to ask for the members' addresses first; `--no-sync` still prevents it. */
-  readonly sync: boolean;
+  /**
+   * Whether to ask for the members' addresses first; `--no-sync` still prevents it. "ifPossible" goes
+   * on with the given endpoints when nobody answers.
+   */
+  readonly sync: boolean | "ifPossible";
 }
 
 function tlsSettings({ globals, env }: CommandContext): Promise<TlsSettings> {
@@ -66,12 +80,20 @@ export async function withSession<T>(
       credentials: await credentials(context),
       trace: isDebugging ? trace : undefined,
     });
+    let deadline: number | undefined;
     const session: Session = {
       client,
       transport,
-      deadline: () => performance.now() + totalTimeoutMs,
+      deadline: () => (deadline ??= performance.now() + totalTimeoutMs),
+      renewDeadline: () => {
+        deadline = undefined;
+      },
     };
-    if (options.sync && !globals.isSet("no-sync")) await discover(context, session);
+    if (options.sync !== false && !globals.isSet("no-sync")) {
+      if (options.sync === "ifPossible") await syncIfPossible(session);
+      else await discover(context, session);
+      session.renewDeadline();
+    }
     if (isDebugging) traceEndpoints(context, session);
     return await use(session);
   } finally {
@@ -82,6 +104,14 @@ export async function withSession<T>(
 /** The trace line that names the endpoints in use. */
 export function traceEndpoints({ terminal }: CommandContext, { client }: Session): void {
   terminal.err(`Cluster-Endpoints: ${client.endpointTexts.join(", ")}\n`);
+}
+
+async function syncIfPossible(session: Session): Promise<void> {
+  try {
+    await session.client.sync(session.deadline());
+  } catch (error) {
+    if (!(error instanceof ClientError)) throw error;
+  }
 }
 
 /** Replaces the endpoints by those the members publish. @throws Failure. */

@@ -56,7 +56,10 @@ function tlsMessage(fault: SocketFault, host: string): string | undefined {
   }
   const alert = /^ERR_SSL_(?:.*_)?ALERT_(.*)$/.exec(code)?.[1];
   if (alert !== undefined) {
-    return `remote error: tls: ${alert.replace(/^NUMBER_/, "").replaceAll("_", " ").toLowerCase()}`;
+    return `remote error: tls: ${alert
+      .replace(/^NUMBER_/, "")
+      .replaceAll("_", " ")
+      .toLowerCase()}`;
   }
   if (code === "ERR_SSL_WRONG_VERSION_NUMBER" || code === "ERR_SSL_PACKET_LENGTH_TOO_LONG") {
     return "tls: first record does not look like a TLS handshake";

@@ -30,7 +30,8 @@ export function suggestion(word: string, commands: readonly Command[]): string |
   let best: { name: string; distance: number } | undefined;
   for (const { name } of commands) {
     const distance = editDistance(word.toLowerCase(), name);
-    const isNear = distance <= Math.max(1, Math.floor(name.length / 3)) && distance < word.length - 1;
+    const isNear =
+      distance <= Math.max(1, Math.floor(name.length / 3)) && distance < word.length - 1;
     if (isNear && (best === undefined || distance < best.distance)) best = { name, distance };
   }
   return best?.name;

@@ -4,6 +4,7 @@
  */
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import { exitCodes } from "./exit-codes.ts";
 
 /** The status a shell shows for a program that a closed pipe has ended. */
 const brokenPipeStatus = 141;
@@ -20,6 +21,8 @@ export interface Terminal {
   readLine(): Promise<string>;
   /** Prints the prompt and reads a line without showing what is typed. */
   readSecret(prompt: string): Promise<string>;
+  /** From now on SIGINT is the way to end the command: status 0. */
+  endOnInterrupt(): void;
 }
 
 function isErrno(error: unknown, code: string): boolean {
@@ -65,6 +68,7 @@ export class ProcessTerminal implements Terminal {
   async readAll(): Promise<Buffer> {
     const chunks: Buffer[] = this.#unread === undefined ? [] : [this.#unread];
     this.#unread = undefined;
+    if ("ref" in process.stdin) process.stdin.ref();
     for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array));
     return Buffer.concat(chunks);
   }
@@ -80,6 +84,13 @@ export class ProcessTerminal implements Terminal {
     }
     this.#unread = end < 0 ? undefined : collected.subarray(end + 1);
     return (end < 0 ? collected : collected.subarray(0, end)).toString("utf8");
+  }
+
+  endOnInterrupt(): void {
+    // Output is written synchronously, so ending at once loses none.
+    process.on("SIGINT", () => {
+      process.exit(exitCodes.success);
+    });
   }
 
   async readSecret(prompt: string): Promise<string> {
@@ -102,6 +113,8 @@ function nextChunk(): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     const done = (chunk: Buffer | undefined): void => {
       stdin.pause();
+      // A pipe that stays open must not keep the program from ending.
+      if ("unref" in stdin) stdin.unref();
       stdin.off("data", done);
       stdin.off("end", ended);
       stdin.off("error", reject);
@@ -117,6 +130,7 @@ function nextChunk(): Promise<Buffer | undefined> {
     stdin.on("data", done);
     stdin.on("end", ended);
     stdin.on("error", reject);
+    if ("ref" in stdin) stdin.ref();
     stdin.resume();
   });
 }

@@ -8,7 +8,9 @@ import type { TlsSettings } from "./tls-files.ts";
 export function secureOptions(settings: TlsSettings): AgentOptions {
   const { ca, cert, key } = settings;
   if (ca !== undefined && !ca.includes("-----BEGIN")) {
-    throw new ClientError("x509: certificate signed by unknown authority (the CA file holds no PEM)");
+    throw new ClientError(
+      "x509: certificate signed by unknown authority (the CA file holds no PEM)",
+    );
   }
   const options: AgentOptions = { ca: ca ?? getCACertificates("system") };
   if (cert !== undefined && key !== undefined) Object.assign(options, { cert, key });

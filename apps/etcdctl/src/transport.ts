@@ -2,8 +2,12 @@
  * One HTTP exchange with one endpoint: connecting, time limits, TLS, reading the body. It knows
  * nothing of retries, redirects or of what the bytes mean.
  */
-import http, { type IncomingHttpHeaders, type IncomingMessage, type RequestOptions } from "node:http";
-import type { Agent as SecureAgent } from "node:https";
+import http, {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestOptions,
+} from "node:http";
+import type * as https from "node:https";
 import type { LookupFunction } from "node:net";
 import { ClientError, DeadlineError, HeaderTimeoutError } from "./errors.ts";
 import { describeFault, dialTimeout } from "./socket-errors.ts";
@@ -54,8 +58,8 @@ export interface TransportOptions {
 
 /** TLS, once it is loaded. */
 interface Secure {
-  readonly module: typeof import("node:https");
-  readonly agent: SecureAgent;
+  readonly module: typeof https;
+  readonly agent: https.Agent;
 }
 
 /** Connections to endpoints, kept open between the requests of one invocation. */

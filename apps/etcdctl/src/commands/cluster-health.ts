@@ -4,7 +4,6 @@ import type { Command, CommandContext } from "../command.ts";
 import { parseEndpoint } from "../endpoints.ts";
 import { ClientError, DeadlineError, keyFailure, messageOf } from "../errors.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { endOnInterrupt } from "../interrupt.ts";
 import { listMembers } from "../members-api.ts";
 import { type Session, withSession } from "../session.ts";
 import { decodeObject, type Member } from "../wire.ts";
@@ -93,7 +92,7 @@ export const clusterHealth: Command = {
   run: (context) => {
     const { flags, terminal } = context;
     const isForever = flags.isSet("forever");
-    if (isForever) endOnInterrupt();
+    if (isForever) terminal.endOnInterrupt();
     return withSession(context, { sync: false }, async (session) => {
       const members = await knownMembers(session, context);
       for (;;) {

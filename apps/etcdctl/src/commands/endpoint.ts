@@ -10,8 +10,7 @@ import {
 } from "../endpoint-report.ts";
 import { exitCodes, Failure } from "../exit-codes.ts";
 import type { FlagSpec } from "../flags.ts";
-import type { Session } from "../session.ts";
-import { withSession } from "../session.ts";
+import { type Session, withSession } from "../session.ts";
 
 const formats = ["simple", "table", "json"];
 
@@ -67,7 +66,10 @@ const status: ReportKind<EndpointStatus> = {
     milliseconds(report.latencyMs),
     report.error === undefined ? "" : paint("red", report.error),
   ],
-  line: (report, paint) => status.row(report, paint).join(", "),
+  line: (report, paint) => {
+    const cells = status.row(report, paint);
+    return (report.error === undefined ? cells.slice(0, -1) : cells).join(", ");
+  },
   json: ({ isLeader, latencyMs, error, ...rest }) => ({
     ...rest,
     leader: isLeader,
@@ -132,7 +134,7 @@ function reportCommand<T>(name: string, usage: string, kind: ReportKind<T>): Com
         const text = `Unsupported output format: ${format} (${formats.join(", ")})\n`;
         throw new Failure(exitCodes.badArguments, text);
       }
-      return withSession(context, { sync: true }, async (session) => {
+      return withSession(context, { sync: "ifPossible" }, async (session) => {
         const endpoints = session.client.endpoints.toSorted((a, b) => (a.text < b.text ? -1 : 1));
         const asked = endpoints.map((endpoint) => kind.ask(session, endpoint));
         const reports = await Promise.all(asked);
@@ -148,7 +150,11 @@ export const endpoint: Command = {
   usage: "status and health of each endpoint",
   isHidden: true,
   subcommands: [
-    reportCommand("status", "id, version, leadership, indexes and latency of each endpoint", status),
+    reportCommand(
+      "status",
+      "id, version, leadership, indexes and latency of each endpoint",
+      status,
+    ),
     reportCommand("health", "whether each endpoint is healthy", health),
   ],
 };

@@ -1,7 +1,6 @@
 /** `exec-watch`: runs a program for every change. */
 import type { Command, CommandContext } from "../command.ts";
 import { exitCodes, Failure } from "../exit-codes.ts";
-import { endOnInterrupt } from "../interrupt.ts";
 import { badArguments, keyCommand } from "../key-command.ts";
 import { watchKey } from "../keys-api.ts";
 import type { KeysResponse } from "../wire.ts";
@@ -62,7 +61,7 @@ export const execWatch: Command = {
   run: keyCommand(async (session, context) => {
     const { args, flags, terminal } = context;
     const { key, words } = splitArguments(args);
-    endOnInterrupt();
+    terminal.endOnInterrupt();
     const events = watchKey(session, key, {
       afterIndex: flags.integer("after-index"),
       recursive: flags.isSet("recursive"),

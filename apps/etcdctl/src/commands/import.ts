@@ -25,7 +25,9 @@ function readStore({ flags, terminal }: CommandContext): OldStore {
   } catch (error) {
     if (error instanceof ClientError) throw keyFailure(exitCodes.badArguments, error);
     terminal.out(
-      path === "" ? "no snapshot file provided (use --snap)\n" : `cannot read snapshot file ${path}\n`,
+      path === ""
+        ? "no snapshot file provided (use --snap)\n"
+        : `cannot read snapshot file ${path}\n`,
     );
     throw new Failure(exitCodes.badArguments, "", { cause: error });
   }
@@ -63,6 +65,7 @@ async function importKeys(
       log(`extending key ${key}'s ttl to ${ttlSecondsMin} seconds`);
       ttl = ttlSecondsMin;
     }
+    session.renewDeadline();
     try {
       await putKey(session, key, { value, ttl: BigInt(ttl) });
     } catch (error) {

@@ -2,7 +2,18 @@
 import { adminCommand, refuse } from "../admin-command.ts";
 import type { Command } from "../command.ts";
 import { listMembers, orderMember } from "../members-api.ts";
-import { explainRefusal, reasonOf } from "../orders.ts";
+import { explainRefusal, isUnknownOrder, reasonOf } from "../orders.ts";
+import type { Member } from "../wire.ts";
+
+/** What may help someone whose promotion of `id` was refused. */
+function helpfulCommands(id: string, members: readonly Member[]): readonly string[] {
+  if (members.some((member) => member.id === id)) {
+    return ["etcdctl endpoint status -w table", `etcdctl member promote ${id}`];
+  }
+  const learners = members.filter(({ isLearner }) => isLearner);
+  if (learners.length === 0) return ["etcdctl member add --learner <name> <peerURL>"];
+  return learners.map((learner) => `etcdctl member promote ${learner.id}`);
+}
 
 export const memberPromote: Command = {
   name: "promote",
@@ -20,13 +31,7 @@ export const memberPromote: Command = {
         return;
       }
       const members = await listMembers(session);
-      const named = members.find((member) => member.id === id);
-      const learners = members.filter((member) => member.isLearner && member.id !== id);
-      const commands =
-        named === undefined
-          ? learners.map((learner) => `etcdctl member promote ${learner.id}`)
-          : ["etcdctl endpoint status -w table", `etcdctl member promote ${id}`];
-      if (commands.length === 0) commands.push("etcdctl member add --learner <name> <peerURL>");
+      const commands = isUnknownOrder(verdict) ? [] : helpfulCommands(id, members);
       throw explainRefusal(`Cannot promote ${id}`, reasonOf(verdict), members, commands);
     },
   ),

@@ -68,6 +68,7 @@ async function promoteWhenReady(
   const end = performance.now() + flags.durationMs("wait");
   let said = "";
   for (;;) {
+    session.renewDeadline();
     const verdict = await orderMember(session, id, "promote");
     if (verdict.isDone) return;
     const reason = reasonOf(verdict);
@@ -106,6 +107,7 @@ async function replace(session: Session, context: CommandContext): Promise<void>
     await promoteWhenReady(session, context, added.id);
     terminal.out(`Promoted member ${added.id}\n`);
   }
+  session.renewDeadline();
   try {
     await removeMember(session, oldId);
   } catch (error) {
@@ -132,6 +134,7 @@ export const memberReplace: Command = {
     },
   ],
   run: adminCommand(({ args }) => {
-    if (args.length !== 3) throw refuse("Provide the ID of the old member, a new name and a peerURL");
+    if (args.length !== 3)
+      throw refuse("Provide the ID of the old member, a new name and a peerURL");
   }, replace),
 };

@@ -2,7 +2,19 @@
 import { adminCommand, refuse } from "../admin-command.ts";
 import type { Command } from "../command.ts";
 import { listMembers, orderMember } from "../members-api.ts";
-import { explainRefusal, reasonOf } from "../orders.ts";
+import { explainRefusal, isUnknownOrder, reasonOf } from "../orders.ts";
+import type { Member } from "../wire.ts";
+
+/** What may help someone whom `id` was refused as the new leader. */
+function helpfulCommands(id: string, members: readonly Member[]): readonly string[] {
+  const named = members.find((member) => member.id === id);
+  if (named === undefined) {
+    const voters = members.filter(({ isLearner }) => !isLearner);
+    return voters.map((voter) => `etcdctl move-leader ${voter.id}`);
+  }
+  if (named.isLearner) return [`etcdctl member promote ${id}`, `etcdctl move-leader ${id}`];
+  return ["etcdctl endpoint status -w table", `etcdctl move-leader ${id}`];
+}
 
 export const moveLeader: Command = {
   name: "move-leader",
@@ -20,14 +32,13 @@ export const moveLeader: Command = {
         return;
       }
       const members = await listMembers(session);
-      const named = members.find((member) => member.id === id);
-      const commands =
-        named?.isLearner === true
-          ? [`etcdctl member promote ${id}`]
-          : named === undefined
-            ? members.filter((m) => !m.isLearner).map((m) => `etcdctl move-leader ${m.id}`)
-            : ["etcdctl endpoint status -w table", `etcdctl move-leader ${id}`];
-      throw explainRefusal(`Cannot move the leadership to ${id}`, reasonOf(verdict), members, commands);
+      const commands = isUnknownOrder(verdict) ? [] : helpfulCommands(id, members);
+      throw explainRefusal(
+        `Cannot move the leadership to ${id}`,
+        reasonOf(verdict),
+        members,
+        commands,
+      );
     },
   ),
 };

@@ -16,8 +16,7 @@ const add: Command = {
     authSession(async (session, { args: [given = ""], terminal }) => {
       const colon = given.indexOf(":");
       const name = colon < 0 ? given : given.slice(0, colon);
-      const password =
-        colon < 0 ? await terminal.readSecret(newPassword) : given.slice(colon + 1);
+      const password = colon < 0 ? await terminal.readSecret(newPassword) : given.slice(colon + 1);
       if (await hasUser(session, name)) throw refuse(`User ${name} already exists`);
       await addUser(session, name, password);
       terminal.out(`User ${name} created\n`);
@@ -107,6 +106,7 @@ const passwd: Command = {
     authSession(async (session, { args: [name = ""], terminal }) => {
       await getUser(session, name);
       const password = await terminal.readSecret(newPassword);
+      session.renewDeadline();
       await changeUser(session, name, { password });
       terminal.out("Password updated\n");
     }),

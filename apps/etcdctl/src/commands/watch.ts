@@ -1,6 +1,5 @@
 /** `watch`: waits for changes and prints them. */
 import type { Command } from "../command.ts";
-import { endOnInterrupt } from "../interrupt.ts";
 import { keyCommand, printEvent, requiredKey } from "../key-command.ts";
 import { watchKey } from "../keys-api.ts";
 
@@ -21,7 +20,7 @@ export const watch: Command = {
     const { flags, terminal } = context;
     const key = requiredKey(context);
     const recursive = flags.isSet("recursive");
-    endOnInterrupt();
+    terminal.endOnInterrupt();
     const events = watchKey(session, key, { afterIndex: flags.integer("after-index"), recursive });
     for await (const response of events) {
       const { action, node } = response;
