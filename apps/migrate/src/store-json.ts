@@ -51,6 +51,8 @@ export function readStoreJson(
   if (!hasRoot || currentIndex === undefined) {
     throw new FormatError("unreadable store: it has no root or no index");
   }
+  // A history that does not lead to the index is of no use to a watcher.
+  if (events.at(-1)?.etcdIndex !== currentIndex) events = [];
   return { currentIndex, events };
 }
 

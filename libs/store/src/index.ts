@@ -41,6 +41,7 @@ export type { TimeSource } from "./steady-clock.ts";
 export { StoreBuilder } from "./store-builder.ts";
 export type { BuilderEnd, BuilderNode } from "./store-builder.ts";
 export { StoreDirectory, syncTree } from "./store-directory.ts";
+export { walkTree } from "./tree-walk.ts";
 export { RemovedNames } from "./tree/recorded-event.ts";
 export type { RecordedEvent } from "./tree/recorded-event.ts";
 export { StoreWatcherHub } from "./watcher-hub.ts";

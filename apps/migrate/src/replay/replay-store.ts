@@ -20,6 +20,18 @@ export interface ReplayWrite extends WriteCommand {
   readonly expirationNs: bigint | undefined;
 }
 
+/** Where a loaded snapshot stands. */
+export interface LoadEnd {
+  readonly etcdIndex: number;
+  readonly raftIndex: number;
+  readonly raftTerm: number;
+  /** Recent events without a gap, the last one at `etcdIndex`; or none. */
+  readonly events: readonly StoreEvent[];
+}
+
+/** For a replay that begins with an empty store. */
+export const EMPTY_LOAD: LoadEnd = { etcdIndex: 0, raftIndex: 0, raftTerm: 0, events: [] };
+
 /**
  * Changes may be put off and applied many at once; every method that looks at the store sees them
  * applied. What a write comes to is not told: a refused one simply changes nothing.
@@ -28,11 +40,8 @@ export interface ReplayStore {
   readonly etcdIndex: number;
   /** Adds a node of a snapshot; a directory comes before what is in it. Only on an empty store. */
   load(node: LoadedNode): void;
-  /**
-   * Ends loading: the store stands at `etcdIndex`, and these events led there. Comes before
-   * everything but load(), also where there is no snapshot.
-   */
-  endLoad(etcdIndex: number, events: readonly StoreEvent[]): Promise<void>;
+  /** Ends loading. Comes before everything but load(), also where there is no snapshot. */
+  endLoad(end: LoadEnd): Promise<void>;
   /** Says which log entry the next change belongs to; each entry makes at most one. */
   begin(raftIndex: number, raftTerm: number): void;
   write(command: ReplayWrite): void;

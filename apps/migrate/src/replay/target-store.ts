@@ -7,12 +7,13 @@ import type {
   AppliedEntry,
   Command,
   ExpiredNode,
+  Kv,
   NodeExtern,
-  StateMachine,
   StoreClock,
 } from "@etcd2/store";
+import { StateMachine, StoreBuilder } from "@etcd2/store";
 import { nanosToMs } from "../io/go-time.ts";
-import type { ReplayWrite } from "./replay-store.ts";
+import type { LoadedNode, LoadEnd, ReplayStore, ReplayWrite } from "./replay-store.ts";
 
 /** Writes put off at most, by number and by bytes of values. */
 const PENDING_MAX = 1000;
@@ -32,25 +33,35 @@ export class ReplayClock implements StoreClock {
   }
 }
 
-export class TargetStore {
-  readonly #machine: StateMachine;
-  readonly #clock: ReplayClock;
+export class TargetStore implements ReplayStore {
+  readonly #kv: Kv;
+  readonly #clock = new ReplayClock();
+  #builder: StoreBuilder | undefined;
+  #opened: StateMachine | undefined;
   #pending: AppliedEntry[] = [];
   #pendingBytes = 0;
-  #raftIndex: number;
-  #raftTerm: number;
+  #raftIndex = 0;
+  #raftTerm = 0;
   readonly #exact = new Map<string, bigint>();
 
-  constructor(machine: StateMachine, clock: ReplayClock) {
-    this.#machine = machine;
-    this.#clock = clock;
-    this.#raftIndex = machine.appliedIndex;
-    this.#raftTerm = machine.appliedTerm;
+  /** Fills `kv`, which must be empty. The caller closes the machine, which closes the kv. */
+  constructor(kv: Kv) {
+    this.#kv = kv;
   }
 
-  get machine(): StateMachine {
+  /** Ends the replay: the state machine with everything applied, up to the entry begun last. */
+  settle(): StateMachine {
     this.flush();
-    return this.#machine;
+    const machine = this.#machine;
+    if (this.#raftIndex > machine.appliedIndex) {
+      machine.apply([{ index: this.#raftIndex, term: this.#raftTerm, command: undefined }]);
+    }
+    return machine;
+  }
+
+  get #machine(): StateMachine {
+    if (this.#opened === undefined) throw new Error("loading has not ended");
+    return this.#opened;
   }
 
   get etcdIndex(): number {
@@ -58,8 +69,28 @@ export class TargetStore {
     return this.#machine.reader.etcdIndex;
   }
 
+  load(node: LoadedNode): void {
+    const { path, dir, value, createdIndex, modifiedIndex, expirationNs } = node;
+    if (expirationNs !== undefined) this.#noteExpiration(path, expirationNs);
+    const expirationMs = expirationNs === undefined ? undefined : nanosToMs(expirationNs);
+    this.#builder ??= new StoreBuilder(this.#kv, this.#clock);
+    this.#builder.addNode({ path, dir, value, createdIndex, modifiedIndex, expirationMs });
+  }
+
+  async endLoad(end: LoadEnd): Promise<void> {
+    if (this.#builder !== undefined || end.etcdIndex > 0) {
+      const builder = this.#builder ?? new StoreBuilder(this.#kv, this.#clock);
+      for (const event of end.events) builder.addEvent(event);
+      builder.finish(end);
+      this.#builder = undefined;
+    }
+    this.#opened = await StateMachine.open({ kv: this.#kv, clock: this.#clock });
+    this.#raftIndex = this.#opened.appliedIndex;
+    this.#raftTerm = this.#opened.appliedTerm;
+  }
+
   /** Remembers the exact expiration of a node that was loaded. */
-  noteExpiration(path: string, expirationNs: bigint): void {
+  #noteExpiration(path: string, expirationNs: bigint): void {
     this.#exact.delete(path);
     this.#exact.set(path, expirationNs);
     if (this.#exact.size > EXACT_MAX) {
@@ -94,13 +125,20 @@ export class TargetStore {
     if (candidates.length === 0) return;
     const due: { readonly node: ExpiredNode; readonly at: bigint }[] = [];
     for (const node of candidates) {
-      const at = this.#exact.get(node.path) ?? BigInt(node.expirationMs) * 1_000_000n;
+      const at = this.#expirationOf(node);
       if (at <= timeNs) due.push({ node, at });
     }
     due.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
     if (due.length === 0) return;
     this.#push({ action: "expire", expired: due.map(({ node }) => node) }, 0);
     this.flush();
+  }
+
+  #expirationOf({ path, expirationMs }: ExpiredNode): bigint {
+    const exact = this.#exact.get(path);
+    // A refused write may have left another time behind.
+    if (exact !== undefined && nanosToMs(exact) === expirationMs) return exact;
+    return BigInt(expirationMs) * 1_000_000n;
   }
 
   peek(path: string): NodeExtern | undefined {
@@ -113,12 +151,8 @@ export class TargetStore {
     return this.#machine.reader.peekChildren(path);
   }
 
-  /** Applies what was put off, and moves on to the entry begun last. */
+  /** Applies what was put off. The entry begun last may still get its change. */
   flush(): void {
-    const last = this.#pending.at(-1)?.index ?? this.#machine.appliedIndex;
-    if (this.#raftIndex > last) {
-      this.#pending.push({ index: this.#raftIndex, term: this.#raftTerm, command: undefined });
-    }
     if (this.#pending.length === 0) return;
     this.#machine.apply(this.#pending);
     this.#pending = [];
@@ -128,7 +162,7 @@ export class TargetStore {
   #withLife(command: ReplayWrite): ReplayWrite {
     const { expirationMs, expirationNs } = command;
     if (expirationMs === undefined || expirationNs === undefined) return command;
-    this.noteExpiration(command.path, expirationNs);
+    this.#noteExpiration(command.path, expirationNs);
     return { ...command, ttlMs: expirationMs - this.#clock.nowMs };
   }
 

@@ -19,6 +19,7 @@ import { encodeAttributes, encodeRaftAttributes, MEMBERS_PATH, shortId } from ".
 import type { Machine04 } from "../replay/replay04.ts";
 import { CONFIG_PATH, MACHINES_PATH, Replay04 } from "../replay/replay04.ts";
 import type { LoadedNode, ReplayStore } from "../replay/replay-store.ts";
+import { EMPTY_LOAD } from "../replay/replay-store.ts";
 import type { SourceNode } from "../store-json.ts";
 import { describeTail } from "../tail.ts";
 import { CLUSTER_ID_04, memberId04 } from "./ids04.ts";
@@ -79,7 +80,7 @@ class OpenedSource04 implements OpenedSource {
   }
 
   async replay(store: ReplayStore, pacer: Pacer): Promise<ReplayResult> {
-    if (this.#snapshotPath === undefined) await store.endLoad(0, []);
+    if (this.#snapshotPath === undefined) await store.endLoad(EMPTY_LOAD);
     else await this.#load(this.#snapshotPath, store);
     const firstSync = this.#firstTimeSignal();
     if (firstSync !== undefined) store.setTime(firstSync);
@@ -121,11 +122,15 @@ class OpenedSource04 implements OpenedSource {
       node: under1(event.node),
       prevNode: event.prevNode && under1(event.prevNode),
     }));
-    await store.endLoad(document.currentIndex, events);
     this.snapshotIndex = lastIndex;
     this.#raftIndex = lastIndex;
     this.#raftTerm = lastTerm + TERM_OFFSET;
-    store.begin(this.#raftIndex, this.#raftTerm);
+    await store.endLoad({
+      etcdIndex: document.currentIndex,
+      raftIndex: this.#raftIndex,
+      raftTerm: this.#raftTerm,
+      events,
+    });
   }
 
   /** Time of the first time signal behind the snapshot, if the log gets that far unharmed. */

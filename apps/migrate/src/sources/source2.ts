@@ -20,6 +20,7 @@ import { loadNode2 } from "../replay/load.ts";
 import { MEMBERS_PATH, shortId } from "../replay/member-directory.ts";
 import { Replay2 } from "../replay/replay2.ts";
 import type { ReplayStore } from "../replay/replay-store.ts";
+import { EMPTY_LOAD } from "../replay/replay-store.ts";
 import { parseVersion, rulesFor } from "../replay/rules.ts";
 import { readStoreJson } from "../store-json.ts";
 import { describeTail } from "../tail.ts";
@@ -103,14 +104,14 @@ class OpenedSource2 implements OpenedSource {
 
   async replay(store: ReplayStore, pacer: Pacer): Promise<ReplayResult> {
     const snapshot = this.#snapshot;
-    if (snapshot === undefined) await store.endLoad(0, []);
+    if (snapshot === undefined) await store.endLoad(EMPTY_LOAD);
     else await loadSnapshot(snapshot, store);
     if (this.#scan.firstSyncNs !== undefined) store.setTime(this.#scan.firstSyncNs);
     const clusterVersion = this.#scan.clusterVersion ?? store.peek("/0/version")?.value;
     const rules = rulesFor({ clusterVersion, isFlatLayout: this.#source.isFlatLayout });
     const replay = new Replay2(store, rules);
     replay.members.load();
-    const position = await this.#replayEntries(store, replay, pacer);
+    const position = await this.#replayEntries(replay, pacer);
     this.#reportReplay(replay, position.uncommitted);
     const { metadata, state } = this.#scan;
     return {
@@ -137,7 +138,6 @@ class OpenedSource2 implements OpenedSource {
    * committed them itself at its next start.
    */
   async #replayEntries(
-    store: ReplayStore,
     replay: Replay2,
     pacer: Pacer,
   ): Promise<{ index: number; term: number; uncommitted: number }> {
@@ -145,7 +145,6 @@ class OpenedSource2 implements OpenedSource {
     const commit = Math.max(scan.state?.commit ?? 0, this.snapshotIndex);
     let index = this.snapshotIndex;
     let term = this.#snapshot?.term ?? 0;
-    store.begin(index, term);
     for (const { entry, file, offset, bytesRead } of effectiveEntries(scan, index)) {
       if (entry.index === commit + 1 && !replay.members.isAlone()) {
         return { index, term, uncommitted: scan.lastIndex - commit };
@@ -206,7 +205,9 @@ async function loadSnapshot(snapshot: Snapshot2, store: ReplayStore): Promise<vo
         loadNode2(store, node);
       }),
     );
-    await store.endLoad(document.currentIndex, document.events);
+    const { currentIndex: etcdIndex, events } = document;
+    const { index: raftIndex, term: raftTerm } = snapshot;
+    await store.endLoad({ etcdIndex, raftIndex, raftTerm, events });
   } finally {
     cursor.close();
   }
