@@ -34,7 +34,8 @@ function set(path: string): WriteCommand {
 
 function report(name: string, count: number, startNs: bigint): void {
   const us = Number(process.hrtime.bigint() - startNs) / 1e3 / count;
-  process.stdout.write(`${name.padEnd(44)} ${us.toFixed(2)} us\n`);
+  const rss = Math.round(process.memoryUsage().rss / 1e6);
+  process.stdout.write(`${name.padEnd(48)} ${us.toFixed(2).padStart(7)} us   rss ${rss} MB\n`);
 }
 
 const path = mkdtempSync(join(tmpdir(), "store-bench-"));

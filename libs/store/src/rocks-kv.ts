@@ -39,21 +39,28 @@ function closedError(): StoreError {
   return new StoreError("closed", "the store is closed");
 }
 
+/** The native memory of a larger batch is not kept for the next one. */
+const BATCH_REUSE_BYTES_MAX = 1 << 20;
+
 class RocksKvBatch implements KvBatch {
   readonly #batch: ReturnType<RocksLevel["_chainedBatch"]>;
-  constructor(db: RocksLevel) {
-    this.#batch = db._chainedBatch();
-  }
-
+  readonly #written: (batch: RocksKvBatch) => void;
+  #bytes = 0;
   length = 0;
+  constructor(db: RocksLevel, written: (batch: RocksKvBatch) => void) {
+    this.#batch = db._chainedBatch();
+    this.#written = written;
+  }
 
   put(key: Uint8Array, value: Uint8Array): void {
     this.length += 1;
+    this.#bytes += key.length + value.length;
     this.#batch._put(key, value, EMPTY);
   }
 
   delete(key: Uint8Array): void {
     this.length += 1;
+    this.#bytes += key.length;
     this.#batch._del(key, EMPTY);
   }
 
@@ -63,7 +70,10 @@ class RocksKvBatch implements KvBatch {
     } catch (error) {
       throw storageError("the store could not be written", error);
     }
-    this.#batch._closeSync();
+    this.#batch._clear();
+    if (this.#bytes <= BATCH_REUSE_BYTES_MAX) this.#written(this);
+    this.#bytes = 0;
+    this.length = 0;
   }
 }
 
@@ -116,6 +126,11 @@ export class RocksKv implements Kv {
   readonly #db: RocksLevel;
   readonly #key: Uint8Array[] = [];
   readonly #iterators = new Set<RocksKvIterator>();
+  /**
+   * A written batch for the next to use: each has native memory, which goes only when the garbage
+   * collector, who does not see it, finds the batch.
+   */
+  #freeBatch: RocksKvBatch | undefined;
   #open = true;
   private constructor(db: RocksLevel) {
     this.#db = db;
@@ -168,7 +183,9 @@ export class RocksKv implements Kv {
 
   batch(): KvBatch {
     if (!this.#open) throw closedError();
-    return new RocksKvBatch(this.#db);
+    const free = this.#freeBatch;
+    this.#freeBatch = undefined;
+    return free ?? new RocksKvBatch(this.#db, this.#keep);
   }
 
   iterator(range: KvRange, options: KvIteratorOptions = EMPTY): KvIterator {
@@ -198,6 +215,10 @@ export class RocksKv implements Kv {
     for (const iterator of this.#iterators) iterator.close();
     await this.#db.close();
   }
+
+  readonly #keep = (batch: RocksKvBatch): void => {
+    this.#freeBatch = batch;
+  };
 
   readonly #forget = (iterator: RocksKvIterator): void => {
     this.#iterators.delete(iterator);

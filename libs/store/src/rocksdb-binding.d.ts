@@ -12,8 +12,8 @@ declare module "@nxtedition/rocksdb" {
     readonly length: number;
     _put(key: Uint8Array, value: Uint8Array, options: object): void;
     _del(key: Uint8Array, options: object): void;
+    _clear(): void;
     _writeSync(options: { readonly sync: boolean }): void;
-    _closeSync(): void;
   }
   export class RocksLevel {
     constructor(location: string | bigint | object, options: object);

@@ -257,7 +257,13 @@ export class StateMachine {
       case "group":
         for (const write of command.writes) this.#write(write, now);
         return undefined;
-      default:
+      case "set":
+      case "create":
+      case "createInOrder":
+      case "update":
+      case "compareAndSwap":
+      case "delete":
+      case "compareAndDelete":
         return this.#write(command, now);
     }
   }

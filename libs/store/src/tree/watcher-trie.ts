@@ -99,7 +99,7 @@ export class WatcherTrie<W extends TrieWatch> {
     for (let slash = 0; slash < path.length;) {
       const end = segmentEnd(path, slash);
       const name = path.slice(slash + 1, end);
-      const children: Map<ByteString, TrieNode<W>> = (node.children ??= new Map());
+      const children = (node.children ??= new Map<ByteString, TrieNode<W>>());
       let child = children.get(name);
       if (child === undefined) {
         child = new TrieNode(node, name);
