@@ -20,7 +20,7 @@ export function answerUnexpected(
 /** Makes Express' error handler. */
 export function createErrorHandler(server: EtcdServer): ErrorRequestHandler {
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express counts the parameters.
-  return (error: unknown, req, res, next) => {
+  return (error: unknown, req, res, _next) => {
     answerUnexpected(server, req, res, error);
   };
 }

@@ -57,6 +57,7 @@ export class WatchStream implements Watch {
     res.on("close", watch.#leave);
     // A client that shuts its sending side is done, as for the original.
     req.socket.on("end", watch.#finish);
+    if (req.socket.readableEnded) watch.#finish();
   }
 
   deliver(event: StoreEvent): boolean {

@@ -3,7 +3,7 @@
  * member and a cluster, but no raft, no disk and no peers; without a quorum commands time out.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { createServer } from "node:http";
+import { createServer, type ServerOptions } from "node:http";
 import type { AddressInfo } from "node:net";
 import { duplexPair, type Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -40,6 +40,11 @@ export interface FakeOptions {
   readonly ghostPeers?: number;
   /** After so long a command without a quorum fails; the original waits for 7 s. */
   readonly requestTimeoutMs?: number;
+  /** Settings of the HTTP server in place of the usual ones. */
+  readonly http?: Pick<
+    ServerOptions,
+    "headersTimeout" | "requestTimeout" | "connectionsCheckingInterval"
+  >;
   /** 0 for any free port. */
   readonly port?: number;
 }
@@ -193,8 +198,13 @@ export class FakeServer implements EtcdServer {
   }
 
   #expire(): void {
-    const expired = this.#machine.dueNodes(this.#machine.clock.steadyMs(), 1000);
-    if (expired.length > 0) this.apply({ action: "expire", expired });
+    const due = this.#machine.dueNodes(this.#machine.clock.steadyMs(), 1000);
+    if (due.length === 0) return;
+    // Nodes that were written within one millisecond go in the order of their writes.
+    const expired = [...due].sort(
+      (a, b) => a.expirationMs - b.expirationMs || a.modifiedIndex - b.modifiedIndex,
+    );
+    this.apply({ action: "expire", expired });
   }
 
   #countingMetrics(): GatewayMetrics {
@@ -228,7 +238,7 @@ export interface RunningFake {
 
 /** Starts the gateway over a fake server on a port of its own. */
 export async function startFakeServer(options: FakeOptions = {}): Promise<RunningFake> {
-  const http = createServer(createHttpServerOptions());
+  const http = createServer({ ...createHttpServerOptions(), ...options.http });
   await new Promise<void>((resolve) => {
     http.listen(options.port ?? 0, "127.0.0.1", resolve);
   });

@@ -253,6 +253,41 @@ test("raw bytes in a target count as their escapes", async () => {
   });
 });
 
+test("slow senders are cut off, and waiting clients are not", async () => {
+  const limits = { headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 };
+  const other = await startFakeServer({ http: limits });
+  const open = async (request: string): Promise<RawConnection> => {
+    const connection = await RawConnection.open(other.baseUrl);
+    connection.write(request);
+    return connection;
+  };
+  const idle = await open("GET /version HTTP/1.1\r\nHost: x\r\n\r\n");
+  await idle.head(5000, "GET");
+  assert.ok(await idle.receive(5000));
+  const watches = await Promise.all(
+    ["/v2/keys/slow?wait=true", "/v2/keys/\xe9?wait=true"].map(async (target) => {
+      const connection = await open(`GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      return { connection, response: await connection.head(5000, "GET") };
+    }),
+  );
+  const type = "Content-Type: application/x-www-form-urlencoded";
+  const slow = [
+    await open("GET /version HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+    await open(`PUT /v2/keys/a HTTP/1.1\r\nHost: x\r\n${type}\r\nContent-Length: 50\r\n\r\nvalue=`),
+  ];
+  for (const connection of slow) assert.ok(await connection.closed(5000));
+  for (const key of ["slow", "%e9"]) {
+    await idle.exchange({ ...put(`/${key}`, "value=1") });
+  }
+  for (const { connection, response } of watches) {
+    assert.ok(await connection.receive(5000));
+    assert.match(response.body, /"value":"1"/);
+    connection.close();
+  }
+  idle.close();
+  await other.close();
+});
+
 test("odd targets are answered, never crash", () =>
   withConnection(async (connection) => {
     const targets: [string, number][] = [

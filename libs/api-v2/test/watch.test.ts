@@ -149,6 +149,50 @@ test("a watcher that does not read is cut off, and bounded until then", async ()
   stuck.close();
 });
 
+test("a stream far behind gets everything however slowly it reads", async () => {
+  const other = await startFakeServer({ historyMax: 5000 });
+  const count = 2000;
+  const value = "x".repeat(2000);
+  for (let i = 0; i < count; i++) {
+    const command = { path: "/1/far", value, dir: false, recursive: false, prevValue: "" } as const;
+    const life = { expirationMs: undefined, ttlMs: undefined };
+    other.server.apply({ action: "set", ...command, ...life, prevIndex: 0, refresh: false });
+  }
+  const connection = await RawConnection.open(other.baseUrl);
+  const target = "/v2/keys/far?wait=true&stream=true&waitIndex=3";
+  connection.send({ method: "GET", target });
+  const response = await connection.head(5000);
+  connection.pause();
+  // Other clients are served while this one is stuck, and then it goes on.
+  const live = await RawConnection.open(other.baseUrl);
+  const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+  for (let i = 0; i < 20; i++) {
+    const write = await live.exchange({
+      method: "PUT",
+      target: "/v2/keys/far",
+      headers,
+      body: "value=live",
+    });
+    assert.equal(write.status, 200);
+  }
+  connection.resume();
+  const last = `"value":"live","modifiedIndex":${String(count + 22)}`;
+  const isComplete = (): boolean =>
+    response.body.endsWith("\n") && response.body.slice(-500).includes(last);
+  assert.ok(await connection.receive(20_000, isComplete));
+  const indices = response.body
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => (JSON.parse(line) as { node: { modifiedIndex: number } }).node.modifiedIndex);
+  assert.deepEqual(
+    indices,
+    Array.from({ length: count + 20 }, (_, i) => i + 3),
+  );
+  connection.close();
+  live.close();
+  await other.close();
+});
+
 test("watches end in order when the server shuts down", async () => {
   const other = await startFakeServer();
   const connections = await Promise.all(

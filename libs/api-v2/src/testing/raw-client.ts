@@ -88,6 +88,11 @@ export class RawConnection {
     this.#socket.pause();
   }
 
+  /** Reads again after pause(). */
+  resume(): void {
+    this.#socket.resume();
+  }
+
   close(): void {
     this.#socket.destroy();
   }

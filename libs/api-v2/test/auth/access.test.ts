@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { WriteCommand } from "@etcd2/store";
+import { toByteString } from "../../src/byte-string.ts";
+import { RawConnection, type RawResponse } from "../../src/testing/index.ts";
+import { startFakeServer, type RunningFake } from "../fake-server.ts";
+
+const ROOT = "root:rootpw";
+
+let running: RunningFake;
+let connection: RawConnection;
+before(async () => {
+  running = await startFakeServer();
+  connection = await RawConnection.open(running.baseUrl);
+});
+after(async () => {
+  connection.close();
+  await running.close();
+});
+
+/** One request; `credentials` is "user:password", `body` a form for keys and JSON elsewhere. */
+function call(
+  method: string,
+  target: string,
+  credentials?: string,
+  body?: string,
+): Promise<RawResponse> {
+  const headers: Record<string, string> = { "Content-Type": "application/x-www-form-urlencoded" };
+  if (credentials !== undefined) {
+    headers["Authorization"] = `Basic ${Buffer.from(credentials, "latin1").toString("base64")}`;
+  }
+  return connection.exchange({ method, target, headers, body: body ?? "" });
+}
+
+async function status(method: string, target: string, credentials?: string): Promise<number> {
+  return (await call(method, target, credentials, "value=1")).status;
+}
+
+/** Puts a user or role as root. */
+async function administer(kind: "users" | "roles", name: string, more: object): Promise<void> {
+  const field = kind === "users" ? "user" : "role";
+  const document = toByteString(JSON.stringify({ [field]: name, ...more }));
+  const response = await call("PUT", `/v2/auth/${kind}/${name}`, ROOT, document);
+  assert.ok(response.status < 300, response.body);
+}
+
+function rawWrite(path: string, value: string): void {
+  const command: WriteCommand = {
+    action: "set",
+    path,
+    value,
+    dir: false,
+    recursive: false,
+    prevValue: "",
+    prevIndex: 0,
+    refresh: false,
+    expirationMs: undefined,
+    ttlMs: undefined,
+  };
+  running.server.apply(command);
+}
+
+test("auth takes effect with the next request, and so does everything that changes it", async () => {
+  await administer("users", "root", { password: "rootpw" });
+  assert.equal((await call("PUT", "/v2/auth/enable")).status, 200);
+  assert.equal(await status("PUT", "/v2/keys/a"), 201, "the guest role allows everything at first");
+  const revoke = { kv: { read: ["/*"], write: ["/*"] } };
+  await administer("roles", "guest", { revoke });
+  assert.equal(await status("GET", "/v2/keys/a"), 401);
+  assert.equal(await status("GET", "/v2/keys/a", ROOT), 200);
+});
+
+test("credentials are forgotten when the password changes or the user goes", async () => {
+  await administer("roles", "reader", { permissions: { kv: { read: ["/a"], write: [] } } });
+  await administer("users", "ann", { password: "old", roles: ["reader"] });
+  for (let i = 0; i < 3; i++) assert.equal(await status("GET", "/v2/keys/a", "ann:old"), 200);
+  assert.equal(await status("PUT", "/v2/keys/a", "ann:old"), 401);
+  await administer("users", "ann", { password: "new" });
+  assert.equal(await status("GET", "/v2/keys/a", "ann:old"), 401);
+  assert.equal(await status("GET", "/v2/keys/a", "ann:new"), 200);
+  await administer("users", "ann", { revoke: ["reader"] });
+  assert.equal(await status("GET", "/v2/keys/a", "ann:new"), 401);
+  await administer("users", "ann", { grant: ["reader"] });
+  assert.equal(await status("GET", "/v2/keys/a", "ann:new"), 200);
+  await call("DELETE", "/v2/auth/roles/reader", ROOT);
+  assert.equal(await status("GET", "/v2/keys/a", "ann:new"), 401);
+  await call("DELETE", "/v2/auth/users/ann", ROOT);
+  assert.equal(await status("GET", "/v2/keys/a", "ann:new"), 401);
+});
+
+test("passwords may hold colons and any bytes", async () => {
+  await administer("users", "col", { password: "a:b:\u00e9", roles: ["root"] });
+  assert.equal(await status("GET", "/v2/keys/a", "col:a:b:\xc3\xa9"), 200);
+  assert.equal(await status("GET", "/v2/keys/a", "col:a:b:\xe9"), 401);
+  assert.equal(await status("GET", "/v2/keys/a", "col:a"), 401);
+});
+
+test("names that are no path element are unknown, and nothing aborts the connection", async () => {
+  for (const name of [
+    "",
+    "/",
+    "../roles/guest",
+    ".",
+    "..",
+    "a/b",
+    "\0",
+    "\xff",
+    "x".repeat(5000),
+  ]) {
+    assert.equal(await status("GET", "/v2/keys/a", `${name}:x`), 401, JSON.stringify(name));
+    assert.equal(await status("DELETE", "/v2/members/1", `${name}:x`), 401, JSON.stringify(name));
+  }
+});
+
+test("a user that holds a role with an empty name is shown as 404, and its other roles count", async () => {
+  await administer("users", "odd", { password: "pw", roles: ["", "root"] });
+  const shown = await call("GET", "/v2/auth/users/odd", ROOT);
+  assert.equal(shown.status, 404);
+  assert.equal(shown.body, '{"message":"auth: Role  does not exist."}');
+  assert.equal(await status("GET", "/v2/keys/a", "odd:pw"), 200);
+});
+
+test("an empty pattern matches nothing", async () => {
+  await administer("roles", "empty", { permissions: { kv: { read: ["", "/a"], write: [""] } } });
+  await administer("users", "emp", { password: "pw", roles: ["empty"] });
+  assert.equal(await status("GET", "/v2/keys/a", "emp:pw"), 200);
+  assert.equal(await status("GET", "/v2/keys", "emp:pw"), 401);
+  assert.equal(await status("PUT", "/v2/keys/a", "emp:pw"), 401);
+});
+
+test("damaged documents let nobody in and stop nobody else", async () => {
+  rawWrite("/2/users/broken", "{");
+  rawWrite("/2/roles/broken", '{"role":5}');
+  assert.equal(await status("GET", "/v2/keys/a", "broken:"), 401);
+  await administer("users", "both", { password: "pw", roles: ["broken", "root"] });
+  assert.equal(await status("GET", "/v2/keys/a", "both:pw"), 200);
+  const response = await call("GET", "/v2/auth/users/broken", ROOT);
+  assert.equal(response.status, 500);
+  assert.equal(response.body, '{"message":"Internal Server Error"}');
+  await call("DELETE", "/v2/auth/users/broken", ROOT);
+  await call("DELETE", "/v2/auth/roles/broken", ROOT);
+});
+
+test("a watch is judged like a read, before it starts", async () => {
+  const before = running.server.hub.watchers;
+  assert.equal(await status("GET", "/v2/keys/a?wait=true", "nobody:x"), 401);
+  assert.equal(running.server.hub.watchers, before);
+});
+
+test("a client that leaves while its password is checked leaves no watch behind", async () => {
+  await administer("users", "late", { password: "pw", roles: ["root"] });
+  let release = (): void => undefined;
+  const { passwords } = running.server;
+  const { verify } = passwords;
+  const asked = new Promise<void>((resolve) => {
+    passwords.verify = async (password, hash) => {
+      resolve();
+      await new Promise<void>((go) => (release = go));
+      return verify(password, hash);
+    };
+  });
+  const leaving = await RawConnection.open(running.baseUrl);
+  leaving.send({
+    method: "GET",
+    target: "/v2/keys/a?wait=true",
+    headers: { Authorization: `Basic ${Buffer.from("late:pw").toString("base64")}` },
+  });
+  await asked;
+  leaving.close();
+  // The server has noticed once a later connection is served.
+  const other = await RawConnection.open(running.baseUrl);
+  for (let i = 0; i < 3; i++) await other.exchange({ method: "GET", target: "/version" });
+  other.close();
+  passwords.verify = verify;
+  release();
+  assert.equal(await status("GET", "/v2/keys/a", "late:pw"), 200);
+  assert.equal(running.server.hub.watchers, 0);
+});
+
+test("without a quorum a change of auth is a server error, and access checks go on", async () => {
+  running.server.membership.started = 0;
+  const change = await call("PUT", "/v2/auth/users/x", ROOT, '{"user":"x","password":"y"}');
+  running.server.membership.started = 1;
+  assert.equal(change.status, 500);
+  assert.equal(change.body, '{"message":"Internal Server Error"}');
+  assert.equal(await status("GET", "/v2/keys/a", ROOT), 200);
+});
+
+test("with auth off credentials are ignored", async () => {
+  assert.equal((await call("DELETE", "/v2/auth/enable", ROOT)).status, 200);
+  assert.equal(await status("GET", "/v2/keys/a", "nobody:x"), 200);
+  assert.equal((await call("GET", "/v2/auth/users", "nobody:x")).status, 200);
+});
