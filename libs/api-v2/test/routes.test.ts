@@ -77,7 +77,7 @@ test("members that were removed, or cannot be changed, have their statuses", asy
 
 test("machines are sorted as text, and an empty list has no type", async () => {
   const { membership } = running.server;
-  const { list } = membership;
+  const list = membership.list.bind(membership);
   const urls = [["http://b:1", "http://a:10"], ["http://a:9"]];
   membership.list = () =>
     urls.map((clientURLs) => ({ id: "1", name: "", peerURLs: [], clientURLs, isLearner: false }));
@@ -91,7 +91,7 @@ test("machines are sorted as text, and an empty list has no type", async () => {
 
 test("a failure nobody expected is a 500 and a log line", async () => {
   const { reader } = running.server;
-  const { get: read } = reader;
+  const read = reader.get.bind(reader);
   reader.get = () => {
     throw new Error("broken disk");
   };

@@ -13,25 +13,27 @@ function optionsFor({ serverFlags = [], ghostPeers = 0 }: TraceScenario): FakeOp
   return { cors, ghostPeers };
 }
 
+const scenarios = traces.flatMap((file) =>
+  file.scenarios.map((scenario) => ({ area: file.area, scenario })),
+);
+
 /** Every scenario has a server of its own, so that they can run side by side. */
 for (const [transport, targetOf] of [
   ["in-process", (running: RunningFake) => running.connect],
-  ["TCP", (running: RunningFake) => running.baseUrl],
+  ["over TCP", (running: RunningFake) => running.baseUrl],
 ] as const) {
-  for (const { area, scenarios } of traces) {
-    describe(`recorded ${area}, ${transport}`, { concurrency: 8 }, () => {
-      for (const scenario of scenarios) {
-        test(`${scenario.name}: ${scenario.title}`, async () => {
-          const running = await startFakeServer(optionsFor(scenario));
-          try {
-            await runTrace(targetOf(running), scenario);
-          } finally {
-            await running.close();
-          }
-        });
-      }
-    });
-  }
+  describe(`recorded behaviour, ${transport}`, { concurrency: 16 }, () => {
+    for (const { area, scenario } of scenarios) {
+      test(`${area}/${scenario.name}: ${scenario.title}`, async () => {
+        const running = await startFakeServer(optionsFor(scenario));
+        try {
+          await runTrace(targetOf(running), scenario);
+        } finally {
+          await running.close();
+        }
+      });
+    }
+  });
 }
 
 test("the runner notices differences", async () => {

@@ -151,7 +151,7 @@ test("a client that leaves while its password is checked leaves no watch behind"
   await administer("users", "late", { password: "pw", roles: ["root"] });
   let release = (): void => undefined;
   const { passwords } = running.server;
-  const { verify } = passwords;
+  const verify = passwords.verify.bind(passwords);
   const asked = new Promise<void>((resolve) => {
     passwords.verify = async (password, hash) => {
       resolve();
