@@ -1,0 +1,77 @@
+/** Asks a member by its peer URL about its cluster: what joiners, proxies and tools do first. */
+import { status as grpcStatus } from "@grpc/grpc-js";
+import type { ServiceError } from "@grpc/grpc-js";
+import { decodeClusterInfo, encodeClusterInfoRequest } from "./frame-codec.ts";
+import type { ClusterInfo } from "./frame-codec.ts";
+import { createPeerClient } from "./peer-client.ts";
+import { asBytes, CLUSTER_INFO_PATH } from "./raft-service-definition.ts";
+import { DEFAULT_TRANSPORT_LIMITS } from "./transport-options.ts";
+import type { PeerCredentials } from "./transport-options.ts";
+
+export type ClusterInfoErrorCode =
+  /** No connection, or no answer in time. */
+  | "unreachable"
+  /** Something answers there, but no member that can say: another program, or one not ready. */
+  | "notAMember"
+  /** The URL cannot be used. */
+  | "badUrl";
+
+export class ClusterInfoError extends Error {
+  override readonly name = "ClusterInfoError";
+  readonly code: ClusterInfoErrorCode;
+  constructor(code: ClusterInfoErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+export interface FetchClusterInfoOptions {
+  readonly timeoutMs: number;
+  readonly credentials?: PeerCredentials;
+}
+
+/** @throws ClusterInfoError naming the URL. */
+export async function fetchClusterInfo(
+  url: string,
+  options: FetchClusterInfoOptions,
+): Promise<ClusterInfo> {
+  const { frameBytesMax } = DEFAULT_TRANSPORT_LIMITS;
+  let client;
+  try {
+    client = createPeerClient({ url, credentials: options.credentials, frameBytesMax });
+  } catch (cause) {
+    throw new ClusterInfoError("badUrl", `${url}: ${messageOf(cause)}`, { cause });
+  }
+  const connected = client;
+  try {
+    const bytes = await new Promise<Buffer>((resolve, reject) => {
+      const deadline = Date.now() + options.timeoutMs;
+      connected.makeUnaryRequest<Buffer, Buffer>(
+        CLUSTER_INFO_PATH,
+        asBytes,
+        asBytes,
+        encodeClusterInfoRequest(),
+        { deadline },
+        (error: ServiceError | null, response?: Buffer) => {
+          if (error !== null) reject(error);
+          else resolve(response ?? Buffer.alloc(0));
+        },
+      );
+    });
+    return decodeClusterInfo(bytes);
+  } catch (cause) {
+    throw new ClusterInfoError(codeOf(cause), `${url}: ${messageOf(cause)}`, { cause });
+  } finally {
+    connected.close();
+  }
+}
+
+function codeOf(cause: unknown): ClusterInfoErrorCode {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const unreachable = code === grpcStatus.UNAVAILABLE || code === grpcStatus.DEADLINE_EXCEEDED;
+  return unreachable ? "unreachable" : "notAMember";
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

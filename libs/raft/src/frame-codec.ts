@@ -1,0 +1,290 @@
+/**
+ * The frames of the two streaming calls <-> bytes: StreamFrame of the message stream, SnapshotChunk
+ * of a snapshot transfer. Data and message frames are written by hand (they are the volume), the
+ * handshake by the generated code. Knows neither sockets nor what a frame sets off.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  ClusterInfoRequestSchema,
+  ClusterInfoResponseSchema,
+  HelloSchema,
+  SnapshotResultSchema,
+} from "@etcd2/proto/raft";
+import type { Message, NodeId } from "./core/types.ts";
+import { encodeWith } from "./codec.ts";
+import { CodecError } from "./codec-error.ts";
+import { readMessage, readMessageBatch, writeMessage, writeMessageBatch } from "./message-codec.ts";
+import { WireReader } from "./wire-reader.ts";
+import type { WireWriter } from "./wire-writer.ts";
+
+/** Who is speaking, of which cluster, to whom: the first frame of a stream in either direction. */
+export interface Hello {
+  readonly clusterId: string;
+  readonly from: NodeId;
+  readonly to: NodeId;
+  /** Version of the speaker's program. */
+  readonly serverVersion: string;
+  /** Oldest version the speaker can talk to. */
+  readonly minClusterVersion: string;
+}
+
+export type StreamFrame =
+  | { readonly kind: "hello"; readonly hello: Hello }
+  | { readonly kind: "batch"; readonly messages: readonly Message[] }
+  /** `sentNs` is returned unchanged in the pong; only the sender knows what it means. */
+  | { readonly kind: "ping"; readonly sentNs: number }
+  | { readonly kind: "pong"; readonly sentNs: number };
+
+export type SnapshotChunk =
+  | { readonly kind: "header"; readonly hello: Hello; readonly message: Message }
+  | { readonly kind: "data"; readonly data: Uint8Array }
+  | { readonly kind: "trailer"; readonly bytes: number; readonly crc32: number };
+
+export interface PeerMember {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+/** What a member tells a joiner, a proxy or a tool about its cluster. */
+export interface ClusterInfo {
+  readonly clusterId: string;
+  readonly memberId: NodeId;
+  /** "" while there is no leader. */
+  readonly leaderId: NodeId;
+  readonly serverVersion: string;
+  readonly clusterVersion: string;
+  readonly members: readonly PeerMember[];
+  readonly removedIds: readonly NodeId[];
+}
+
+const TAG_HELLO = 0x0a;
+const TAG_BATCH = 0x12;
+const TAG_PING = 0x1a;
+const TAG_PONG = 0x22;
+const TAG_HEADER = 0x0a;
+const TAG_DATA = 0x12;
+const TAG_TRAILER = 0x1a;
+
+/** Runs generated decoding; its errors become CodecErrors. */
+function checked<T>(decode: () => T, what: string): T {
+  try {
+    return decode();
+  } catch (cause) {
+    throw new CodecError("malformed", `not a valid ${what}`, { cause });
+  }
+}
+
+function helloBytes(hello: Hello): Uint8Array {
+  return toBinary(HelloSchema, create(HelloSchema, hello));
+}
+
+function parseHello(bytes: Uint8Array): Hello {
+  const { clusterId, from, to, serverVersion, minClusterVersion } = checked(
+    () => fromBinary(HelloSchema, bytes),
+    "hello",
+  );
+  return { clusterId, from, to, serverVersion, minClusterVersion };
+}
+
+// StreamFrame
+
+export function encodeHelloFrame(hello: Hello): Buffer {
+  return encodeWith((w, record) => {
+    w.raw(record);
+    w.nestedField(TAG_HELLO, 0);
+  }, helloBytes(hello));
+}
+
+function writeBatchFrame(w: WireWriter, messages: readonly Message[]): void {
+  writeMessageBatch(w, messages);
+  w.nestedField(TAG_BATCH, 0);
+}
+
+/** @throws CodecError when a message has a number or an id out of range. */
+export function encodeBatchFrame(messages: readonly Message[]): Buffer {
+  return encodeWith(writeBatchFrame, messages);
+}
+
+function writePing(w: WireWriter, sentNs: number): void {
+  w.uintField(0x08, sentNs);
+  w.nestedField(TAG_PING, 0);
+}
+
+function writePong(w: WireWriter, sentNs: number): void {
+  w.uintField(0x08, sentNs);
+  w.nestedField(TAG_PONG, 0);
+}
+
+export function encodePingFrame(sentNs: number): Buffer {
+  return encodeWith(writePing, sentNs);
+}
+
+export function encodePongFrame(sentNs: number): Buffer {
+  return encodeWith(writePong, sentNs);
+}
+
+function readPing(r: WireReader): number {
+  const outer = r.enter();
+  let sentNs = 0;
+  while (r.more()) {
+    const tag = r.tag();
+    if (tag === 0x08) sentNs = r.uint();
+    else r.skip(tag);
+  }
+  r.leave(outer);
+  return sentNs;
+}
+
+/**
+ * Entry data of the result are views into `bytes`. A frame of a kind this program does not know
+ * gives undefined, so that a newer member may add kinds.
+ * @throws CodecError
+ */
+export function decodeStreamFrame(bytes: Uint8Array): StreamFrame | undefined {
+  const r = new WireReader(bytes);
+  let frame: StreamFrame | undefined;
+  while (r.more()) {
+    const tag = r.tag();
+    if (tag === TAG_BATCH) {
+      const outer = r.enter();
+      frame = { kind: "batch", messages: readMessageBatch(r) };
+      r.leave(outer);
+    } else if (tag === TAG_HELLO) frame = { kind: "hello", hello: parseHello(r.bytes()) };
+    else if (tag === TAG_PING) frame = { kind: "ping", sentNs: readPing(r) };
+    else if (tag === TAG_PONG) frame = { kind: "pong", sentNs: readPing(r) };
+    else r.skip(tag);
+  }
+  return frame;
+}
+
+// SnapshotChunk
+
+export function encodeSnapshotHeader(hello: Hello, message: Message): Buffer {
+  return encodeWith((w, record) => {
+    writeMessage(w, record);
+    w.nestedField(0x12, 0);
+    w.bytesField(0x0a, helloBytes(hello));
+    w.nestedField(TAG_HEADER, 0);
+  }, message);
+}
+
+/** One copy of `data`, no more: snapshots are large. */
+export function encodeSnapshotData(data: Uint8Array): Buffer {
+  return encodeWith((w, record) => {
+    w.bytesField(TAG_DATA, record);
+  }, data);
+}
+
+export function encodeSnapshotTrailer(bytes: number, crc32: number): Buffer {
+  return encodeWith(
+    (w, record) => {
+      w.uintField(0x10, record.crc32);
+      w.uintField(0x08, record.bytes);
+      w.nestedField(TAG_TRAILER, 0);
+    },
+    { bytes, crc32 },
+  );
+}
+
+function readSnapshotHeader(r: WireReader): SnapshotChunk {
+  const outer = r.enter();
+  let hello: Hello | undefined;
+  let message: Message | undefined;
+  while (r.more()) {
+    const tag = r.tag();
+    if (tag === 0x0a) hello = parseHello(r.bytes());
+    else if (tag === 0x12) {
+      const header = r.enter();
+      message = readMessage(r);
+      r.leave(header);
+    } else r.skip(tag);
+  }
+  r.leave(outer);
+  if (hello === undefined || message === undefined) {
+    throw new CodecError("outOfRange", "snapshot header without hello or message");
+  }
+  return { kind: "header", hello, message };
+}
+
+function readSnapshotTrailer(r: WireReader): SnapshotChunk {
+  const outer = r.enter();
+  let bytes = 0;
+  let crc32 = 0;
+  while (r.more()) {
+    const tag = r.tag();
+    if (tag === 0x08) bytes = r.uint();
+    else if (tag === 0x10) crc32 = r.uint();
+    else r.skip(tag);
+  }
+  r.leave(outer);
+  return { kind: "trailer", bytes, crc32 };
+}
+
+/** `data` is a view into `bytes`. @throws CodecError, also for a chunk of unknown kind. */
+export function decodeSnapshotChunk(bytes: Uint8Array): SnapshotChunk {
+  const r = new WireReader(bytes);
+  let chunk: SnapshotChunk | undefined;
+  while (r.more()) {
+    const tag = r.tag();
+    if (tag === TAG_DATA) chunk = { kind: "data", data: r.bytes() };
+    else if (tag === TAG_HEADER) chunk = readSnapshotHeader(r);
+    else if (tag === TAG_TRAILER) chunk = readSnapshotTrailer(r);
+    else r.skip(tag);
+  }
+  if (chunk === undefined) throw new CodecError("malformed", "empty snapshot chunk");
+  return chunk;
+}
+
+export function encodeSnapshotResult(bytesReceived: number): Buffer {
+  const result = create(SnapshotResultSchema, { bytesReceived: BigInt(bytesReceived) });
+  return Buffer.from(toBinary(SnapshotResultSchema, result));
+}
+
+/** Bytes the receiver counted. @throws CodecError */
+export function decodeSnapshotResult(bytes: Uint8Array): number {
+  return Number(checked(() => fromBinary(SnapshotResultSchema, bytes), "result").bytesReceived);
+}
+
+// ClusterInfo
+
+export function encodeClusterInfoRequest(): Buffer {
+  return Buffer.from(toBinary(ClusterInfoRequestSchema, create(ClusterInfoRequestSchema)));
+}
+
+export function encodeClusterInfo(info: ClusterInfo): Buffer {
+  const response = create(ClusterInfoResponseSchema, {
+    clusterId: info.clusterId,
+    memberId: info.memberId,
+    leaderId: info.leaderId,
+    serverVersion: info.serverVersion,
+    clusterVersion: info.clusterVersion,
+    members: info.members.map((member) => ({
+      id: member.id,
+      name: member.name,
+      peerUrls: [...member.peerUrls],
+      clientUrls: [...member.clientUrls],
+      isLearner: member.isLearner,
+    })),
+    removedIds: [...info.removedIds],
+  });
+  return Buffer.from(toBinary(ClusterInfoResponseSchema, response));
+}
+
+/** @throws CodecError */
+export function decodeClusterInfo(bytes: Uint8Array): ClusterInfo {
+  const info = checked(() => fromBinary(ClusterInfoResponseSchema, bytes), "cluster info");
+  return {
+    clusterId: info.clusterId,
+    memberId: info.memberId,
+    leaderId: info.leaderId,
+    serverVersion: info.serverVersion,
+    clusterVersion: info.clusterVersion,
+    members: info.members.map(({ id, name, peerUrls, clientUrls, isLearner }) => {
+      return { id, name, peerUrls, clientUrls, isLearner };
+    }),
+    removedIds: info.removedIds,
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * RaftService on a gRPC server given from outside: the receiving side of a member. Owns who is let
+ * in and who is told why not. What a message means is the listener's business; sending is
+ * grpc-transport.ts's.
+ */
+import { Metadata, status as grpcStatus } from "@grpc/grpc-js";
+import type {
+  sendUnaryData,
+  Server,
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+} from "@grpc/grpc-js";
+import type { NodeId } from "./core/types.ts";
+import { encodeClusterInfo } from "./frame-codec.ts";
+import type { ClusterInfo } from "./frame-codec.ts";
+import type { GrpcTransport } from "./grpc-transport.ts";
+import { InboundStream } from "./inbound-stream.ts";
+import type { InboundHost } from "./inbound-stream.ts";
+import { RAFT_SERVICE } from "./raft-service-definition.ts";
+import { SnapshotReceiver } from "./snapshot-receiver.ts";
+
+export interface RaftServiceOptions {
+  readonly transport: GrpcTransport;
+  /** True for a member that was removed from the cluster; ids not heard of yet are let in. */
+  readonly isRemoved: (id: NodeId) => boolean;
+  /** Undefined while this member does not know its cluster. */
+  readonly clusterInfo: () => ClusterInfo | undefined;
+}
+
+/** Callers turned away that are remembered so as to log each once. */
+const TURNED_AWAY_MAX = 1000;
+
+/** Registers the service; its streams end when the transport is closed. */
+export function addRaftService(server: Server, options: RaftServiceOptions): void {
+  const { transport, isRemoved, clusterInfo } = options;
+  const { context, losses } = transport;
+  const turnedAway = new Set<string>();
+  const host: InboundHost = {
+    context,
+    losses,
+    isRemoved,
+    onGreeted: (id) => {
+      transport.peerDialled(id);
+    },
+    onTurnedAway: (caller, refusal) => {
+      const key = `${caller} ${refusal.details}`;
+      if (turnedAway.has(key)) return;
+      if (turnedAway.size >= TURNED_AWAY_MAX) turnedAway.clear();
+      turnedAway.add(key);
+      context.log("warn", "refused a peer", { peer: caller, reason: refusal.details });
+    },
+    onClosed: (stream) => {
+      transport.release(stream);
+    },
+  };
+  const snapshots = new SnapshotReceiver(host);
+  transport.adopt(snapshots);
+  server.addService(RAFT_SERVICE, {
+    stream: (call: ServerDuplexStream<Buffer, Buffer>) => {
+      transport.adopt(new InboundStream(call, host));
+    },
+    snapshot: (call: ServerReadableStream<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
+      void snapshots.serve(call, answer);
+    },
+    clusterInfo: (_call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
+      const info = clusterInfo();
+      if (info !== undefined) answer(null, encodeClusterInfo(info));
+      else {
+        const details = "this member does not know its cluster yet";
+        answer({ code: grpcStatus.UNAVAILABLE, details, metadata: new Metadata() });
+      }
+    },
+  });
+}

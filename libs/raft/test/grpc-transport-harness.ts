@@ -1,0 +1,186 @@
+/**
+ * Members without raft: a real transport, service and server each, and a listener that records.
+ * Owns their life; the claims are in the tests.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Message, NodeId, SnapshotMessage } from "../src/core/types.ts";
+import type { ClusterInfo } from "../src/frame-codec.ts";
+import { addRaftService } from "../src/grpc-service.ts";
+import { GrpcTransport } from "../src/grpc-transport.ts";
+import { createPeerServer } from "../src/peer-server.ts";
+import type { PeerServer } from "../src/peer-server.ts";
+import type { GrpcTransportOptions, TransportLimits } from "../src/transport-options.ts";
+import type { SnapshotSink, TransportListener } from "../src/transport.ts";
+
+export const CLUSTER = "00000000000c1057";
+
+/** A member id from a small number. */
+export function memberId(n: number): NodeId {
+  return n.toString(16).padStart(16, "0");
+}
+
+/** Awaits a condition, looking often; fails with `what` when it does not come true in time. */
+export async function until(condition: () => boolean, what: string, timeoutMs = 5000) {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await delay(1);
+  }
+}
+
+/** A sink that keeps what it is given. */
+export class RecordingSink implements SnapshotSink {
+  readonly message: SnapshotMessage;
+  readonly chunks: Uint8Array[] = [];
+  outcome: "open" | "committed" | "aborted" = "open";
+  reason: Error | undefined;
+  /** Held by tests that want a slow disk. */
+  gate: Promise<void> | undefined;
+
+  constructor(message: SnapshotMessage) {
+    this.message = message;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    await this.gate;
+    this.chunks.push(chunk);
+  }
+
+  commit(): Promise<void> {
+    this.outcome = "committed";
+    return Promise.resolve();
+  }
+
+  abort(reason: Error): Promise<void> {
+    this.outcome = "aborted";
+    this.reason = reason;
+    return Promise.resolve();
+  }
+}
+
+export class RecordingListener implements TransportListener {
+  readonly messages: Message[] = [];
+  readonly unreachable: NodeId[] = [];
+  readonly lost: { id: NodeId; at: number }[] = [];
+  readonly snapshotsSent: { id: NodeId; ok: boolean }[] = [];
+  readonly sinks: RecordingSink[] = [];
+  readonly removed: string[] = [];
+  /** What the next snapshot to send consists of. */
+  source: () => AsyncIterable<Uint8Array> = () => {
+    throw new Error("no source set");
+  };
+  /** Replaces the recording of messages: for tests of many. */
+  consume: ((messages: readonly Message[]) => void) | undefined;
+  /** Applied to each sink opened. */
+  prepareSink: (sink: RecordingSink) => void = () => undefined;
+
+  onMessages(messages: readonly Message[]): void {
+    if (this.consume !== undefined) this.consume(messages);
+    else this.messages.push(...messages);
+  }
+  onUnreachable(id: NodeId): void {
+    this.unreachable.push(id);
+  }
+  onConnectionLost(id: NodeId): void {
+    this.lost.push({ id, at: performance.now() });
+  }
+  onSnapshotSent(id: NodeId, ok: boolean): void {
+    this.snapshotsSent.push({ id, ok });
+  }
+  openSnapshotSink(message: SnapshotMessage): SnapshotSink {
+    const sink = new RecordingSink(message);
+    this.prepareSink(sink);
+    this.sinks.push(sink);
+    return sink;
+  }
+  openSnapshotSource(): AsyncIterable<Uint8Array> {
+    return this.source();
+  }
+  onRemoved(reason: string): void {
+    this.removed.push(reason);
+  }
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface MemberOptions {
+  readonly id: NodeId;
+  readonly clusterId?: string;
+  readonly addresses?: readonly string[];
+  readonly limits?: Partial<TransportLimits>;
+  readonly clusterInfo?: () => ClusterInfo | undefined;
+  readonly transport?: Partial<GrpcTransportOptions>;
+}
+
+/** One member without raft. */
+export class TestMember {
+  readonly id: NodeId;
+  readonly listener = new RecordingListener();
+  readonly removedIds = new Set<NodeId>();
+  readonly log: LogLine[] = [];
+  readonly transport: GrpcTransport;
+  readonly server: PeerServer;
+
+  private constructor(options: MemberOptions, server: PeerServer) {
+    this.id = options.id;
+    this.server = server;
+    this.transport = new GrpcTransport({
+      clusterId: options.clusterId ?? CLUSTER,
+      memberId: options.id,
+      serverVersion: "2.4.0",
+      minClusterVersion: "2.3.0",
+      listener: this.listener,
+      log: (level, message, fields) => this.log.push({ level, message, fields }),
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...options.transport,
+    });
+    addRaftService(server.grpc, {
+      transport: this.transport,
+      isRemoved: (id) => this.removedIds.has(id),
+      clusterInfo: options.clusterInfo ?? (() => undefined),
+    });
+  }
+
+  static async start(options: MemberOptions): Promise<TestMember> {
+    const addresses = options.addresses ?? ["http://localhost:0"];
+    const server = await createPeerServer({ addresses });
+    return new TestMember(options, server);
+  }
+
+  get url(): string {
+    return this.server.listeners[0]?.url ?? "";
+  }
+
+  get port(): number {
+    return this.server.listeners[0]?.port ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.transport.close();
+    await this.server.close();
+  }
+}
+
+/** Makes each a peer of each. */
+export function connect(...members: readonly TestMember[]): void {
+  for (const from of members) {
+    for (const to of members) {
+      if (from !== to) from.transport.addPeer({ id: to.id, urls: [to.url] });
+    }
+  }
+}
+
+/** Resolves when every link between the members is up. */
+export async function connected(...members: readonly TestMember[]): Promise<void> {
+  await until(
+    () =>
+      members.every((from) =>
+        members.every((to) => from === to || from.transport.activeSince(to.id) > 0),
+      ),
+    "all links up",
+  );
+}
