@@ -72,16 +72,6 @@ export function encodePath(path: ByteString): string {
   return encoded;
 }
 
-/** Percent-encodes bytes above 127 only. */
-export function encodeNonAscii(text: ByteString): string {
-  let encoded = "";
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    encoded += code < 0x80 ? text.charAt(at) : percent(code);
-  }
-  return encoded;
-}
-
 function percent(byte: number): string {
   return "%" + HEX.charAt(byte >> 4) + HEX.charAt(byte & 15);
 }

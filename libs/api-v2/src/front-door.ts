@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { NextFunction, Request, RequestHandler } from "express";
 import { answer } from "./answer.ts";
-import { encodeNonAscii, encodePath } from "./byte-string.ts";
+import { encodePath } from "./byte-string.ts";
 import type { Targeted } from "./http-messages.ts";
 import { PIPELINED_REQUESTS_MAX } from "./limits.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
@@ -104,12 +104,17 @@ function answerMalformed(req: IncomingMessage, res: ServerResponse): void {
 function redirect(req: IncomingMessage, res: ServerResponse, target: RequestTarget): void {
   const query = target.query === "" ? "" : "?" + target.query;
   const location = encodePath(target.cleanPath) + query;
-  const headers = ["Location", encodeNonAscii(location)];
+  const headers = ["Location", location];
   if (req.method !== "GET" && req.method !== "HEAD") {
     answer(res, 301, headers, "");
     return;
   }
   headers.push("Content-Type", "text/html; charset=utf-8");
+  if (req.method === "HEAD") {
+    res.writeHead(301, headers);
+    res.end();
+    return;
+  }
   answer(res, 301, headers, `<a href="${escapeHtml(location)}">Moved Permanently</a>.\n\n`);
 }
 

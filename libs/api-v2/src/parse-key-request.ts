@@ -125,7 +125,7 @@ export function writeCommand(request: KeyRequest, path: ByteString, nowMs: numbe
     prevIndex: conditional ? request.prevIndex : 0,
     refresh: request.refresh && !isDelete && action !== "create" && action !== "createInOrder",
     expirationMs,
-    ttlMs: expirationMs === undefined ? undefined : Math.max(0, expirationMs - nowMs),
+    ttlMs: expirationMs === undefined ? undefined : expirationMs - nowMs,
   };
 }
 

@@ -55,7 +55,7 @@ function encodeTarget(packet: Buffer, at: number): Buffer | undefined {
   let encoded = "";
   for (let index = 0; index < target.length; index++) {
     const byte = target.charCodeAt(index);
-    encoded += byte < 0x80 ? target.charAt(index) : `%${byte.toString(16).toUpperCase()}`;
+    encoded += byte < 0x80 ? target.charAt(index) : `%${byte.toString(16)}`;
   }
   if (encoded === target) return undefined;
   const head = Buffer.from(`${method}${encoded}${version}Connection: close\r\n`, "latin1");

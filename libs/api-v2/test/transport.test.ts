@@ -230,6 +230,7 @@ test("raw bytes in a target count as their escapes", async () => {
   await withConnection(async (connection) => {
     await connection.exchange({ method: "GET", target: "/version" });
     const read = await connection.exchange({ method: "GET", target: "/v2/keys/%c3%a9/%ff?\xe9" });
+    assert.equal(read.headers.get("connection"), "close");
     assert.match(read.body, /"value":"1"/);
   });
   await withConnection(async (connection) => {
