@@ -76,13 +76,16 @@ class MemoryIterator implements KvIterator {
   readonly #to: Uint8Array;
   #block = 0;
   #row = 0;
-  constructor(blocks: readonly Block[], range: KvRange) {
+  readonly #mustBeOpen: () => void;
+  constructor(blocks: readonly Block[], range: KvRange, mustBeOpen: () => void) {
     this.#blocks = blocks;
     this.#to = range.to;
+    this.#mustBeOpen = mustBeOpen;
     this.seek(range.from);
   }
 
   nextMany(rowsMax: number): KvRows {
+    this.#mustBeOpen();
     const rows: Uint8Array[] = [];
     while (rows.length < rowsMax * 2) {
       const block = this.#blocks[this.#block];
@@ -145,11 +148,13 @@ export class MemoryKv implements Kv {
   iterator(range: KvRange): KvIterator {
     this.#mustBeOpen();
     this.#shared = true;
-    return new MemoryIterator(this.#blocks, range);
+    return new MemoryIterator(this.#blocks, range, () => {
+      this.#mustBeOpen();
+    });
   }
 
   approximateSizeBytes(): number {
-    return this.#sizeBytes;
+    return this.#open ? this.#sizeBytes : 0;
   }
 
   close(): Promise<void> {

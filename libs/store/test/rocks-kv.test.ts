@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { RocksKv } from "../src/rocks-kv.ts";
+import { StateMachine } from "../src/state-machine.ts";
+import { FakeClock, command } from "./support.ts";
+import { runKvSuite } from "./kv-suite.ts";
+
+const root = mkdtempSync(join(tmpdir(), "rocks-kv-"));
+let count = 0;
+const freshPath = (): string => join(root, String(++count));
+after(() => {
+  rmSync(root, { recursive: true });
+});
+
+runKvSuite("the store on disk", () => RocksKv.open(freshPath()));
+
+test("rows survive closing and opening", async () => {
+  const path = freshPath();
+  const first = await RocksKv.open(path);
+  const batch = first.batch();
+  batch.put(Buffer.from("k"), Buffer.from("v"));
+  batch.write({ sync: false });
+  await first.close();
+  const second = await RocksKv.open(path);
+  assert.equal(Buffer.from(second.get(Buffer.from("k")) ?? []).toString(), "v");
+  await second.close();
+});
+
+test("a database that is open already is refused as locked", async () => {
+  const path = freshPath();
+  const first = await RocksKv.open(path);
+  await assert.rejects(RocksKv.open(path), { name: "StoreError", code: "locked" });
+  await first.close();
+});
+
+test("a path that cannot be a directory is refused with its name", async () => {
+  const path = freshPath();
+  writeFileSync(path, "a file");
+  await assert.rejects(RocksKv.open(path), (error: Error) => {
+    assert.equal(error.name, "StoreError");
+    assert.ok(error.message.includes(path));
+    return true;
+  });
+});
+
+test("written batches are reused without mixing their rows", async () => {
+  const kv = await RocksKv.open(freshPath());
+  for (let i = 0; i < 50; i++) {
+    const batch = kv.batch();
+    assert.equal(batch.length, 0);
+    batch.put(Buffer.from(`k${i}`), Buffer.alloc(i * 40_000));
+    batch.write({ sync: false });
+    const removal = kv.batch();
+    removal.delete(Buffer.from(`k${i}`));
+    removal.write({ sync: false });
+  }
+  const range = { from: Buffer.from("k"), to: Buffer.from("l") };
+  const iterator = kv.iterator(range);
+  assert.deepEqual(iterator.nextMany(100), []);
+  iterator.close();
+  await kv.close();
+});
+
+test("a state machine comes back from disk as it was", async () => {
+  const path = freshPath();
+  const clock = new FakeClock();
+  const first = await StateMachine.open({ kv: await RocksKv.open(path), clock });
+  for (let i = 1; i <= 500; i++) {
+    const options = { value: `v${i}`, ...(i % 5 === 0 ? clock.ttl(i) : {}) };
+    first.apply([{ index: i, term: 2, command: command("set", `/1/d${i % 7}/k${i}`, options) }]);
+  }
+  const before = await first.hash();
+  await first.close();
+  const second = await StateMachine.open({ kv: await RocksKv.open(path), clock });
+  assert.deepEqual(await second.hash(), before);
+  assert.equal(second.appliedIndex, 500);
+  assert.equal(second.nextDeadline(), first.clock.steadyMs() + 5000);
+  assert.equal(second.history.read(1)[0]?.node.value, "v1");
+  await second.close();
+});
