@@ -1,6 +1,6 @@
 /** Settings of the raft core, each with its trade-off; parseConfig checks them once. */
 import type { LogStorage } from "../storage.ts";
-import type { Index, NodeId, Random } from "./types.ts";
+import type { ConfChange, Index, NodeId, Random } from "./types.ts";
 import { invariant } from "./invariant.ts";
 
 export interface RaftConfig {
@@ -42,6 +42,12 @@ export interface RaftConfig {
    * lease; one round cheaper, and wrong if clocks drift by more than the timeout.
    */
   readonly readOnly: "safe" | "lease";
+  /**
+   * Decodes the data of a conf change entry, so that a leader can refuse a change the present
+   * configuration does not allow. Without it only the rule of one change at a time is enforced
+   * when proposing, and the host must refuse impossible changes when they are committed.
+   */
+  readonly decodeConfChange?: (data: Uint8Array) => ConfChange;
 }
 
 export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "random"> & Partial<RaftConfig>;
@@ -69,6 +75,9 @@ export function parseConfig(options: RaftOptions): RaftConfig {
   invariant(config.heartbeatTicks > 0, "heartbeatTicks must be positive");
   invariant(config.electionTicks > config.heartbeatTicks, "electionTicks must exceed heartbeats");
   invariant(config.inflightMessagesMax > 0, "inflightMessagesMax must be positive");
+  invariant(config.messageBytesMax > 0, "messageBytesMax must be positive");
+  invariant(config.inflightBytesMax > 0, "inflightBytesMax must be positive");
+  invariant(config.committedBytesMax > 0, "committedBytesMax must be positive");
   invariant(config.readOnly === "safe" || config.checkQuorum, "lease reads need checkQuorum");
   return config;
 }
