@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { MemoryKv, walkTree } from "@etcd2/store";
+import { detectSource } from "../src/detect.ts";
+import { MigrateError } from "../src/errors.ts";
+import { countV3Keys } from "../src/etcd3/count-keys.ts";
+import { toText } from "../src/io/json-scanner.ts";
+import type { Notice } from "../src/notices.ts";
+import { Pacer } from "../src/pacer.ts";
+import { shortId } from "../src/replay/member-directory.ts";
+import { TargetStore } from "../src/replay/target-store.ts";
+import { openOldSource } from "../src/sources/open-source.ts";
+import type { ReplayResult } from "../src/sources/source.ts";
+import type { Expected, FlatNode } from "./support/fixtures.ts";
+import { expectedKeys, expectedOf, fixtureNames, UnpackedFixture } from "./support/fixtures.ts";
+
+interface Replayed {
+  readonly result: ReplayResult;
+  readonly keys: ReadonlyMap<string, FlatNode>;
+  readonly etcdIndex: number;
+  readonly historyFirstIndex: number;
+  readonly authPaths: readonly string[];
+  readonly notices: readonly Notice[];
+}
+
+async function replay(directory: string, name: string | undefined): Promise<Replayed> {
+  const notices: Notice[] = [];
+  const notice = (item: Notice): void => {
+    notices.push(item);
+  };
+  const source = detectSource(directory, { notice });
+  const progress = (): void => undefined;
+  const opened = openOldSource(source, { name, skipCorrupt: false, notice, progress });
+  const store = new TargetStore(new MemoryKv());
+  const result = await opened.replay(store, new Pacer());
+  const machine = store.settle();
+  const keys = new Map<string, FlatNode>();
+  const authPaths: string[] = [];
+  const listing = walkTree(machine.kv);
+  for (let rows = listing.next(100); rows.length > 0; rows = listing.next(100)) {
+    for (const { node } of rows) {
+      if (node.key.startsWith("/2")) authPaths.push(node.key);
+      if (!node.key.startsWith("/1/") || node.key.startsWith("/1/_etcd")) continue;
+      keys.set(toText(node.key.slice(2)), {
+        value: node.value === undefined ? undefined : toText(node.value),
+        dir: node.dir,
+        createdIndex: node.createdIndex,
+        modifiedIndex: node.modifiedIndex,
+        expiration:
+          node.expirationMs === undefined
+            ? undefined
+            : new Date(node.expirationMs).toISOString().slice(0, 23),
+      });
+    }
+  }
+  return {
+    result,
+    keys,
+    authPaths,
+    etcdIndex: machine.reader.etcdIndex,
+    historyFirstIndex: machine.history.firstIndex,
+    notices,
+  };
+}
+
+/** One hash over all files and their names. */
+function hashTree(directory: string): string {
+  const hash = createHash("sha256");
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    hash.update(path);
+    if (entry.isFile()) hash.update(readFileSync(path));
+  }
+  return hash.digest("hex");
+}
+
+/** The index before a damaged fixture's server restarted, which publishes it anew. */
+function expectedIndex(expected: Expected): number | undefined {
+  const is04 = expected.produced_by.startsWith("etcd 0.");
+  if (is04) return (expected.source_after_restart ?? expected.source)?.etcd_index;
+  const index = expected.etcd_index ?? 0;
+  return expected.before_damage === undefined ? index : index - 1;
+}
+
+/** What our own view of members is held to; 0.4's client URLs were replaced by the new server. */
+function membersOf(members: ReplayResult["members"], withClients: boolean): readonly unknown[] {
+  return members
+    .map((member) => ({
+      id: shortId(member.id),
+      name: member.name,
+      peerURLs: member.peerUrls,
+      ...(withClients ? { clientURLs: member.clientUrls } : {}),
+    }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+const REFUSED: Readonly<Record<string, RegExp>> = {
+  "0.4.9-standby": /standby/,
+  "2.3.8-corrupt": /offset 7594: the record's checksum does not match/,
+};
+
+describe("a recorded data directory", () => {
+  for (const name of fixtureNames()) {
+    const refusal = REFUSED[name];
+    if (refusal !== undefined) {
+      it(`${name} is refused with a reason`, async () => {
+        using fixture = new UnpackedFixture(name);
+        await assert.rejects(
+          replay(fixture.directory, expectedOf(name).member_name),
+          (error: unknown) => {
+            assert.ok(error instanceof MigrateError);
+            assert.match(error.describe(), refusal);
+            return true;
+          },
+        );
+      });
+      continue;
+    }
+    it(`${name} replays to exactly what the old server showed`, async () => {
+      using fixture = new UnpackedFixture(name);
+      const expected = expectedOf(name);
+      const before = hashTree(fixture.directory);
+      const replayed = await replay(fixture.directory, expected.member_name);
+      const wanted = expectedKeys(expected);
+      assert.ok(wanted.size > 10);
+      assert.deepEqual(Object.fromEntries(replayed.keys), Object.fromEntries(wanted));
+      assert.equal(replayed.etcdIndex, expectedIndex(expected));
+      const is04 = expected.produced_by.startsWith("etcd 0.");
+      if (expected.members !== undefined) {
+        const shown = expected.members.map(({ id, name: member, peerURLs, clientURLs }) => ({
+          id,
+          name: member,
+          peerURLs,
+          ...(is04 ? {} : { clientURLs }),
+        }));
+        assert.deepEqual(membersOf(replayed.result.members, !is04), shown);
+        assert.equal(shortId(replayed.result.clusterId), expected.cluster_id);
+      }
+      const own = replayed.result.members.find(({ id }) => id === replayed.result.memberId);
+      assert.equal(own?.name, expected.member_name);
+      // All events since the first are there: no fixture is older than its history.
+      assert.equal(replayed.historyFirstIndex, 1);
+      assert.equal(hashTree(fixture.directory), before, "the source was changed");
+    });
+  }
+
+  it("keeps users, roles and the switch of auth", async () => {
+    using fixture = new UnpackedFixture("2.3.8-auth");
+    const { authPaths } = await replay(fixture.directory, undefined);
+    assert.ok(authPaths.includes("/2/enabled"));
+    assert.ok(authPaths.includes("/2/users/root"));
+    assert.ok(authPaths.some((path) => path.startsWith("/2/roles/")));
+  });
+
+  it("tells of a torn tail and of a damaged snapshot", async () => {
+    for (const [name, code] of [
+      ["0.4.9-torn-log", "tornTail"],
+      ["2.3.8-torn", "tornTail"],
+      ["2.3.8-bad-snapshot", "damagedSnapshot"],
+    ] as const) {
+      using fixture = new UnpackedFixture(name);
+      const { notices } = await replay(fixture.directory, expectedOf(name).member_name);
+      assert.deepEqual(
+        notices.map((notice) => notice.code),
+        [code],
+      );
+    }
+  });
+
+  it("of 3.4 has its v3 keys counted and its v3 entries skipped", async () => {
+    for (const name of ["3.4.23-v2", "3.4.23-v2-snapshot"]) {
+      using fixture = new UnpackedFixture(name);
+      const expected = expectedOf(name);
+      const counted = countV3Keys(join(fixture.directory, "member", "snap", "db"));
+      assert.equal(counted.keys, expected.v3?.kvs.length);
+      assert.equal(counted.isExact, true);
+      assert.ok(counted.revisions > counted.keys);
+      const { result } = await replay(fixture.directory, undefined);
+      assert.equal(result.v3Entries, 8);
+    }
+  });
+
+  it("of 0.4 is known by its only machine, by its conf, or by the given name", async () => {
+    using single = new UnpackedFixture("0.4.9-log");
+    assert.equal((await replay(single.directory, undefined)).result.members.length, 1);
+    using member = new UnpackedFixture("0.4.9-cluster-member");
+    const { result, notices } = await replay(member.directory, undefined);
+    assert.equal(shortId(result.memberId), "ca98ea979c418069");
+    assert.deepEqual(
+      notices.map((notice) => notice.code),
+      ["commitUnknown"],
+    );
+    await assert.rejects(replay(member.directory, "stranger"), /Couldn't figure out the node ID/);
+  });
+});
