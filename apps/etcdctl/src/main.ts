@@ -1,13 +1,7 @@
-/** The program: declarations and surroundings put together, and the end of the process. */
+/** The entry: the process's surroundings handed to the program, and its status handed back. */
 import { basename } from "node:path";
-import { runProgram } from "./cli.ts";
-import { commands } from "./commands.ts";
-import { Failure } from "./exit-codes.ts";
-import { extraHelp } from "./extra-help.ts";
-import { globalFlags } from "./global-flags.ts";
+import { runEtcdctl } from "./program.ts";
 import { ProcessTerminal } from "./terminal.ts";
-
-const version = "2.3.8";
 
 /** As the program was called, if that still says what it is. */
 function calledName(): string {
@@ -15,29 +9,7 @@ function calledName(): string {
   return basename(path).startsWith("etcdctl") ? path : "etcdctl";
 }
 
-async function main(): Promise<number> {
-  const terminal = new ProcessTerminal();
-  try {
-    return await runProgram(
-      {
-        calledName: calledName(),
-        version,
-        usage: "A simple command line client for etcd.",
-        commands,
-        globalFlags,
-        extraHelp: () => extraHelp(commands),
-        env: process.env,
-        terminal,
-      },
-      process.argv.slice(2),
-    );
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    terminal.err(error.text);
-    return error.exitCode;
-  }
-}
-
-void main().then((exitCode) => {
+const words = process.argv.slice(2);
+void runEtcdctl(calledName(), words, process.env, new ProcessTerminal()).then((exitCode) => {
   process.exitCode = exitCode;
 });

@@ -1,6 +1,7 @@
 /** The members requests and what their answers mean. */
 import { expectStatus, sendAdmin } from "./admin-command.ts";
 import { type Action, underBase } from "./client.ts";
+import { type Endpoint, parseEndpoint } from "./endpoints.ts";
 import { ClientError, ClusterError, ServerFaultError } from "./errors.ts";
 import type { Session } from "./session.ts";
 import type { Answer } from "./transport.ts";
@@ -90,22 +91,51 @@ function verdict({ status, body }: Pick<Answer, "status" | "body">): Verdict {
   return { isDone: status >= 200 && status < 300, status, message: answeredMessage(body) };
 }
 
-/** Orders a promotion or a transfer of leadership. @throws ClientError when no server answered. */
+/** Where the leader can be asked, as it has published it; empty when nobody knows. */
+async function leaderEndpoints(session: Session): Promise<readonly Endpoint[]> {
+  try {
+    return (await getLeader(session)).clientURLs.map(parseEndpoint);
+  } catch (error) {
+    if (error instanceof ClientError) return [];
+    throw error;
+  }
+}
+
+/** What a refusal with a 5xx status says, undefined when it says nothing. */
+function explainedFault(error: unknown): Verdict | undefined {
+  const faults = error instanceof ClusterError ? error.causes : [error];
+  for (const fault of faults) {
+    if (!(fault instanceof ServerFaultError)) continue;
+    const said = verdict(fault);
+    if (said.message !== "") return said;
+  }
+  return undefined;
+}
+
+/**
+ * Orders a promotion or a transfer of leadership. Only the leader can do either, so it is asked
+ * first, and any endpoint when it cannot be reached. @throws ClientError when no server answered.
+ */
 export async function orderMember(
   session: Session,
   id: string,
   order: "promote" | "move-leader",
 ): Promise<Verdict> {
+  const action: Action = { method: "POST", path: membersPath(`/${id}/${order}`), body: "" };
+  for (const endpoint of await leaderEndpoints(session)) {
+    try {
+      return verdict(await session.client.sendTo(endpoint, action, session.deadline()));
+    } catch (error) {
+      const said = explainedFault(error);
+      if (said !== undefined) return said;
+      if (!(error instanceof ClientError)) throw error;
+    }
+  }
   try {
-    const path = membersPath(`/${id}/${order}`);
-    return verdict(await sendAdmin(session, { method: "POST", path, body: "" }));
+    return verdict(await sendAdmin(session, action));
   } catch (error) {
-    // These refusals come as 5xx too, and say why: that is worth more than "unavailable".
-    const faults = error instanceof ClusterError ? error.causes : [];
-    const fault = faults.find(
-      (cause) => cause instanceof ServerFaultError && answeredMessage(cause.body) !== "",
-    );
-    if (fault instanceof ServerFaultError) return verdict(fault);
+    const said = explainedFault(error);
+    if (said !== undefined) return said;
     throw error;
   }
 }

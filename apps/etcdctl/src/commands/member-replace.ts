@@ -17,6 +17,9 @@ import { initialCluster } from "./member-add.ts";
 
 const pollMs = 500;
 
+/** Refusals that waiting does not change: not allowed, no such member, no such request. */
+const finalStatuses = [400, 401, 403, 404, 405, 410, 415];
+
 interface Plan {
   readonly oldId: string;
   readonly name: string;
@@ -72,8 +75,7 @@ async function promoteWhenReady(
     const verdict = await orderMember(session, id, "promote");
     if (verdict.isDone) return;
     const reason = reasonOf(verdict);
-    const isFinal = verdict.status >= 400 && verdict.status < 500 && verdict.status !== 409;
-    if ((isFinal && verdict.status !== 412) || performance.now() >= end) {
+    if (finalStatuses.includes(verdict.status) || performance.now() >= end) {
       throw explainRefusal(`Cannot promote ${id}`, reason, await listMembers(session), [
         "etcdctl endpoint status -w table",
         `etcdctl member promote ${id}`,

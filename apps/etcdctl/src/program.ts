@@ -1,0 +1,37 @@
+/** The program: its declarations put together, and what a failure means for its end. */
+import { runProgram } from "./cli.ts";
+import { commands } from "./commands.ts";
+import { Failure } from "./exit-codes.ts";
+import { extraHelp } from "./extra-help.ts";
+import { globalFlags } from "./global-flags.ts";
+import type { Terminal } from "./terminal.ts";
+
+const version = "2.3.8";
+
+/** Runs etcdctl with the words after its name; resolves to the exit status. */
+export async function runEtcdctl(
+  calledName: string,
+  words: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  terminal: Terminal,
+): Promise<number> {
+  try {
+    return await runProgram(
+      {
+        calledName,
+        version,
+        usage: "A simple command line client for etcd.",
+        commands,
+        globalFlags,
+        extraHelp: () => extraHelp(commands),
+        env,
+        terminal,
+      },
+      words,
+    );
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    terminal.err(error.text);
+    return error.exitCode;
+  }
+}

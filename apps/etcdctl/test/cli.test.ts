@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { describe, test } from "node:test";
+import { painterFor } from "../src/colour.ts";
+import { commands } from "../src/commands.ts";
+import { completionScript, type Shell } from "../src/completion-script.ts";
+import { globalFlags } from "../src/global-flags.ts";
+import { editDistance, suggestion } from "../src/suggestion.ts";
+import { runInside } from "./support/run.ts";
+
+describe("mistyped words", () => {
+  const cases: [words: string[], hint: string][] = [
+    [["gte", "/k"], "get"],
+    [["wacth"], "watch"],
+    [["clusterhealth"], "cluster-health"],
+    [["GET", "/k"], "get"],
+    [["snapshto"], "snapshot"],
+    [["help", "updatdir"], "updatedir"],
+    [["member", "lsit"], "list"],
+    [["auth", "enalbe"], "enable"],
+  ];
+  for (const [words, hint] of cases) {
+    test(`${words.join(" ")} is answered as the original does, with a hint on stderr`, async () => {
+      const topic = words.find((word) => !["help", "member", "auth"].includes(word)) ?? "";
+      assert.deepEqual(await runInside(words), {
+        exit: 0,
+        stdout: `No help topic for '${topic}'\n`,
+        stderr: `Did you mean '${hint}'?\n`,
+      });
+    });
+  }
+
+  for (const word of ["nonsense", "version", "on", "x", "", "lsx-all"]) {
+    test(`"${word}" gets no hint`, () => {
+      assert.equal(suggestion(word, commands), undefined);
+    });
+  }
+
+  test("a swap of neighbours is one edit", () => {
+    assert.equal(editDistance("gte", "get"), 1);
+    assert.equal(editDistance("", "get"), 3);
+    assert.equal(editDistance("kitten", "sitting"), 3);
+  });
+});
+
+describe("what the original does not have", () => {
+  test("is absent from its screens", async () => {
+    const screens = [["help"], ["member"], ["member", "add", "-h"], ["get", "-h"]];
+    for (const words of screens) {
+      const { stdout } = await runInside(words);
+      assert.doesNotMatch(
+        stdout,
+        /promote|replace|learner|consistent|\n {3}(completion|snapshot|endpoint|move-leader)\b/,
+      );
+    }
+  });
+
+  test("is listed by help extra", async () => {
+    const { stdout, exit } = await runInside(["help", "extra"]);
+    assert.equal(exit, 0);
+    for (const name of [
+      "completion bash\\|zsh\\|fish",
+      "endpoint status",
+      "endpoint health",
+      "member promote <memberID>",
+      "member replace",
+      "move-leader",
+      "snapshot save <file>",
+      "get --consistent",
+      "member add --learner",
+    ]) {
+      assert.match(stdout, new RegExp(`^   ${name}`, "m"));
+    }
+  });
+
+  test("has screens of its own, options included", async () => {
+    const { stdout } = await runInside(["endpoint", "status", "-h"]);
+    assert.match(stdout, /--write-out, -w "simple"\toutput format/);
+    const group = await runInside(["endpoint"]);
+    assert.match(group.stdout, /\n {3}health\t/);
+  });
+
+  test("colours only a terminal, and never with NO_COLOR", () => {
+    assert.equal(painterFor(true, {})("red", "x"), "\x1b[31mx\x1b[39m");
+    assert.equal(painterFor(true, { NO_COLOR: "" })("bold", "x"), "\x1b[1mx\x1b[22m");
+    assert.equal(painterFor(true, { NO_COLOR: "1" })("red", "x"), "x");
+    assert.equal(painterFor(true, { TERM: "dumb" })("red", "x"), "x");
+    assert.equal(painterFor(false, {})("red", "x"), "x");
+  });
+});
+
+describe("completion", () => {
+  /** What bash offers for the last of these words. */
+  function offered(...words: string[]): string[] {
+    const script = `eval "$COMPLETION"
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _etcdctl; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const env = { ...process.env, COMPLETION: completionScript("bash", commands, globalFlags) };
+    const args = ["-c", script, "bash", "etcdctl", ...words];
+    return execFileSync("bash", args, { env, encoding: "utf8" }).trim().split("\n");
+  }
+
+  test("bash offers commands, extra ones too", () => {
+    assert.deepEqual(offered("up"), ["update", "updatedir"]);
+    assert.deepEqual(offered("mo"), ["move-leader"]);
+  });
+
+  test("bash offers a group's commands and a command's options", () => {
+    assert.deepEqual(offered("--debug", "member", "re"), ["remove", "replace"]);
+    assert.deepEqual(offered("ls", "/key", "--re"), ["--recursive"]);
+    assert.deepEqual(offered("member", "add", "--le"), ["--learner"]);
+  });
+
+  test("bash does not take the value of an option for a command", () => {
+    assert.deepEqual(offered("--endpoints", "get", "se"), ["set", "setdir"]);
+    assert.deepEqual(offered("-o", "js"), [""]);
+  });
+
+  for (const shell of ["bash", "zsh", "fish"] satisfies Shell[]) {
+    test(`the script for ${shell} knows every command and option`, async () => {
+      const { stdout, exit } = await runInside(["completion", shell]);
+      assert.equal(exit, 0);
+      for (const { name } of commands) assert.ok(stdout.includes(name), name);
+      for (const word of ["--swap-with-index", "--learner", "--total-timeout", "cluster-health"]) {
+        assert.ok(stdout.includes(word), word);
+      }
+    });
+  }
+
+  test("another shell is refused with the list of those there are", async () => {
+    assert.deepEqual(await runInside(["completion", "tcsh"]), {
+      exit: 1,
+      stdout: "",
+      stderr: "Provide a single shell: bash, zsh, fish\n",
+    });
+  });
+});

@@ -1,0 +1,254 @@
+import assert from "node:assert/strict";
+import { createServer, type Server, type Socket } from "node:net";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { runInside } from "./support/run.ts";
+import { ScriptedServer } from "./support/scripted-server.ts";
+import { closedAddress } from "./support/transcripts.ts";
+
+const value =
+  '{"action":"get","node":{"key":"/k","value":"v","modifiedIndex":7,"createdIndex":5}}\n';
+const getRoute = { method: "GET", path: "/v2/keys/k", body: value };
+
+async function listen(server: Server | http.Server, host = "127.0.0.1"): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+describe("failover", () => {
+  let server: ScriptedServer;
+  before(async () => {
+    server = await ScriptedServer.listen();
+  });
+  after(() => server.close());
+
+  test("a dead endpoint among live ones is passed over", async () => {
+    server.begin([getRoute]);
+    const list = `http://${await closedAddress()},${server.url},http://${await closedAddress()}`;
+    for (let i = 0; i < 6; i++) {
+      const outcome = await runInside(["--no-sync", "--endpoints", list, "get", "/k"]);
+      assert.deepEqual(outcome, { exit: 0, stdout: "v\n", stderr: "" });
+    }
+  });
+
+  test("a member that cannot serve is passed over, one that answers is not", async () => {
+    const other = await ScriptedServer.listen();
+    try {
+      server.begin([getRoute]);
+      other.begin([{ ...getRoute, status: 503, body: '{"message":"no"}' }]);
+      const words = ["--no-sync", "--endpoints", `${other.url},${server.url}`, "get", "/k"];
+      for (let i = 0; i < 4; i++) assert.equal((await runInside(words)).stdout, "v\n");
+      const error = '{"errorCode":100,"message":"Key not found","cause":"/k","index":1}';
+      other.begin([{ ...getRoute, status: 404, body: error }]);
+      server.begin([{ ...getRoute, status: 404, body: error }]);
+      await runInside(words);
+      assert.equal(other.received.length + server.received.length, 1);
+    } finally {
+      await other.close();
+    }
+  });
+
+  test("the endpoint that worked is tried first from then on", async () => {
+    server.begin([{ method: "GET", path: "/v2/members", body: '{"members":[]}' }]);
+    const closed = `http://${await closedAddress()}`;
+    const members = `{"members":[{"id":"1","clientURLs":["${closed}","${server.url}"]}]}`;
+    const imported = { Root: { Children: { a: { Value: "1" }, b: { Value: "2" } } } };
+    server.begin([
+      { method: "GET", path: "/v2/members", body: members },
+      { method: "PUT", path: "/v2/keys/a", body: value },
+      { method: "PUT", path: "/v2/keys/b", body: value },
+    ]);
+    const { mkdtempSync, writeFileSync, rmSync } = await import("node:fs");
+    const directory = mkdtempSync("/tmp/etcdctl-");
+    writeFileSync(`${directory}/s`, JSON.stringify(imported));
+    const words = ["--debug", "--endpoints", server.url, "import", "--snap", `${directory}/s`];
+    const { exit, stderr } = await runInside([...words, "-c", "1"]);
+    rmSync(directory, { recursive: true });
+    assert.equal(exit, 0);
+    const tried = stderr.split("\n").filter((line) => line.includes(`PUT ${closed}`));
+    assert.ok(tried.length <= 1, stderr);
+  });
+
+  test("a redirect without a host stays with the endpoint", async () => {
+    server.begin([
+      { ...getRoute, status: 307, headers: { Location: "/v2/keys/moved?x=1" } },
+      { method: "GET", path: "/v2/keys/moved", body: value },
+    ]);
+    const outcome = await runInside(["--no-sync", "--endpoints", server.url, "get", "/k"]);
+    assert.equal(outcome.stdout, "v\n");
+    assert.equal(server.received[1]?.query, "x=1");
+  });
+
+  test("no endpoint list makes the client fail without a word about itself", async () => {
+    const outcome = await runInside(["--endpoints", ",", "--no-sync", "get", "/k"]);
+    assert.equal(outcome.exit, 4);
+    assert.match(outcome.stderr, /error #0: http: no Host in request URL\n/);
+  });
+});
+
+describe("servers that do not answer", () => {
+  let mute: Server;
+  let url: string;
+  const sockets = new Set<Socket>();
+  before(async () => {
+    mute = createServer((socket) => sockets.add(socket));
+    url = `http://127.0.0.1:${await listen(mute)}`;
+  });
+  after(() => {
+    for (const socket of sockets) socket.destroy();
+    mute.close();
+  });
+
+  async function timed(
+    words: readonly string[],
+  ): Promise<{ ms: number; exit: number | null; stderr: string }> {
+    const started = performance.now();
+    const { exit, stderr } = await runInside(words);
+    return { ms: performance.now() - started, exit, stderr };
+  }
+
+  test("discovery ends by --timeout, twice at most", async () => {
+    const { ms, exit, stderr } = await timed([
+      "--timeout",
+      "200ms",
+      "--endpoints",
+      url,
+      "get",
+      "/k",
+    ]);
+    assert.equal(exit, 4);
+    assert.equal(stderr, `Error:  client: endpoint ${url} exceeded header timeout\n`);
+    assert.ok(ms >= 390 && ms < 2000, String(ms));
+  });
+
+  test("discovery ends by --total-timeout when --timeout is unlimited", async () => {
+    const words = ["--timeout", "0", "--total-timeout", "300ms", "--endpoints", url, "get", "/k"];
+    const { ms, exit, stderr } = await timed(words);
+    assert.equal(exit, 4);
+    assert.equal(stderr, "Error:  context deadline exceeded\n");
+    assert.ok(ms >= 290 && ms < 2000, String(ms));
+  });
+
+  test("cluster-health reports a mute member after a bounded wait", async () => {
+    const server = await ScriptedServer.listen();
+    const members = `{"members":[{"id":"a1","name":"m","clientURLs":["${url}"]}]}`;
+    server.begin([{ method: "GET", path: "/v2/members", body: members }]);
+    const words = ["--total-timeout", "300ms", "--endpoints", server.url, "cluster-health"];
+    const outcome = await runInside(words);
+    await server.close();
+    assert.deepEqual(outcome, {
+      exit: 5,
+      stderr: "",
+      stdout:
+        `failed to check the health of member a1 on ${url}: Get ${url}/health: ` +
+        "timeout awaiting the answer\n" +
+        `member a1 is unreachable: [${url}] are all unreachable\ncluster is unhealthy\n`,
+    });
+  });
+
+  test("a connection that is closed instead of answered is no cluster", async () => {
+    const closing = createServer((socket) => socket.once("data", () => socket.end()));
+    const port = await listen(closing);
+    const words = ["--no-sync", "--endpoints", `http://127.0.0.1:${port}`, "get", "/k"];
+    const { exit, stderr } = await runInside(words);
+    closing.close();
+    assert.equal(exit, 4);
+    assert.match(stderr, /error #0: EOF\n/);
+  });
+
+  test("an answer that is no HTTP is named so", async () => {
+    const odd = createServer((socket) => socket.once("data", () => socket.end("SSH-2.0-x\r\n")));
+    const port = await listen(odd);
+    const words = ["--no-sync", "--endpoints", `http://127.0.0.1:${port}`, "get", "/k"];
+    const { exit, stderr } = await runInside(words);
+    odd.close();
+    assert.equal(exit, 4);
+    assert.match(stderr, /error #0: malformed HTTP response\n/);
+  });
+
+  test("a body that breaks off is an error, not half an answer", async () => {
+    const broken = http.createServer((_request, response) => {
+      response.writeHead(200, { "Content-Length": "1000" });
+      response.write('{"action":"get",', () => response.destroy());
+    });
+    const port = await listen(broken);
+    const words = ["--no-sync", "--endpoints", `http://127.0.0.1:${port}`, "get", "/k"];
+    const { exit, stdout, stderr } = await runInside(words);
+    broken.close();
+    assert.deepEqual([exit, stdout], [4, ""]);
+    assert.match(stderr, /error #0: unexpected EOF\n/);
+  });
+});
+
+describe("localhost", () => {
+  const answering = (): http.Server =>
+    http.createServer((_request, response) => response.end(value));
+
+  test("is dialled as 127.0.0.1", async () => {
+    const server = answering();
+    const port = await listen(server);
+    const words = ["--no-sync", "--endpoints", `http://localhost:${port}`, "get", "/k"];
+    assert.equal((await runInside(words)).stdout, "v\n");
+    server.close();
+  });
+
+  test("is dialled as ::1 when 127.0.0.1 refuses", async () => {
+    const server = answering();
+    const port = await listen(server, "::1");
+    const words = ["--no-sync", "--endpoints", `http://localhost:${port}`, "get", "/k"];
+    assert.equal((await runInside(words)).stdout, "v\n");
+    server.close();
+  });
+
+  test("that refuses on both is reported as 127.0.0.1", async () => {
+    const port = (await closedAddress()).split(":")[1] ?? "";
+    const { stderr, exit } = await runInside([
+      "--endpoints",
+      `http://localhost:${port}`,
+      "get",
+      "/k",
+    ]);
+    assert.equal(exit, 2);
+    assert.match(stderr, new RegExp(`error #0: dial tcp 127.0.0.1:${port}: connection refused\n`));
+  });
+});
+
+test("a kept connection the server has closed meanwhile is replaced for a GET", async () => {
+  let requests = 0;
+  const server = http.createServer((request, response) => {
+    requests++;
+    if (request.url === "/v2/members") {
+      const body = `{"members":[{"id":"1","clientURLs":["http://127.0.0.1:${port}"]}]}`;
+      response.end(body);
+      return;
+    }
+    // The first attempt comes over the kept connection and finds it closed.
+    if (requests === 2) request.socket.destroy();
+    else response.end(value);
+  });
+  const port = await listen(server);
+  const outcome = await runInside(["--endpoints", `http://127.0.0.1:${port}`, "get", "/k"]);
+  server.close();
+  assert.deepEqual(outcome, { exit: 0, stdout: "v\n", stderr: "" });
+  assert.equal(requests, 3);
+});
+
+describe("watching", () => {
+  test("with several events goes on from each, and an empty answer is asked again", async () => {
+    const server = await ScriptedServer.listen();
+    const event = (action: string, index: number, dir = false): string =>
+      JSON.stringify({ action, node: { key: "/d/x", value: "v", dir, modifiedIndex: index } });
+    server.begin([
+      { method: "GET", path: "/v2/keys/d", body: "", times: 1 },
+      { method: "GET", path: "/v2/keys/d", body: event("set", 9, true), times: 1 },
+      { method: "GET", path: "/v2/keys/d", body: event("expire", 20), times: 1 },
+    ]);
+    const words = ["--no-sync", "--endpoints", server.url, "watch", "--recursive", "/d"];
+    const outcome = await runInside(words);
+    assert.deepEqual(outcome, { exit: 0, stdout: "[expire] /d/x\nv\n", stderr: "" });
+    const indexes = server.received.map(({ query }) => new URLSearchParams(query).get("waitIndex"));
+    assert.deepEqual(indexes, ["0", "0", "10"]);
+    await server.close();
+  });
+});

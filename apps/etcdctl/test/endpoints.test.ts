@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import { chosenEndpoints, listedEndpoints, parseEndpoint, shuffled } from "../src/endpoints.ts";
+import { ClientError } from "../src/errors.ts";
+import { Failure } from "../src/exit-codes.ts";
+import { type FlagValues, parseFlags } from "../src/flags.ts";
+import { globalFlags } from "../src/global-flags.ts";
+
+const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
+test.before(() => {
+  console.log(`SEED=${seed}`);
+});
+
+function globals(...words: readonly string[]): FlagValues {
+  return parseFlags(globalFlags, words).values;
+}
+
+describe("the text of an endpoint", () => {
+  const usable: [text: string, shown: string, host: string, port: number, basePath: string][] = [
+    ["http://127.0.0.1:2379", "http://127.0.0.1:2379", "127.0.0.1", 2379, ""],
+    ["127.0.0.1:4001", "http://127.0.0.1:4001", "127.0.0.1", 4001, ""],
+    ["127.0.0.1", "http://127.0.0.1", "127.0.0.1", 80, ""],
+    ["example.com", "http://example.com", "example.com", 80, ""],
+    ["host_1:2379", "http://host_1:2379", "host_1", 2379, ""],
+    ["//example.com:1", "http://example.com:1", "example.com", 1, ""],
+    ["https://example.com", "https://example.com", "example.com", 443, ""],
+    ["HTTP://Example.com:80/", "http://Example.com:80/", "example.com", 80, ""],
+    ["http://[::1]:2379", "http://[::1]:2379", "::1", 2379, ""],
+    ["[::1]:2379", "http://[::1]:2379", "::1", 2379, ""],
+    ["http://h:1/proxy/a%20b/", "http://h:1/proxy/a%20b/", "h", 1, "/proxy/a b"],
+  ];
+  for (const [text, shown, host, port, basePath] of usable) {
+    test(`${text} leads to ${host} port ${port}`, () => {
+      const endpoint = parseEndpoint(text);
+      assert.equal(endpoint.text, shown);
+      assert.equal(endpoint.host, host);
+      assert.equal(endpoint.port, port);
+      assert.equal(endpoint.basePath, basePath);
+    });
+  }
+
+  test("a name with a port but no scheme is read as a scheme", () => {
+    assert.equal(parseEndpoint("localhost:2379").scheme, "localhost");
+    assert.equal(parseEndpoint("ftp://127.0.0.1:1").scheme, "ftp");
+  });
+
+  test("an address may carry a user", () => {
+    assert.equal(parseEndpoint("http://me:p%40ss@h:1").userInfo, "me:p@ss");
+  });
+
+  test("empty text has no host", () => {
+    assert.equal(parseEndpoint("").host, "");
+  });
+
+  for (const text of [":2379", "http://h:99999", "http://h:x", "http://[::1"]) {
+    test(`${text} is refused`, () => {
+      assert.throws(() => parseEndpoint(text), ClientError);
+    });
+  }
+
+  test("no text at all makes the reader fail in another way", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (text) => {
+        try {
+          parseEndpoint(text);
+        } catch (error) {
+          assert.ok(error instanceof ClientError, String(error));
+        }
+      }),
+      { seed, numRuns: 500 },
+    );
+  });
+});
+
+describe("the list of endpoints", () => {
+  const env = {
+    ETCDCTL_ENDPOINTS: "http://e1",
+    ETCDCTL_ENDPOINT: "http://e2",
+    ETCDCTL_PEERS: "http://e3",
+  };
+  test("the options and variables count in their order", () => {
+    const all = ["--endpoints", "http://f1", "--endpoint", "http://f2", "-C", "http://f3"];
+    assert.deepEqual(listedEndpoints(globals(...all), env), ["http://f1"]);
+    assert.deepEqual(listedEndpoints(globals(...all.slice(2)), env), ["http://e1"]);
+    const later = { ETCDCTL_ENDPOINT: env.ETCDCTL_ENDPOINT, ETCDCTL_PEERS: env.ETCDCTL_PEERS };
+    assert.deepEqual(listedEndpoints(globals(...all.slice(2)), later), ["http://f2"]);
+    assert.deepEqual(listedEndpoints(globals(...all.slice(4)), later), ["http://e2"]);
+    assert.deepEqual(listedEndpoints(globals(...all.slice(4)), { ETCDCTL_PEERS: "x" }), [
+      "http://f3",
+    ]);
+    assert.deepEqual(listedEndpoints(globals(), { ETCDCTL_PEERS: "http://e3" }), ["http://e3"]);
+  });
+
+  test("an empty variable counts as unset, and then the default holds", () => {
+    assert.deepEqual(listedEndpoints(globals(), { ETCDCTL_ENDPOINTS: "" }), [
+      "http://127.0.0.1:2379",
+      "http://127.0.0.1:4001",
+    ]);
+  });
+
+  test("the list is split at commas without trimming", () => {
+    assert.deepEqual(listedEndpoints(globals("--endpoints", "a, b"), {}), ["a", " b"]);
+  });
+
+  test("a text that cannot be read ends the program with 1", async () => {
+    await assert.rejects(
+      chosenEndpoints(globals("--endpoints", ":2379"), {}),
+      (error) =>
+        error instanceof Failure &&
+        error.exitCode === 1 &&
+        error.text === "parse :2379: missing protocol scheme\n",
+    );
+  });
+
+  test("shuffling keeps every endpoint and can put each first", () => {
+    const list = ["a", "b", "c"];
+    const firsts = new Set<string | undefined>();
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: 0, max: 0.999 }), { minLength: 2 }), (random) => {
+        let i = 0;
+        const result = shuffled(list, () => random[i++ % random.length] ?? 0);
+        assert.deepEqual(result.toSorted(), list);
+        firsts.add(result[0]);
+      }),
+      { seed, numRuns: 300 },
+    );
+    assert.deepEqual([...firsts].sort(), list);
+  });
+});
