@@ -5,5 +5,9 @@
 import { startFakeServer } from "../test/fake-server.ts";
 
 const [port = "22379", historyMax = "1000"] = process.argv.slice(2);
-const { baseUrl } = await startFakeServer({ port: Number(port), historyMax: Number(historyMax) });
+const { baseUrl } = await startFakeServer({
+  port: Number(port),
+  historyMax: Number(historyMax),
+  pprof: true,
+});
 console.log(`serving ${baseUrl}`);

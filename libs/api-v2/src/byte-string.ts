@@ -36,6 +36,7 @@ export function brokenEscapeAt(text: ByteString): number {
  * brokenEscapeAt first.
  */
 export function percentDecode(text: ByteString, plusIsBlank: boolean): ByteString {
+  if (!text.includes("%") && !(plusIsBlank && text.includes("+"))) return text;
   let decoded = "";
   let copied = 0;
   for (let at = 0; at < text.length; at++) {
@@ -49,7 +50,7 @@ export function percentDecode(text: ByteString, plusIsBlank: boolean): ByteStrin
       copied = at + 1;
     }
   }
-  return copied === 0 ? text : decoded + text.slice(copied);
+  return decoded + text.slice(copied);
 }
 
 const PATH_PLAIN = plainTable("$&+,/:;=@-_.~");

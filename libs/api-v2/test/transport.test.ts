@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import fc from "fast-check";
 import { RawConnection } from "../src/testing/index.ts";
+import { seed } from "./seed.ts";
 import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
 
 const FORM = { "Content-Type": "application/x-www-form-urlencoded" };
@@ -310,6 +312,59 @@ test("odd targets are answered, never crash", () =>
       assert.equal(response.status, status, target);
     }
   }));
+
+test("no bytes on a connection bring the server down", async () => {
+  const piece = fc.oneof(
+    fc.constantFrom("GET ", "PUT ", "DELETE ", "PATCH ", "OPTIONS ", "CONNECT ", " HTTP/1.1\r\n"),
+    fc.constantFrom(
+      "/v2/keys/a",
+      "/v2/keys?wait=true",
+      "/v2/auth/users/x",
+      "/v2/members",
+      "*",
+      "//",
+    ),
+    fc.constantFrom("/v2/keys/\xe9", "http://x", "?recursive=true", "&stream=true", "%zz", "%c3"),
+    fc.constantFrom("Host: x\r\n", "\r\n", "\r\n\r\n", "Content-Length: 5\r\n", "Expect: x\r\n"),
+    fc.constantFrom(
+      "Transfer-Encoding: chunked\r\n",
+      "5\r\nvalue\r\n",
+      "0\r\n\r\n",
+      "Upgrade: h2c\r\n",
+    ),
+    fc.constantFrom(
+      "Content-Type: application/x-www-form-urlencoded\r\n",
+      "Connection: Upgrade\r\n",
+    ),
+    fc.constantFrom("Authorization: Basic !\r\n", '{"user":', "value=%", "\0", "\xff\xfe"),
+  );
+  const request = fc.tuple(
+    fc.constantFrom("GET ", "PUT ", "POST ", "CONNECT "),
+    fc.constantFrom("/v2/keys/a", "/v2/keys/\xe9", "/v2/keys?wait=true", "/v2/auth/enable", "*"),
+    fc.constant(" HTTP/1.1\r\nHost: x\r\n"),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      request,
+      fc.array(piece, { maxLength: 20 }),
+      fc.boolean(),
+      async (first, rest, half) => {
+        await withConnection(async (connection) => {
+          connection.write(first.join("") + rest.join(""));
+          if (half) connection.half();
+          await connection.closed(2);
+        });
+      },
+    ),
+    { seed, numRuns: 300 },
+  );
+  await withConnection(async (connection) => {
+    const response = await connection.exchange({ method: "GET", target: "/version" });
+    assert.equal(response.status, 200);
+  });
+  await until(() => running.server.hub.watchers === 0);
+  assert.deepEqual(running.server.logLines, []);
+});
 
 test("a failed compare shows the number as given", () =>
   withConnection(async (connection) => {
