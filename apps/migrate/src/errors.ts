@@ -24,6 +24,9 @@ export type MigrateErrorCode =
   /** Stopped by the user. */
   | "interrupted";
 
+/** The codes that tell of damage in a source. */
+export type DamageCode = Extract<MigrateErrorCode, "corrupt" | "missing" | "unknown">;
+
 export interface MigrateErrorDetails {
   readonly file?: string;
   readonly offset?: number;
@@ -60,7 +63,7 @@ export class MigrateError extends Error {
 }
 
 /** True for damage of the source that --skip-corrupt may step over. */
-export function isDamage(error: unknown): error is MigrateError {
+export function isDamage(error: unknown): error is MigrateError & { readonly code: DamageCode } {
   return (
     error instanceof MigrateError &&
     (error.code === "corrupt" || error.code === "missing" || error.code === "unknown")

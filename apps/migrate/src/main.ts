@@ -2,7 +2,11 @@
 import { Command, CommanderError } from "commander";
 import { EXIT, reportFailure } from "./cli/exit.ts";
 import { normalizeFlags } from "./cli/go-flags.ts";
+import { addExportCommand } from "./commands/export.ts";
+import { addImportCommand } from "./commands/import.ts";
 import { addMirrorCommand } from "./commands/mirror.ts";
+import { addRepairCommand } from "./commands/repair.ts";
+import { addVerifyCommand } from "./commands/verify.ts";
 
 const VERSION = "2.3.8";
 
@@ -12,6 +16,10 @@ async function main(): Promise<void> {
     .version(VERSION, "--version")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => { write(`etcd-migrate: ${text}`); } });
+  addImportCommand(program);
+  addVerifyCommand(program);
+  addRepairCommand(program);
+  addExportCommand(program);
   addMirrorCommand(program);
   try {
     await program.parseAsync(normalizeFlags(process.argv.slice(2)), { from: "user" });

@@ -38,3 +38,8 @@ export type {
   StateMachinePort,
 } from "./node.ts";
 export type { Peer, SnapshotSink, Transport, TransportListener } from "./transport.ts";
+export { decodeConfChange, decodeConfState, encodeConfChange, encodeConfState } from "./codec.ts";
+export { Wal } from "./wal/wal.ts";
+export type { CreateWalOptions, OpenedWal, WalOptions } from "./wal/wal.ts";
+export { readWal } from "./wal/read-wal.ts";
+export type { WalItem } from "./wal/read-wal.ts";

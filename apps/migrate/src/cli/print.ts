@@ -1,0 +1,93 @@
+/** What the commands print: notices as they come, summaries at the end. */
+import type { ImportReport } from "../import/run-import.ts";
+import { shortId } from "../replay/member-directory.ts";
+import type { Notice } from "../notices.ts";
+
+/** One line on standard error. */
+export function printNotice(notice: Notice): void {
+  const { file, offset, text } = notice;
+  const place = file === undefined ? "" : offset === undefined ? `${file}: ` : `${file}: offset ${offset}: `;
+  console.error(`etcd-migrate: ${place}${text}`);
+}
+
+/** The report as plain data for --output json. */
+export function reportAsJson(report: ImportReport): object {
+  const { result, store, v3 } = report;
+  return {
+    source: report.source,
+    format: report.format,
+    target: report.target ?? null,
+    keys: store.keys,
+    directories: store.directories,
+    hidden: store.hidden,
+    ttlKeys: store.withTtl,
+    bytes: store.bytes,
+    auth: { enabled: store.authEnabled, users: store.users, roles: store.roles },
+    etcdIndex: report.etcdIndex,
+    historyFirstIndex: report.historyFirstIndex,
+    raftIndex: result.raftIndex,
+    raftTerm: result.raftTerm,
+    snapshotIndex: report.snapshotIndex,
+    clusterId: shortId(result.clusterId),
+    memberId: shortId(result.memberId),
+    members: result.members.map((member) => ({
+      id: shortId(member.id),
+      name: member.name,
+      peerURLs: member.peerUrls,
+      clientURLs: member.clientUrls,
+      ...(member.isLearner ? { isLearner: true } : {}),
+    })),
+    entries: {
+      applied: result.entriesApplied,
+      uncommitted: result.entriesUncommitted,
+      v3: result.v3Entries,
+    },
+    v3: v3 ?? null,
+    notices: report.notices,
+    seconds: Number(report.seconds.toFixed(3)),
+  };
+}
+
+/** The report for people. */
+export function printReport(report: ImportReport): void {
+  const { result, store } = report;
+  const rate = Math.round(result.entriesApplied / Math.max(report.seconds, 0.001));
+  const history =
+    report.historyFirstIndex <= report.etcdIndex
+      ? `watches can start from index ${report.historyFirstIndex}`
+      : "no history of events";
+  const lines = [
+    `source   ${report.source} (${report.format})`,
+    `keys     ${store.keys} keys and ${store.directories} directories, ${store.bytes} bytes; ` +
+      `${store.hidden} hidden, ${store.withTtl} with a TTL`,
+    `auth     ${store.authEnabled ? "on" : "off"}, ${store.users} users, ${store.roles} roles`,
+    `index    ${report.etcdIndex}; ${history}`,
+    `raft     index ${result.raftIndex}, term ${result.raftTerm}` +
+      (report.snapshotIndex === 0 ? "" : `, snapshot at ${report.snapshotIndex}`),
+    `cluster  ${shortId(result.clusterId)}, this member ${shortId(result.memberId)}`,
+    ...result.members.map(
+      (member) =>
+        `member   ${shortId(member.id)} ${member.name === "" ? "(never started)" : member.name} ` +
+        `${member.peerUrls.join(",")}${member.isLearner ? " (learner)" : ""}`,
+    ),
+    `log      ${result.entriesApplied} entries applied in ${report.seconds.toFixed(2)} s (${rate}/s)`,
+    `skipped  ${describeSkipped(report)}`,
+    report.target === undefined
+      ? "target   nothing written (dry run)"
+      : `target   ${report.target}: written`,
+  ];
+  for (const line of lines) console.log(line);
+}
+
+function describeSkipped(report: ImportReport): string {
+  const parts: string[] = [];
+  if (report.result.entriesUncommitted > 0) {
+    parts.push(`${report.result.entriesUncommitted} uncommitted entries`);
+  }
+  if (report.result.v3Entries > 0) parts.push(`${report.result.v3Entries} v3 entries`);
+  if (report.v3 !== undefined && report.v3.keys > 0) parts.push(`${report.v3.keys} v3 keys`);
+  for (const { code, text } of report.notices) {
+    if (code === "tornTail" || code === "zeroTail" || code === "dropped") parts.push(text);
+  }
+  return parts.length === 0 ? "nothing" : parts.join("; ");
+}

@@ -1,0 +1,39 @@
+/** Repair of this project's own directories: a torn end of the log, as the server would cut it. */
+import { constants, copyFileSync, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { readWal, Wal } from "@etcd2/raft";
+import type { SourceOwn } from "../detect.ts";
+import { MigrateError } from "../errors.ts";
+import type { Repair } from "./repair.ts";
+
+/** @throws MigrateError "corrupt" for damage that is no torn end. */
+export async function repairOwn(source: SourceOwn): Promise<Repair> {
+  const { walDir } = source;
+  for (const item of readWal(walDir)) {
+    if (item.kind !== "damage") continue;
+    const { damage } = item;
+    const file = join(walDir, damage.file);
+    if (damage.kind === "corruption") {
+      throw new MigrateError("corrupt", damage.problem, {
+        file,
+        offset: damage.offset,
+        remedy: "restore a backup, or rebuild this member from its peers",
+      });
+    }
+    const offset = damage.batchOffset;
+    const bytes = statSync(file).size - offset;
+    const copy = copyAside(file);
+    // Opening cuts the end; closing leaves the log in good order.
+    const { wal } = await Wal.open(walDir);
+    await wal.close();
+    return { cut: { file, offset, bytes, kind: "cutShort" }, copies: [copy] };
+  }
+  return { cut: undefined, copies: [] };
+}
+
+function copyAside(file: string): string {
+  let copy = `${file}.broken`;
+  for (let i = 1; existsSync(copy); i++) copy = `${file}.${i}.broken`;
+  copyFileSync(file, copy, constants.COPYFILE_EXCL);
+  return copy;
+}

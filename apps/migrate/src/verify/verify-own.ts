@@ -1,0 +1,56 @@
+/** Checks the log of this project's own directories; the store is checked like any other. */
+import { join } from "node:path";
+import type { StateMachine } from "@etcd2/store";
+import { readWal } from "@etcd2/raft";
+import type { SourceOwn } from "../detect.ts";
+import type { Finding } from "./finding.ts";
+
+/** Reads the whole log and holds it against the store. */
+export function checkOwnLog(source: SourceOwn, machine: StateMachine): readonly Finding[] {
+  const findings: Finding[] = [];
+  const { walDir } = source;
+  const reading = readWal(walDir);
+  for (;;) {
+    const step = reading.next();
+    if (step.done === true) {
+      if (step.value !== undefined) findings.push(...checkAgainstStore(walDir, step.value.log, machine));
+      else if (findings.length === 0) findings.push(error("there is no log here", walDir));
+      return findings;
+    }
+    const item = step.value;
+    if (item.kind !== "damage") continue;
+    const { damage } = item;
+    const file = join(walDir, damage.file);
+    findings.push(
+      damage.kind === "corruption"
+        ? { ...error(damage.problem, file), offset: damage.offset }
+        : {
+            severity: "warning",
+            text: `the end is torn: ${damage.problem}`,
+            file,
+            offset: damage.offset,
+            remedy: "the server cuts it at its next start",
+          },
+    );
+  }
+}
+
+function checkAgainstStore(
+  walDir: string,
+  log: { firstIndex(): number },
+  machine: StateMachine,
+): readonly Finding[] {
+  const { appliedIndex } = machine;
+  const first = log.firstIndex();
+  if (first > appliedIndex + 1) {
+    return [
+      error(`it begins at ${first}, but the store stands at ${appliedIndex}`, walDir),
+    ];
+  }
+  return [];
+}
+
+function error(text: string, file: string): Finding {
+  const remedy = "restore a backup, or rebuild this member from its peers";
+  return { severity: "error", text, file, offset: undefined, remedy };
+}
