@@ -1,0 +1,105 @@
+/**
+ * The `etcd` command: reads the configuration, starts a member or a proxy, and stops it on a
+ * signal. Owns the process: exit status, signals, last words. Everything else is elsewhere.
+ */
+import { readFileSync } from "node:fs";
+import { parseConfig } from "./config.ts";
+import type { Notice } from "./flags.ts";
+import type { Logging } from "./logger.ts";
+import { createLogging, createTextLogging, wantsColor } from "./logger.ts";
+import { openLogSink } from "./log-sink.ts";
+import { StartError } from "./start-error.ts";
+import { startServer } from "./start-server.ts";
+import type { RunningServer } from "./start-server.ts";
+
+const STDERR = 2;
+
+function logNotices(logging: Logging, notices: readonly Notice[]): void {
+  for (const { level, pkg, message } of notices) logging.logger(pkg).log(level, message);
+}
+
+/** Ends the process as the signal would have; as process 1 the status is 0. */
+function leaveBySignal(signal: NodeJS.Signals): void {
+  if (process.pid === 1) process.exit(0);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+}
+
+const signalNames = { SIGINT: "interrupt", SIGTERM: "terminated" } as const;
+
+function stopOnSignals(server: RunningServer, logging: Logging): void {
+  let stopping = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      const log = logging.logger("osutil");
+      log.notice(`received ${signalNames[signal]} signal, shutting down...`);
+      server.close().then(
+        () => {
+          logging.flush();
+          leaveBySignal(signal);
+        },
+        (error: unknown) => {
+          log.error(`could not stop cleanly: ${describe(error)}`);
+          logging.flush();
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function main(): Promise<void> {
+  const sink = openLogSink(STDERR);
+  const useColor = wantsColor(process.stderr.isTTY, process.env);
+  const outcome = await parseConfig(process.argv.slice(2), process.env, (path) =>
+    readFileSync(path, "utf8"),
+  );
+  if (outcome.kind === "exit") {
+    logNotices(createTextLogging({ sink, format: "text", useColor, level: "info" }), outcome.notices);
+    process.stderr.write(outcome.stderr);
+    process.stdout.write(outcome.stdout);
+    process.exitCode = outcome.status;
+    sink.close();
+    return;
+  }
+  const { config, notices } = outcome;
+  const logging = await createLogging({ sink, useColor, ...config.log });
+  const badLevels = config.log.packageLevels === "" ? undefined : logging.setPackageLevels(config.log.packageLevels);
+  logNotices(logging, notices);
+  const log = logging.logger("etcdmain");
+  if (badLevels !== undefined) {
+    log.warning(
+      `couldn't parse log level string: ${badLevels}, continuing with default levels`,
+    );
+  }
+  const die = (error: unknown): never => {
+    log.critical(describe(error));
+    if (!(error instanceof StartError) && error instanceof Error) log.debug(error.stack ?? "");
+    logging.flush();
+    process.exit(1);
+  };
+  process.on("uncaughtException", die);
+  process.on("unhandledRejection", die);
+  try {
+    const server = await startServer(config, logging, {
+      onFatal: die,
+      onRemoved: (reason) => {
+        log.error(reason);
+        logging.logger("etcdserver").error("the data-dir used by this member must be removed.");
+        logging.flush();
+        process.exit(0);
+      },
+    });
+    stopOnSignals(server, logging);
+  } catch (error) {
+    die(error);
+  }
+}
+
+void main();

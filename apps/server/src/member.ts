@@ -1,0 +1,385 @@
+/**
+ * One running member put together: storage, raft loop, transport, state machine, gateway port and
+ * the jobs beside them. Owns the order of starting and stopping; each part's rules live in its own
+ * file. Gives the gateway its server and main something to close.
+ */
+import { randomInt } from "node:crypto";
+import type { GatewayMetrics, PasswordHasher } from "@etcd2/api-v2";
+import type {
+  ConfChange,
+  HardState,
+  NodeId,
+  SoftState,
+  Transport,
+  TransportListener,
+} from "@etcd2/raft";
+import { RaftNode } from "@etcd2/raft";
+import type { EtcdError } from "@etcd2/store";
+import { WatcherHub } from "@etcd2/store";
+import { Applier } from "./applier.ts";
+import { forceNewCluster, writeFoundingEntries } from "./bootstrap.ts";
+import { Cluster } from "./cluster.ts";
+import { Compactor } from "./compactor.ts";
+import type { ProposalCounters, ServerOps } from "./etcd-server.ts";
+import { EtcdServer } from "./etcd-server.ts";
+import { formatId } from "./ids.ts";
+import type { MemberStorage } from "./member-storage.ts";
+import { Membership } from "./membership.ts";
+import { Publisher } from "./publisher.ts";
+import { ServerStats } from "./server-stats.ts";
+import { SnapshotExchange } from "./snapshot-exchange.ts";
+import { TtlSync } from "./ttl-sync.ts";
+
+/** How often requests are checked for their time limit. */
+const EXPIRE_INTERVAL_MS = 100;
+
+/** A stopping leader waits this long for another to take over. */
+const TRANSFER_TIMEOUT_MS = 1000;
+
+export interface MemberLog {
+  raft(message: string): void;
+  server(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+export interface MemberOptions {
+  readonly name: string;
+  readonly clientURLs: readonly string[];
+  readonly storage: MemberStorage;
+  readonly tickMs: number;
+  readonly electionTicks: number;
+  readonly snapshotCount: number;
+  readonly strictReconfigCheck: boolean;
+  readonly forceNewCluster: boolean;
+  readonly passwords: PasswordHasher;
+  readonly metrics: GatewayMetrics;
+  readonly counters: ProposalCounters;
+  readonly writeRefusal: () => EtcdError | undefined;
+  readonly alarm: () => string;
+  /** Makes the transport for this listener; given the ids the storage holds. */
+  readonly createTransport: (listener: TransportListener, member: Member) => Transport;
+  /** What the member cannot tell by itself. */
+  readonly ops: (member: Member) => Pick<ServerOps, "metricsPage" | "debugVars" | "setLogLevel" | "log">;
+  readonly log: MemberLog;
+  /** The member cannot go on. */
+  readonly onFatal: (error: Error) => void;
+  /** This member is no longer part of the cluster. */
+  readonly onRemoved: (reason: string) => void;
+  readonly onSoftState: (state: SoftState) => void;
+}
+
+export class Member {
+  readonly server: EtcdServer;
+  readonly node: RaftNode;
+  readonly cluster: Cluster;
+  readonly stats: ServerStats;
+  readonly hub: WatcherHub;
+  readonly transport: Transport;
+  readonly storage: MemberStorage;
+  readonly #options: MemberOptions;
+  readonly #membership: Membership;
+  readonly #publisher: Publisher;
+  readonly #compactor: Compactor;
+  readonly #ttl: TtlSync;
+  readonly #timer: NodeJS.Timeout;
+  readonly #snapshots: SnapshotExchange;
+  readonly #now = (): number => performance.now();
+  #closed = false;
+  #role: SoftState = { leader: "", role: "follower" };
+  leaderChanges = 0;
+
+  private constructor(options: MemberOptions, hardState: HardState) {
+    this.#options = options;
+    this.storage = options.storage;
+    const { storage } = options;
+    const { machine } = storage;
+    this.cluster = new Cluster(machine.reader);
+    this.hub = new WatcherHub(machine);
+    this.stats = new ServerStats({
+      name: options.name,
+      memberId: storage.memberId,
+      wallMs: Date.now,
+      now: this.#now,
+    });
+    this.server = this.#createServer();
+    const applier = new Applier(machine, this.cluster, this.server.proposals, {
+      onConfChange: (change, requestId, refusal) => {
+        this.#confChanged(change, requestId, refusal);
+      },
+      onClusterVersion: () => {
+        this.#clusterVersionChanged();
+      },
+      onApplied: () => {
+        this.#compactor.afterApply();
+      },
+    });
+    this.#snapshots = new SnapshotExchange({
+      storage,
+      cluster: this.cluster,
+      node: () => this.node,
+      onInstalled: () => {
+        this.#syncPeers();
+        this.server.clusterVersionChanged();
+      },
+      log: options.log.server,
+    });
+    this.transport = options.createTransport(this.#transportListener(), this);
+    this.node = new RaftNode({
+      raft: {
+        id: storage.memberId,
+        storage: storage.logStorage(hardState),
+        random: Math.random,
+        applied: machine.appliedIndex,
+        electionTicks: options.electionTicks,
+      },
+      log: storage.wal,
+      transport: this.transport,
+      stateMachine: {
+        apply: (entries, confChanges) => {
+          applier.apply(entries, confChanges);
+        },
+        snapshot: () => storage.snapshotMetadata(),
+      },
+      listener: {
+        onSoftState: (state) => {
+          this.#softStateChanged(state);
+        },
+        onFatal: options.onFatal,
+        onDropped: (data, reason) => {
+          this.server.proposalDropped(data, reason.message);
+        },
+      },
+      tickMs: options.tickMs,
+    });
+    this.#membership = this.#createMembership();
+    this.server.attach(this.node, this.#membership, {
+      ...options.ops(this),
+      selfStats: () => this.stats.self(),
+      leaderStats: () => (this.node.isLeader ? this.stats.leader(this.#otherIds()) : undefined),
+    });
+    this.#compactor = new Compactor({
+      storage,
+      node: this.node,
+      snapshotCount: options.snapshotCount,
+      log: options.log.server,
+    });
+    this.#publisher = new Publisher({
+      server: this.server,
+      name: options.name,
+      clientURLs: options.clientURLs,
+      log: options.log.server,
+    });
+    this.#ttl = new TtlSync(this.server, machine, () => machine.clock.steadyMs());
+    this.#timer = setInterval(() => {
+      this.server.expireRequests();
+      this.#publisher.ensureClusterVersion();
+    }, EXPIRE_INTERVAL_MS);
+  }
+
+  /** Starts a member on opened storage. */
+  static async start(options: MemberOptions): Promise<Member> {
+    const { storage, log } = options;
+    let hardState = await writeFoundingEntries(storage);
+    if (options.forceNewCluster) {
+      const { members } = new Cluster(storage.machine.reader);
+      hardState = await forceNewCluster(storage, hardState, members, log.server);
+    }
+    const member = new Member(options, hardState);
+    const peers = storage.confState.voters.join(",");
+    const { wal } = storage;
+    const last = wal.log.lastIndex();
+    log.raft(
+      `newRaft ${formatId(storage.memberId)} [peers: [${peers}], term: ${hardState.term}, ` +
+        `commit: ${hardState.commit}, applied: ${storage.machine.appliedIndex}, lastindex: ${last}, ` +
+        `lastterm: ${wal.log.term(last)}]`,
+    );
+    member.#syncPeers();
+    return member;
+  }
+
+  /** True when no other voter must agree. */
+  get isAlone(): boolean {
+    return this.cluster.members.length === 1 && this.cluster.get(this.storage.memberId) !== undefined;
+  }
+
+  /**
+   * Publishes this member and, when it is alone, leads at once. Resolves when published, so that
+   * the first client write of a fresh single member comes after what the member writes itself.
+   */
+  async join(): Promise<void> {
+    const { voters } = this.storage.confState;
+    // Founding entries are applied in the first turn of the loop.
+    this.node.tick();
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.isAlone || (voters.length === 1 && voters[0] === this.storage.memberId)) {
+      this.node.campaign();
+    }
+    await this.#publisher.publish();
+  }
+
+  /**
+   * Stops in order: hands leadership over, refuses new work, ends watches, lets the write in
+   * flight finish, closes links and files. Idempotent.
+   */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#ttl.close();
+    this.#publisher.close();
+    await this.#handOver();
+    this.server.stop();
+    this.hub.close();
+    await this.node.close();
+    await this.transport.close();
+    await this.storage.close();
+  }
+
+  async #handOver(): Promise<void> {
+    if (!this.node.isLeader) return;
+    const { progress } = this.node.status();
+    const candidates = this.storage.confState.voters
+      .filter((id) => id !== this.storage.memberId && this.transport.activeSince(id) > 0)
+      .sort((a, b) => (progress.get(b)?.match ?? 0) - (progress.get(a)?.match ?? 0));
+    const [next] = candidates;
+    if (next === undefined) return;
+    this.#options.log.server(
+      `${formatId(this.storage.memberId)} starts leadership transfer to ${formatId(next)}`,
+    );
+    this.node.transferLeader(next);
+    const deadline = this.#now() + TRANSFER_TIMEOUT_MS;
+    while (this.node.isLeader && this.#now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  #createServer(): EtcdServer {
+    const { storage, tickMs, electionTicks } = this.#options;
+    return new EtcdServer({
+      memberId: storage.memberId,
+      clusterId: storage.clusterId,
+      machine: storage.machine,
+      hub: this.hub,
+      cluster: this.cluster,
+      passwords: this.#options.passwords,
+      metrics: this.#options.metrics,
+      counters: this.#options.counters,
+      requestTimeoutMs: this.#requestTimeoutMs(tickMs * electionTicks),
+      session: randomInt(1, 2 ** 47),
+      now: this.#now,
+      isConnected: (id) => this.transport.activeSince(id) > 0,
+      writeRefusal: this.#options.writeRefusal,
+      alarm: this.#options.alarm,
+    });
+  }
+
+  #requestTimeoutMs(electionMs: number): number {
+    return 5000 + 2 * electionMs;
+  }
+
+  #createMembership(): Membership {
+    const { storage, strictReconfigCheck, tickMs, electionTicks, log } = this.#options;
+    return new Membership({
+      memberId: storage.memberId,
+      cluster: this.cluster,
+      node: () => this.node,
+      nextRequestId: () => this.server.proposals.nextId(),
+      strictReconfigCheck,
+      requestTimeoutMs: this.#requestTimeoutMs(tickMs * electionTicks),
+      wallMs: Date.now,
+      log: (level, message) => {
+        if (level === "warn") log.warn(message);
+        else log.server(message);
+      },
+    });
+  }
+
+  #otherIds(): readonly NodeId[] {
+    return this.cluster.members
+      .map((member) => member.id)
+      .filter((id) => id !== this.storage.memberId);
+  }
+
+  #transportListener(): TransportListener {
+    const { log } = this.#options;
+    return {
+      onMessages: (messages) => {
+        this.node.step(messages);
+      },
+      onUnreachable: (id) => {
+        this.node.reportUnreachable(id);
+      },
+      onConnectionLost: (id) => {
+        this.node.connectionLost(id);
+      },
+      onSnapshotSent: (id, ok) => {
+        this.node.reportSnapshot(id, ok);
+      },
+      openSnapshotSink: (message) => this.#snapshots.openSink(message),
+      openSnapshotSource: () => this.#snapshots.openSource(),
+      onRemoved: (reason) => {
+        log.warn(reason);
+        this.#options.onRemoved(reason);
+      },
+    };
+  }
+
+  /** Holds links to exactly the other members. */
+  #syncPeers(): void {
+    for (const member of this.cluster.members) {
+      if (member.id === this.storage.memberId) continue;
+      this.transport.updatePeer({ id: member.id, urls: member.peerURLs });
+    }
+  }
+
+  #confChanged(change: ConfChange, requestId: string, refusal: string | undefined): void {
+    const { log } = this.#options;
+    const cluster = formatId(this.storage.clusterId);
+    for (const { type, nodeId } of refusal === undefined ? change.changes : []) {
+      const isSelf = nodeId === this.storage.memberId;
+      const urls = this.cluster.get(nodeId)?.peerURLs ?? [];
+      if (type === "remove") {
+        log.server(`removed ${isSelf ? "local " : ""}member ${formatId(nodeId)} from cluster ${cluster}`);
+        if (isSelf) this.#options.onRemoved("the member has been permanently removed from the cluster");
+        else this.transport.removePeer(nodeId);
+      } else {
+        const verb = type === "update" ? "updated" : "added";
+        log.server(
+          `${verb} ${isSelf ? "local " : ""}member ${formatId(nodeId)} [${urls.join(" ")}] ${type === "update" ? "in" : "to"} cluster ${cluster}`,
+        );
+        if (!isSelf) this.transport.updatePeer({ id: nodeId, urls });
+      }
+    }
+    this.#membership.applied(requestId, refusal);
+  }
+
+  #clusterVersionChanged(): void {
+    const version = this.cluster.version.split(".").slice(0, 2).join(".");
+    this.server.clusterVersionChanged();
+    this.#options.log.server(`set the initial cluster version to ${version}`);
+    this.#options.log.server(`enabled capabilities for version ${version}`);
+  }
+
+  #softStateChanged(state: SoftState): void {
+    const { log } = this.#options;
+    const id = formatId(this.storage.memberId);
+    const { term } = this.node;
+    if (state.role !== this.#role.role) {
+      log.raft(`${id} became ${state.role === "preCandidate" ? "pre-candidate" : state.role} at term ${term}`);
+    }
+    if (state.leader !== this.#role.leader) {
+      this.leaderChanges += state.leader === "" ? 0 : 1;
+      this.server.leaderChanged();
+      if (state.leader === "") {
+        log.raft(`raft.node: ${id} lost leader ${formatId(this.#role.leader)} at term ${term}`);
+      } else {
+        log.raft(`raft.node: ${id} elected leader ${formatId(state.leader)} at term ${term}`);
+      }
+    }
+    this.#role = state;
+    this.stats.roleChanged(state.role, state.leader);
+    this.#options.onSoftState(state);
+  }
+}
