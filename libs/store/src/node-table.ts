@@ -26,11 +26,14 @@ import { NO_NAMES, RemovedNames } from "./tree/recorded-event.ts";
 import type { TreeNode } from "./tree/tree-node.ts";
 import { isBelow } from "./tree/watch-rule.ts";
 
-/** A subtree of at most this many nodes is deleted with the command that removes it. */
-const DIRECT_REMOVAL_MAX = 4096;
-
-/** Names kept of a removed subtree; of a larger one every name counts as having existed. */
-export const REMOVED_NAMES_MAX = 20_000;
+export interface NodeTableOptions {
+  readonly kv: Kv;
+  readonly cacheBytes: number;
+  /** A subtree of at most this many nodes is deleted with the command that removes it. */
+  readonly directRemovalMax: number;
+  /** Names kept of a removed subtree; of a larger one every name counts as having existed. */
+  readonly removedNamesMax: number;
+}
 
 const SCAN_ROWS = 1024;
 const EMPTY = Buffer.alloc(0);
@@ -46,6 +49,7 @@ export class NodeTable implements NodeSpace {
   readonly cache: NodeCache;
   /** Number of nodes, those of pending sweeps included. Local. */
   nodeCount: number;
+  readonly #options: NodeTableOptions;
   readonly #kv: Kv;
   /** Changes since the last flush; null is removed. */
   #changes = new Map<ByteString, TreeNode | null>();
@@ -55,11 +59,12 @@ export class NodeTable implements NodeSpace {
   readonly #writer = new ByteWriter(4096);
   readonly #reader = new ByteReader();
 
-  constructor(kv: Kv, cacheBytes: number, nodeCount: number) {
-    this.#kv = kv;
-    this.cache = new NodeCache(cacheBytes);
+  constructor(options: NodeTableOptions, nodeCount: number) {
+    this.#options = options;
+    this.#kv = options.kv;
+    this.cache = new NodeCache(options.cacheBytes);
     this.nodeCount = nodeCount;
-    this.sweeps.load(kv);
+    this.sweeps.load(options.kv);
   }
 
   /** Rows that the next flush will write. */
@@ -88,8 +93,9 @@ export class NodeTable implements NodeSpace {
   }
 
   put(path: ByteString, node: TreeNode, previous: TreeNode | undefined): void {
-    if (previous === undefined) this.nodeCount += 1;
-    else if (previous.deadlineMs !== undefined) {
+    if (previous === undefined) {
+      if (!this.#takesSweptRow(path)) this.nodeCount += 1;
+    } else if (previous.deadlineMs !== undefined) {
       this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
     }
     if (node.deadlineMs !== undefined) {
@@ -120,23 +126,25 @@ export class NodeTable implements NodeSpace {
   }
 
   removeBelow(path: ByteString, etcdIndex: number): RemovedNames {
+    const { directRemovalMax, removedNamesMax } = this.#options;
+    const countMax = Math.max(directRemovalMax, removedNamesMax);
     const names: ByteString[] = [];
     for (const [changed, node] of this.#changes) {
       if (node !== null && isBelow(changed, path)) names.push(changed);
     }
     const fresh = names.length;
-    this.#scanBelow(path, (name) => names.push(name) <= REMOVED_NAMES_MAX);
+    this.#scanBelow(path, (name) => names.push(name) <= countMax);
     if (names.length === 0) return NO_NAMES;
-    if (names.length <= DIRECT_REMOVAL_MAX) {
+    if (names.length <= directRemovalMax) {
       for (const name of names) this.#changes.set(name, null);
       this.nodeCount -= names.length;
     } else {
-      for (const name of names.slice(0, fresh)) this.#changes.set(name, null);
+      for (let i = 0; i < fresh; i++) this.#changes.set(names[i] ?? "", null);
       this.nodeCount -= fresh;
       this.sweeps.add(path, etcdIndex);
       this.cache.deletePrefix(`${path}/`);
     }
-    return new RemovedNames(names.length > REMOVED_NAMES_MAX ? undefined : names);
+    return new RemovedNames(names.length > removedNamesMax ? undefined : names);
   }
 
   /** Adds everything changed since the last flush to a batch that is written next. */
@@ -242,6 +250,13 @@ export class NodeTable implements NodeSpace {
     } finally {
       iterator.close();
     }
+  }
+
+  /** Whether a new node takes the place of a row that counts as gone but is still there. */
+  #takesSweptRow(path: ByteString): boolean {
+    if (!this.sweeps.pending || this.#changes.has(path)) return false;
+    const value = this.#kv.get(nodeKeyView(path));
+    return value !== undefined && this.#isGone(path, value);
   }
 
   #isGone(path: ByteString, value: Uint8Array): boolean {

@@ -37,6 +37,13 @@ export interface StateMachineOptions {
   readonly historyBytesMax?: number;
   /** Memory for decoded nodes. Default 16 MiB. */
   readonly cacheBytes?: number;
+  /** A directory with at most this many nodes below is removed at once. Default 4,096. */
+  readonly directRemovalMax?: number;
+  /**
+   * Names of removed nodes kept with the event of their directory; above it, watchers of any name
+   * below are told. The same on all members. Default 20,000.
+   */
+  readonly removedNamesMax?: number;
   /** Runs a slice of background work in a later turn. Default setImmediate. */
   readonly schedule?: Schedule;
 }
@@ -44,6 +51,8 @@ export interface StateMachineOptions {
 const HISTORY_MAX = 100_000;
 const HISTORY_BYTES_MAX = 512 << 20;
 const CACHE_BYTES = 16 << 20;
+const DIRECT_REMOVAL_MAX = 4096;
+const REMOVED_NAMES_MAX = 20_000;
 
 /** Changed rows after which a long run of entries is written in parts. */
 const FLUSH_ROWS = 4096;
@@ -77,7 +86,15 @@ export class StateMachine {
     this.#schedule = options.schedule ?? defaultSchedule;
     this.#raftIndex = state.raftIndex;
     this.#raftTerm = state.raftTerm;
-    this.#table = new NodeTable(kv, options.cacheBytes ?? CACHE_BYTES, state.nodeCount);
+    this.#table = new NodeTable(
+      {
+        kv,
+        cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+        directRemovalMax: options.directRemovalMax ?? DIRECT_REMOVAL_MAX,
+        removedNamesMax: options.removedNamesMax ?? REMOVED_NAMES_MAX,
+      },
+      state.nodeCount,
+    );
     this.#tree = new Tree(this.#table, state.etcdIndex, { ...state.stats });
     this.history = new EventLog(
       {
