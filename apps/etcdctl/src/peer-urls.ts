@@ -6,14 +6,15 @@ export function parsePeerUrls(texts: readonly string[]): readonly string[] {
   return texts
     .map((text) => {
       const url = text.trim();
-      const parts = /^(https?):\/\/([^/?#]*)(.*)$/i.exec(url);
+      const parts = /^(https?):\/\/([^/?#]*)([^?#]*)(.*)$/i.exec(url);
       if (parts === null) throw refuse(`URL scheme must be http or https: ${url}`);
-      const [, scheme = "", host = "", path = ""] = parts;
+      const [, scheme = "", authority = "", path = "", rest = ""] = parts;
+      const host = authority.slice(authority.lastIndexOf("@") + 1);
       if (!/^(?:\[[^\]]*\]|[^:[\]]*):[^:]*$/.test(host)) {
         throw refuse(`URL address does not have the form "host:port": ${url}`);
       }
       if (path !== "") throw refuse(`URL must not contain a path: ${url}`);
-      return `${scheme.toLowerCase()}://${host}`;
+      return `${scheme.toLowerCase()}://${authority}${rest}`;
     })
     .sort();
 }

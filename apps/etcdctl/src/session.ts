@@ -8,6 +8,7 @@ import { chosenEndpoints, optionOrVariable } from "./endpoints.ts";
 import {
   ClientError,
   DeadlineError,
+  HeaderTimeoutError,
   isConnectionError,
   keyFailure,
   NoEndpointsError,
@@ -139,12 +140,17 @@ async function discover(context: CommandContext, session: Session): Promise<void
 
 /** Servers of 0.4 publish their list elsewhere; `cause` is why the usual way failed. */
 async function discoverOldWay(session: Session, cause: unknown, deadline: number): Promise<void> {
-  if (isConnectionError(cause)) throw keyFailure(exitCodes.badConnection, cause);
-  if (cause instanceof DeadlineError) throw keyFailure(exitCodes.serverError, cause);
+  const { badConnection, serverError } = exitCodes;
+  if (isConnectionError(cause) || cause instanceof DeadlineError) {
+    throw keyFailure(badConnection, cause);
+  }
   try {
     await session.client.syncOldWay(deadline);
   } catch (error) {
-    const { badConnection, serverError } = exitCodes;
-    throw keyFailure(isConnectionError(error) ? badConnection : serverError, error);
+    if (isConnectionError(error) || error instanceof DeadlineError) {
+      throw keyFailure(badConnection, error);
+    }
+    // A server that is mute in both ways: the first attempt names all of the endpoints.
+    throw keyFailure(serverError, error instanceof HeaderTimeoutError ? cause : error);
   }
 }

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { createServer, type Server, type Socket } from "node:net";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { runInside } from "./support/run.ts";
 import { ScriptedServer } from "./support/scripted-server.ts";
@@ -50,7 +54,6 @@ describe("failover", () => {
   });
 
   test("the endpoint that worked is tried first from then on", async () => {
-    server.begin([{ method: "GET", path: "/v2/members", body: '{"members":[]}' }]);
     const closed = `http://${await closedAddress()}`;
     const members = `{"members":[{"id":"1","clientURLs":["${closed}","${server.url}"]}]}`;
     const imported = { Root: { Children: { a: { Value: "1" }, b: { Value: "2" } } } };
@@ -59,8 +62,7 @@ describe("failover", () => {
       { method: "PUT", path: "/v2/keys/a", body: value },
       { method: "PUT", path: "/v2/keys/b", body: value },
     ]);
-    const { mkdtempSync, writeFileSync, rmSync } = await import("node:fs");
-    const directory = mkdtempSync("/tmp/etcdctl-");
+    const directory = mkdtempSync(join(tmpdir(), "etcdctl-"));
     writeFileSync(`${directory}/s`, JSON.stringify(imported));
     const words = ["--debug", "--endpoints", server.url, "import", "--snap", `${directory}/s`];
     const { exit, stderr } = await runInside([...words, "-c", "1"]);
@@ -118,14 +120,18 @@ describe("servers that do not answer", () => {
       "/k",
     ]);
     assert.equal(exit, 4);
-    assert.equal(stderr, `Error:  client: endpoint ${url} exceeded header timeout\n`);
+    assert.equal(
+      stderr,
+      "Error:  client: etcd cluster is unavailable or misconfigured\n" +
+        `error #0: client: endpoint ${url} exceeded header timeout\n\n`,
+    );
     assert.ok(ms >= 390 && ms < 2000, String(ms));
   });
 
   test("discovery ends by --total-timeout when --timeout is unlimited", async () => {
     const words = ["--timeout", "0", "--total-timeout", "300ms", "--endpoints", url, "get", "/k"];
     const { ms, exit, stderr } = await timed(words);
-    assert.equal(exit, 4);
+    assert.equal(exit, 2);
     assert.equal(stderr, "Error:  context deadline exceeded\n");
     assert.ok(ms >= 290 && ms < 2000, String(ms));
   });
@@ -179,6 +185,43 @@ describe("servers that do not answer", () => {
     assert.deepEqual([exit, stdout], [4, ""]);
     assert.match(stderr, /error #0: unexpected EOF\n/);
   });
+});
+
+/** Listens with a short queue and never accepts: prints its port, then stands still. */
+const swallowing = `require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 },
+  function () {
+    require("node:fs").writeSync(1, this.address().port + "\\n");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  })`;
+
+test("a host that swallows connections is not reached: bounded wait, status 2", async () => {
+  const child = spawn(process.execPath, ["-e", swallowing], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const fillers: Socket[] = [];
+  try {
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const port = Number(line.toString());
+    // These fill the queue of connections nobody accepts.
+    for (let i = 0; i < 8; i++) {
+      const filler = connect(port, "127.0.0.1");
+      filler.on("error", () => undefined);
+      fillers.push(filler);
+    }
+    await Promise.all(fillers.slice(0, 2).map((filler) => once(filler, "connect")));
+    const url = `http://127.0.0.1:${port}`;
+    const words = ["--timeout", "300ms", "--endpoints", url, "get", "/k"];
+    const { exit, stderr } = await runInside(words);
+    assert.equal(stderr, `Error:  dial tcp 127.0.0.1:${port}: i/o timeout\n`);
+    assert.equal(exit, 2);
+    const patient = ["--no-sync", "--timeout", "0", "--total-timeout", "300ms", "--endpoints", url];
+    const watching = await runInside([...patient, "watch", "/k"]);
+    assert.equal(watching.exit, 4);
+    assert.match(watching.stderr, /error #0: dial tcp \S+: i\/o timeout\n/);
+  } finally {
+    for (const filler of fillers) filler.destroy();
+    child.kill();
+  }
 });
 
 describe("localhost", () => {
