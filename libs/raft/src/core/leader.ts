@@ -137,6 +137,17 @@ export function advanceCommit(raft: Raft): void {
   for (const request of raft.readOnly.takeEarly()) readIndex(raft, request);
 }
 
+/** True when flushBroadcast() would send something. */
+export function hasBroadcast(raft: Raft): boolean {
+  if (raft.readOnly.isRoundDue) return true;
+  if (!raft.isBroadcastDue) return false;
+  const { log, tracker } = raft;
+  return tracker.peers.some((progress) => {
+    const isBehind = progress.next <= log.lastIndex || progress.canBumpCommit(log.committed);
+    return isBehind && !progress.isPaused;
+  });
+}
+
 /** Sends what followers are due since the last Ready. */
 export function flushBroadcast(raft: Raft): void {
   if (raft.readOnly.isRoundDue) broadcastHeartbeat(raft);

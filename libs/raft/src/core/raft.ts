@@ -370,8 +370,12 @@ export class Raft {
 
   /** A conf change has been applied, by the state machine too. */
   confChanged(): void {
-    if (this.role !== "leader") return;
     const conf = this.tracker.conf;
+    if (this.role !== "leader") {
+      // A leader that was removed steps down; nobody has to wait for it to fall silent.
+      if (!isVoter(conf, this.leader)) this.connectionLost(this.leader);
+      return;
+    }
     if (!isVoter(conf, this.id)) {
       // The entry that removes the leader is committed, without it (thesis §4.2.2).
       this.becomeFollower(this.term, NOBODY);

@@ -202,12 +202,11 @@ export class RawNode {
     return (
       raft.messages.length > 0 ||
       raft.messagesAfterPersist.length > 0 ||
-      raft.isBroadcastDue ||
-      raft.readOnly.isRoundDue ||
       raft.readStates.length > 0 ||
       raft.log.hasUnstableEntries ||
       raft.log.hasCommittedEntries ||
       raft.log.pendingSnapshot !== undefined ||
+      leading.hasBroadcast(raft) ||
       this.#hasSoftStateChanged() ||
       !isSameHardState(raft.hardState(), this.#lastHardState)
     );
@@ -232,6 +231,7 @@ export class RawNode {
       readStates: raft.readStates,
       mustSync:
         entries.length > 0 ||
+        raft.log.pendingSnapshot !== undefined ||
         hardState.term !== this.#lastHardState.term ||
         hardState.vote !== this.#lastHardState.vote,
     };

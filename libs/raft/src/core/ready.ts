@@ -6,12 +6,16 @@
  *   1. `const rd = raw.ready()`
  *   2. send `rd.messages` at once: they promise nothing about this member's disk
  *   3. if `rd.snapshot`: it has been installed by the host already (the data travels beside the
- *      core); persist its metadata as the new compaction point
+ *      core); persist its metadata as the new compaction point. Before it replaces its state
+ *      machine the host asks `raw.wantsSnapshot(message)`, and steps the message right after: if
+ *      the log reaches the snapshot anyway, no Ready follows but the entries up to there count
+ *      as applied
  *   4. append `rd.entries` and `rd.hardState` to the log; sync if `rd.mustSync`
  *   5. send `rd.messagesAfterPersist`: append and vote responses promise what step 4 made durable
  *   6. apply `rd.committedEntries` to the state machine, in order; for each confChange entry call
  *      `raw.applyConfChange` (also for a change the host rejects: then with no changes applied,
- *      by `raw.rejectConfChange()`)
+ *      by `raw.rejectConfChange()`). A conf change entry without data
+ *      means LEAVE_JOINT of confchange.ts: the leader appends it by itself
  *   7. resolve reads in `rd.readStates` once the state machine has applied their index
  *   8. `raw.advance(rd)`
  *
@@ -33,6 +37,9 @@ export interface Ready {
   readonly messagesAfterPersist: readonly Message[];
   readonly committedEntries: readonly Entry[];
   readonly readStates: readonly ReadState[];
-  /** True when entries, or term or vote, changed; a change of commit alone needs no sync. */
+  /**
+   * True when there are entries or a snapshot, or when term or vote changed; a change of commit
+   * alone needs no sync.
+   */
   readonly mustSync: boolean;
 }
