@@ -314,6 +314,7 @@ test("odd targets are answered, never crash", () =>
   }));
 
 test("no bytes on a connection bring the server down", async () => {
+  const other = await startFakeServer();
   const piece = fc.oneof(
     fc.constantFrom("GET ", "PUT ", "DELETE ", "PATCH ", "OPTIONS ", "CONNECT ", " HTTP/1.1\r\n"),
     fc.constantFrom(
@@ -349,21 +350,21 @@ test("no bytes on a connection bring the server down", async () => {
       fc.array(piece, { maxLength: 20 }),
       fc.boolean(),
       async (first, rest, half) => {
-        await withConnection(async (connection) => {
-          connection.write(first.join("") + rest.join(""));
-          if (half) connection.half();
-          await connection.closed(2);
-        });
+        const connection = await RawConnection.open(other.baseUrl);
+        connection.write(first.join("") + rest.join(""));
+        if (half) connection.half();
+        await connection.closed(2);
+        connection.close();
       },
     ),
     { seed, numRuns: 300 },
   );
-  await withConnection(async (connection) => {
-    const response = await connection.exchange({ method: "GET", target: "/version" });
-    assert.equal(response.status, 200);
-  });
-  await until(() => running.server.hub.watchers === 0);
-  assert.deepEqual(running.server.logLines, []);
+  const last = await RawConnection.open(other.baseUrl);
+  assert.equal((await last.exchange({ method: "GET", target: "/version" })).status, 200);
+  last.close();
+  await until(() => other.server.hub.watchers === 0);
+  assert.deepEqual(other.server.logLines, []);
+  await other.close();
 });
 
 test("a failed compare shows the number as given", () =>
