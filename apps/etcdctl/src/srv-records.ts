@@ -14,8 +14,10 @@ function explain(name: string, error: unknown): string {
 }
 
 /** Both kinds of records, https first. @throws ClientError when neither look-up succeeds. */
-export async function lookUpEndpoints(domain: string): Promise<string[]> {
-  const resolver = new Resolver({ timeout: 2000, tries: 2 });
+export async function lookUpEndpoints(
+  domain: string,
+  resolver: Pick<Resolver, "resolveSrv"> = new Resolver({ timeout: 2000, tries: 2 }),
+): Promise<string[]> {
   const results = await Promise.all(
     services.map(async ([service, scheme]) => {
       const name = `${service}.${domain}`;

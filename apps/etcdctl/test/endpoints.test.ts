@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { SrvRecord } from "node:dns";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { chosenEndpoints, listedEndpoints, parseEndpoint, shuffled } from "../src/endpoints.ts";
@@ -7,6 +8,7 @@ import { Failure } from "../src/exit-codes.ts";
 import { type FlagValues, parseFlags } from "../src/flags.ts";
 import { globalFlags } from "../src/global-flags.ts";
 import { parsePeerUrls } from "../src/peer-urls.ts";
+import { lookUpEndpoints } from "../src/srv-records.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 test.before(() => {
@@ -149,4 +151,53 @@ describe("peer URLs", () => {
       );
     });
   }
+});
+
+describe("service records", () => {
+  const record = (name: string, priority: number): SrvRecord => {
+    return { type: "SRV", name, port: 2379, priority, weight: 0 };
+  };
+
+  function resolver(records: Readonly<Record<string, readonly SrvRecord[]>>): {
+    resolveSrv(name: string): Promise<SrvRecord[]>;
+  } {
+    return {
+      resolveSrv: (name) => {
+        const found = records[name];
+        if (found !== undefined) return Promise.resolve([...found]);
+        return Promise.reject(Object.assign(new Error("none"), { code: "ENOTFOUND" }));
+      },
+    };
+  }
+
+  test("of both kinds are used, https first, by priority", async () => {
+    const found = await lookUpEndpoints(
+      "example.com",
+      resolver({
+        "_etcd-client._tcp.example.com": [record("c.example.com", 1)],
+        "_etcd-client-ssl._tcp.example.com": [
+          record("b.example.com", 2),
+          record("a.example.com", 1),
+        ],
+      }),
+    );
+    assert.deepEqual(found, [
+      "https://a.example.com:2379",
+      "https://b.example.com:2379",
+      "http://c.example.com:2379",
+    ]);
+  });
+
+  test("of one kind are enough", async () => {
+    const records = { "_etcd-client._tcp.x": [record("c", 1)] };
+    assert.deepEqual(await lookUpEndpoints("x", resolver(records)), ["http://c:2379"]);
+  });
+
+  test("that are missing altogether are an error which names both look-ups", async () => {
+    await assert.rejects(lookUpEndpoints("x", resolver({})), {
+      message:
+        "dns lookup errors: lookup _etcd-client-ssl._tcp.x: no such host " +
+        "and lookup _etcd-client._tcp.x: no such host",
+    });
+  });
 });

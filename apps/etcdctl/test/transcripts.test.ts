@@ -19,48 +19,53 @@ import {
   transcriptFiles,
 } from "./support/transcripts.ts";
 
-for (const kind of ["scripted", "recorded"]) {
-  for (const file of transcriptFiles(kind)) {
-    describe(`the original's ${kind} transcripts of ${file.name}`, () => {
-      let server: ScriptedServer | undefined;
-      let directory: string;
-      let templates: Templates;
+/** Files side by side, because many cases only wait; the cases of a file one after another. */
+const filesAtOnce = 3;
 
-      before(async () => {
-        if (file.server === "stub") server = await ScriptedServer.listen(file.tls, fixtures);
-        directory = mkdtempSync(join(tmpdir(), "etcdctl-"));
-        const [closed, closed2] = [await closedAddress(), await closedAddress()];
-        const prefix = file.prefix ?? `/${file.name}`;
-        templates = new Templates({
-          BASE: server?.url ?? "",
-          BASEHOST: (server?.url ?? "").replace(/^\w+:\/\//, ""),
-          P: prefix,
-          PBARE: prefix.slice(1),
-          TMP: directory,
-          FIX: fixtures,
-          CLOSED: `http://${closed}`,
-          CLOSEDHOST: closed,
-          CLOSED2: `http://${closed2}`,
-          CLOSED2HOST: closed2,
+describe("the original's transcripts", { concurrency: filesAtOnce }, () => {
+  for (const kind of ["scripted", "recorded"]) {
+    for (const file of transcriptFiles(kind)) {
+      describe(`${kind}: ${file.name}`, { concurrency: 1 }, () => {
+        let server: ScriptedServer | undefined;
+        let directory: string;
+        let templates: Templates;
+
+        before(async () => {
+          if (file.server === "stub") server = await ScriptedServer.listen(file.tls, fixtures);
+          directory = mkdtempSync(join(tmpdir(), "etcdctl-"));
+          const [closed, closed2] = [await closedAddress(), await closedAddress()];
+          const prefix = file.prefix ?? `/${file.name}`;
+          templates = new Templates({
+            BASE: server?.url ?? "",
+            BASEHOST: (server?.url ?? "").replace(/^\w+:\/\//, ""),
+            P: prefix,
+            PBARE: prefix.slice(1),
+            TMP: directory,
+            FIX: fixtures,
+            CLOSED: `http://${closed}`,
+            CLOSEDHOST: closed,
+            CLOSED2: `http://${closed2}`,
+            CLOSED2HOST: closed2,
+          });
+          if (file.index !== undefined) templates.remember("i0", String(file.index));
         });
-        if (file.index !== undefined) templates.remember("i0", String(file.index));
-      });
 
-      after(async () => {
-        await server?.close();
-        rmSync(directory, { recursive: true, force: true });
-      });
-
-      for (const recorded of file.cases) {
-        const transcript = { ...recorded, ...deviations[recorded.id] };
-        test(transcript.id, async () => {
-          const isInside = kind === "recorded";
-          const surroundings = { file, templates, server, directory, isInside };
-          const outcome = await runTranscript(transcript, surroundings);
-          const received = server?.received ?? [];
-          assert.deepEqual(differences(transcript, outcome, received, templates), []);
+        after(async () => {
+          await server?.close();
+          rmSync(directory, { recursive: true, force: true });
         });
-      }
-    });
+
+        for (const recorded of file.cases) {
+          const transcript = { ...recorded, ...deviations[recorded.id] };
+          test(transcript.id, async () => {
+            const isInside = kind === "recorded";
+            const surroundings = { file, templates, server, directory, isInside };
+            const outcome = await runTranscript(transcript, surroundings);
+            const received = server?.received ?? [];
+            assert.deepEqual(differences(transcript, outcome, received, templates), []);
+          });
+        }
+      });
+    }
   }
-}
+});
