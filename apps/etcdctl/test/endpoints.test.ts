@@ -155,7 +155,7 @@ describe("peer URLs", () => {
 
 describe("service records", () => {
   const record = (name: string, priority: number): SrvRecord => {
-    return { type: "SRV", name, port: 2379, priority, weight: 0 };
+    return { name, port: 2379, priority, weight: 0 };
   };
 
   function resolver(records: Readonly<Record<string, readonly SrvRecord[]>>): {
