@@ -91,7 +91,6 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
   failedReadIndexes = 0;
   heartbeatSendFailures = 0;
   learnersPromoted = 0;
-  snapshotsReceived = 0;
   snapshotApplysInProgress = 0;
 
   // Disk

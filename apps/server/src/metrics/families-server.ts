@@ -201,6 +201,15 @@ const disk: readonly Family[] = [
     "Estimate of the bytes of the store that are live.",
     ofStore((s) => s.liveBytes),
   ),
+  // Without a quota there is no series: 0 would read as "over quota" in the stock alerts.
+  gauge(
+    "etcd_server_quota_backend_bytes",
+    "Bytes of the store at which writes are refused.",
+    ({ sources }) => {
+      const quota = sources.store?.().quotaBytes ?? 0;
+      return quota === 0 ? undefined : quota;
+    },
+  ),
   gauge(
     "etcd2_disk_free_bytes",
     "Free bytes where the data directory is.",

@@ -31,6 +31,8 @@ export interface StoreFigures {
   /** Bytes of the database on disk, and an estimate of what of it is live. */
   readonly sizeBytes: number;
   readonly liveBytes: number;
+  /** Size at which writes are refused; 0 or nothing means there is no limit. */
+  readonly quotaBytes?: number;
 }
 
 export interface IdentityFigures {
