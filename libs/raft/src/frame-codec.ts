@@ -166,7 +166,9 @@ export function encodeSnapshotHeader(hello: Hello, message: Message): Buffer {
   return encodeWith((w, record) => {
     writeMessage(w, record);
     w.nestedField(0x12, 0);
-    w.bytesField(0x0a, helloBytes(hello));
+    const before = w.length;
+    w.raw(helloBytes(hello));
+    w.nestedField(0x0a, before);
     w.nestedField(TAG_HEADER, 0);
   }, message);
 }

@@ -59,7 +59,14 @@ export function messageSizeEstimate(message: Message): number {
     case "readIndex":
     case "readIndexResponse":
       return size + message.context.length;
-    default:
+    case "appendResponse":
+    case "vote":
+    case "preVote":
+    case "voteResponse":
+    case "preVoteResponse":
+    case "snapshot":
+    case "transferLeader":
+    case "timeoutNow":
       return size;
   }
 }

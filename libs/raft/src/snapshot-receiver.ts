@@ -1,7 +1,8 @@
 /**
  * Receives snapshots by the Snapshot call: checks header, length and crc32, and feeds the sink of
- * the host, which changes nothing before commit. One at a time; a transfer of a newer term takes
- * the place of an older one. Whatever goes wrong, the sink is aborted and the sender told.
+ * the host, which changes nothing before commit. One at a time; a later transfer takes the place of
+ * an earlier one unless its term is older: a leader that starts anew has given the first one up.
+ * Whatever goes wrong, the sink is aborted and the sender told.
  */
 import { Metadata, status as grpcStatus } from "@grpc/grpc-js";
 import type { sendUnaryData, ServerReadableStream, StatusObject } from "@grpc/grpc-js";
@@ -89,19 +90,11 @@ export class SnapshotReceiver {
       throw transferError(grpcStatus.INVALID_ARGUMENT, "the first chunk is not a header");
     }
     const message = this.#check(first.value);
-    await this.#makeRoom(message);
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const transfer: Transfer = {
-      term: message.term,
-      stop: (reason) => call.destroy(reason),
-      done: promise,
-    };
-    this.#current = transfer;
+    const release = await this.#claim(message.term, (reason) => call.destroy(reason));
     try {
       return await this.#store(chunks, message, stall);
     } finally {
-      if (this.#current === transfer) this.#current = undefined;
-      resolve(undefined);
+      release();
     }
   }
 
@@ -121,16 +114,22 @@ export class SnapshotReceiver {
     return message;
   }
 
-  /** Ends an older transfer, or refuses the new one. */
-  async #makeRoom(message: SnapshotMessage): Promise<void> {
+  /** Takes the one place there is, from an older transfer if need be. Returns how to leave it. */
+  async #claim(term: Term, stop: (reason: Error) => void): Promise<() => void> {
     for (let current = this.#current; current !== undefined; current = this.#current) {
-      if (current.term >= message.term) {
-        throw transferError(grpcStatus.RESOURCE_EXHAUSTED, "another transfer is under way");
+      if (current.term > term) {
+        throw transferError(grpcStatus.ABORTED, "a newer leader sends its snapshot");
       }
-      current.stop(transferError(grpcStatus.ABORTED, "a newer leader sends its snapshot"));
+      current.stop(transferError(grpcStatus.ABORTED, "another transfer takes its place"));
       await current.done;
     }
     if (this.#closed) throw transferError(grpcStatus.UNAVAILABLE, "the member is closing");
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#current = { term, stop, done: promise };
+    return () => {
+      this.#current = undefined;
+      resolve(undefined);
+    };
   }
 
   async #store(
@@ -150,6 +149,8 @@ export class SnapshotReceiver {
       await sink.abort(reason);
       throw reason;
     }
+    // What is left to do is ours: the sender is no longer waited for.
+    clearTimeout(stall);
     await sink.commit();
     log("info", "received a snapshot", { ...fields, bytes });
     return bytes;

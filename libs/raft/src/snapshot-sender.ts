@@ -47,7 +47,7 @@ export class SnapshotSender {
       });
       return;
     }
-    const source = listener.openSnapshotSource(message);
+    const source = listener.openSnapshotSource(message)[Symbol.asyncIterator]();
     const call = new SnapshotCall(this.#context, message, url);
     this.#active.set(peer, call);
     void this.#run(call, source, message);
@@ -68,7 +68,7 @@ export class SnapshotSender {
 
   async #run(
     call: SnapshotCall,
-    source: AsyncIterable<Uint8Array>,
+    source: AsyncIterator<Uint8Array>,
     message: SnapshotMessage,
   ): Promise<void> {
     const { listener, log } = this.#context;
@@ -83,6 +83,9 @@ export class SnapshotSender {
       const reason = error instanceof Error ? error.message : String(error);
       log("warn", "snapshot was not delivered", { ...fields, reason });
     }
+    // The transfer may have failed before the first chunk was asked for.
+    await source.return?.();
+    call.finished();
     this.#active.delete(message.to);
     if (!this.#closed) listener.onSnapshotSent(message.to, ok);
   }
@@ -90,24 +93,26 @@ export class SnapshotSender {
 
 /** One transfer, from the header to the receiver's result. */
 class SnapshotCall {
-  /** Resolves when run() is over, whatever its outcome. */
+  /** Resolves when the transfer is over and its source closed. */
   readonly done: Promise<void>;
+  finished: () => void = () => undefined;
   readonly #context: TransportContext;
   readonly #message: SnapshotMessage;
   readonly #url: string;
   #call: ClientWritableStream<Buffer> | undefined;
   #failure: Error | undefined;
   #result: number | undefined;
+  /** Frames the socket has not taken: 0 or 1. */
+  #unwritten = 0;
   /** Resumes run() from its wait for the socket or for the result. */
   #wake: (() => void) | undefined;
-  #finished: () => void = () => undefined;
 
   constructor(context: TransportContext, message: SnapshotMessage, url: string) {
     this.#context = context;
     this.#message = message;
     this.#url = url;
     this.done = new Promise((resolve) => {
-      this.#finished = resolve;
+      this.finished = resolve;
     });
   }
 
@@ -118,7 +123,7 @@ class SnapshotCall {
   }
 
   /** Returns the number of bytes delivered. */
-  async run(source: AsyncIterable<Uint8Array>): Promise<number> {
+  async run(source: AsyncIterator<Uint8Array>): Promise<number> {
     const { snapshotStallMs } = this.#context.limits;
     const stall = setTimeout(() => {
       this.stop(new Error(`no progress within ${snapshotStallMs} ms`));
@@ -133,16 +138,16 @@ class SnapshotCall {
       clearTimeout(stall);
       this.#call?.cancel();
       client?.close();
-      this.#finished();
     }
   }
 
   async #transfer(
     client: Client,
-    source: AsyncIterable<Uint8Array>,
+    source: AsyncIterator<Uint8Array>,
     stall: NodeJS.Timeout,
   ): Promise<number> {
-    const { metrics } = this.#context;
+    const { metrics, limits } = this.#context;
+    const { snapshotInstallMs } = limits;
     const call = this.#open(client);
     await this.#write(call, this.#header());
     let bytes = 0;
@@ -156,9 +161,16 @@ class SnapshotCall {
     }
     await this.#write(call, encodeSnapshotTrailer(bytes, checksum));
     call.end();
-    // The receiver now stores and installs; that may take its time.
-    stall.refresh();
-    while (this.#result === undefined) await this.#wait();
+    // The receiver now stores and installs, which may take its time.
+    clearTimeout(stall);
+    const install = setTimeout(() => {
+      this.stop(new Error(`not installed within ${snapshotInstallMs} ms`));
+    }, snapshotInstallMs);
+    try {
+      while (this.#result === undefined) await this.#wait();
+    } finally {
+      clearTimeout(install);
+    }
     if (this.#result !== bytes) {
       throw new Error(`the peer has ${this.#result} of ${bytes} bytes`);
     }
@@ -192,13 +204,12 @@ class SnapshotCall {
   /** Resolves when the socket has taken the frame; throws when the call is over. */
   async #write(call: ClientWritableStream<Buffer>, frame: Buffer): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
-    let written = false;
+    this.#unwritten++;
     call.write(frame, () => {
-      written = true;
+      this.#unwritten--;
       this.#wake?.();
     });
-    // The callback may also come in the same turn.
-    while (!isTrue(written)) await this.#wait();
+    while (this.#unwritten > 0) await this.#wait();
   }
 
   async #wait(): Promise<void> {
@@ -211,20 +222,20 @@ class SnapshotCall {
   }
 }
 
-/** Hides from the compiler's flow analysis a flag that a callback sets. */
-function isTrue(flag: boolean): boolean {
-  return flag;
-}
-
 /** Cuts and joins chunks into the sizes that travel well. */
-export async function* rechunk(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* rechunk(source: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
   let pending: Uint8Array[] = [];
   let pendingBytes = 0;
-  for await (const chunk of source) {
+  for (let next = await source.next(); next.done !== true; next = await source.next()) {
+    const chunk = next.value;
     if (chunk.length === 0) continue;
-    pending.push(chunk);
     pendingBytes += chunk.length;
-    if (pendingBytes < CHUNK_BYTES_MIN) continue;
+    if (pendingBytes < CHUNK_BYTES_MIN) {
+      // Copied: the source may reuse its buffer once it is asked for more.
+      pending.push(new Uint8Array(chunk));
+      continue;
+    }
+    pending.push(chunk);
     const joined = pending.length === 1 ? chunk : Buffer.concat(pending, pendingBytes);
     pending = [];
     let from = 0;
@@ -232,8 +243,7 @@ export async function* rechunk(source: AsyncIterable<Uint8Array>): AsyncGenerato
       yield joined.subarray(from, Math.min(joined.length, from + CHUNK_BYTES_MAX));
       from = Math.min(joined.length, from + CHUNK_BYTES_MAX);
     }
-    // Copied: the source may reuse its buffer once it is asked for more.
-    if (from < joined.length) pending.push(joined.slice(from));
+    if (from < joined.length) pending.push(new Uint8Array(joined.subarray(from)));
     pendingBytes = joined.length - from;
   }
   if (pendingBytes > 0) yield Buffer.concat(pending, pendingBytes);

@@ -49,6 +49,8 @@ export interface TransportLimits {
   readonly snapshotsMax: number;
   /** A snapshot transfer that moves no byte for so long is given up. */
   readonly snapshotStallMs: number;
+  /** The receiver may take so long to install a snapshot once all of it has arrived. */
+  readonly snapshotInstallMs: number;
   /** Peers may take so long to take the last messages when a link is closed. */
   readonly closeGraceMs: number;
 }
@@ -65,6 +67,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   pingIntervalMs: 1000,
   snapshotsMax: 2,
   snapshotStallMs: 20_000,
+  snapshotInstallMs: 120_000,
   closeGraceMs: 200,
 };
 

@@ -20,7 +20,11 @@ export function memberId(n: number): NodeId {
 }
 
 /** Awaits a condition, looking often; fails with `what` when it does not come true in time. */
-export async function until(condition: () => boolean, what: string, timeoutMs = 5000) {
+export async function until(
+  condition: () => boolean,
+  what: string,
+  timeoutMs = 5000,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
