@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { ensureInstalled, root, run } from "./ensure-installed.mjs";
 
 const programs = ["apps/server", "apps/etcdctl", "apps/migrate"];
-const sources = ["proto", "libs", "apps", "tools/bundle.mjs", "package-lock.json", "tsconfig.base.json"];
+const sources = [
+  "proto",
+  "libs",
+  "apps",
+  "tools/bundle.mjs",
+  "package-lock.json",
+  "tsconfig.base.json",
+];
 const skipped = new Set(["node_modules", "dist", "bundle", "gen", "test"]);
 
 function newest(path) {
@@ -32,7 +39,10 @@ if (!isBuilt()) {
 }
 // npm runs scripts in the package's folder; the data directory belongs where the user stands.
 const cwd = process.env.INIT_CWD ?? process.cwd();
-const child = spawn(join(root, "apps/server/bin/etcd"), process.argv.slice(2), { cwd, stdio: "inherit" });
+const child = spawn(join(root, "apps/server/bin/etcd"), process.argv.slice(2), {
+  cwd,
+  stdio: "inherit",
+});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("exit", (status, signal) => {
   if (signal === null) process.exit(status ?? 1);

@@ -23,7 +23,9 @@ child.stdout.on("data", (text) => {
   rest = lines.pop() ?? "";
   for (const line of lines) {
     // The summary of node's test runner: "ℹ pass 12".
-    const match = /^[^\w]*(pass|fail|skipped) (\d+)\s*$/.exec(line.replace(/\u001b\[[0-9;]*m/g, ""));
+    const match = /^[^\w]*(pass|fail|skipped) (\d+)\s*$/.exec(
+      line.replace(/\u001b\[[0-9;]*m/g, ""),
+    );
     if (match) totals[match[1]] += Number(match[2]);
   }
 });

@@ -116,7 +116,12 @@ async function startCluster(
 
 async function stopCluster(cluster: Cluster): Promise<void> {
   const gone = cluster.children.map(
-    (child) => new Promise<void>((resolve) => child.once("exit", () => { resolve(); })),
+    (child) =>
+      new Promise<void>((resolve) =>
+        child.once("exit", () => {
+          resolve();
+        }),
+      ),
   );
   for (const child of cluster.children) child.kill("SIGKILL");
   await Promise.all(gone);
@@ -139,12 +144,23 @@ async function measure(url: string, workload: Workload, seconds: number): Promis
   const script = join(tmpdir(), `bench-${process.pid}.lua`);
   writeFileSync(script, workload.script);
   const { connections } = workload;
-  const args = ["-t", "1", "-c", String(connections), "-d", `${seconds}s`, "--latency", "-s", script];
+  const args = [
+    "-t",
+    "1",
+    "-c",
+    String(connections),
+    "-d",
+    `${seconds}s`,
+    "--latency",
+    "-s",
+    script,
+  ];
   const { stdout } = await run("wrk", [...args, url]);
   rmSync(script);
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
   if (rate === undefined) throw new Error(`wrk said:\n${stdout}`);
-  if (/Non-2xx/.test(stdout)) console.error(`warning: ${workload.name}: ${/Non-2xx.*/.exec(stdout)?.[0] ?? ""}`);
+  if (/Non-2xx/.test(stdout))
+    console.error(`warning: ${workload.name}: ${/Non-2xx.*/.exec(stdout)?.[0] ?? ""}`);
   return { perSecond: Number(rate), p99: /99%\s+(\S+)/.exec(stdout)?.[1] ?? "?" };
 }
 
@@ -171,10 +187,19 @@ async function main(): Promise<void> {
   const clusters: Cluster[] = [];
   try {
     clusters.push(await startCluster("etcd2", ours, [], members, 23_790));
-    clusters.push(await startCluster("etcd3.4", "etcd", ["--enable-v2", "--logger", "zap", "--log-outputs", "/dev/null"], members, 24_790));
+    clusters.push(
+      await startCluster(
+        "etcd3.4",
+        "etcd",
+        ["--enable-v2", "--logger", "zap", "--log-outputs", "/dev/null"],
+        members,
+        24_790,
+      ),
+    );
     // Every key is there before anything is read.
     const warm = { name: "warm", connections: 8, script: put, follower: false };
-    for (const cluster of clusters) await measure(cluster.clients[await leaderAt(cluster)] ?? "", warm, 2);
+    for (const cluster of clusters)
+      await measure(cluster.clients[await leaderAt(cluster)] ?? "", warm, 2);
     console.log(`${members} member(s), ${values.seconds} s a round, median of ${values.rounds}`);
     console.log("workload     etcd2/s  (p99)      etcd 3.4/s  (p99)      ratio");
     for (const workload of chosen) {
@@ -183,7 +208,9 @@ async function main(): Promise<void> {
         for (const [at, cluster] of clusters.entries()) {
           const leader = await leaderAt(cluster);
           const target = workload.follower ? (leader + 1) % members : leader;
-          results[at]?.push(await measure(cluster.clients[target] ?? "", workload, Number(values.seconds)));
+          results[at]?.push(
+            await measure(cluster.clients[target] ?? "", workload, Number(values.seconds)),
+          );
         }
       }
       const [a, b] = results.map(median);

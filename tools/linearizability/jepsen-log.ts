@@ -30,7 +30,8 @@ export function parseJepsenLog(text: string): Operation<RegisterInput, RegisterO
     if (event === "info") {
       operations.push({ input, output: undefined, call, return: time });
     } else if (event === "fail") {
-      if (input.kind === "cas") operations.push({ input, output: { kind: "refused" }, call, return: time });
+      if (input.kind === "cas")
+        operations.push({ input, output: { kind: "refused" }, call, return: time });
     } else if (input.kind === "read") {
       const output: RegisterOutput = { kind: "read", value: value === "nil" ? undefined : value };
       operations.push({ input, output, call, return: time });

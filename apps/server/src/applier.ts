@@ -6,10 +6,11 @@
 import { decodeConfChange, encodeConfState } from "@etcd2/raft";
 import type { ConfChange, ConfChangeDecider, Entry } from "@etcd2/raft";
 import { decodeCommand, EtcdError } from "@etcd2/store";
-import type { AppliedEntry, Command, StateMachine, StoreEvent } from "@etcd2/store";
+import type { AppliedEntry, Command, StoreEvent } from "@etcd2/store";
 import type { Cluster } from "./cluster.ts";
 import { decodeMemberChange } from "./member-change.ts";
 import { META_CONF_STATE } from "./member-storage.ts";
+import type { MemberStorage } from "./member-storage.ts";
 import type { Pending, ProposalTable } from "./proposals.ts";
 
 /** What a request learns when its entry has been applied. */
@@ -24,6 +25,8 @@ export interface ApplierListener {
   /** A conf change took effect, or was refused for the reason given. */
   onConfChange(change: ConfChange, requestId: string, refusal: string | undefined): void;
   onClusterVersion(): void;
+  /** Something at or below /2 may have changed. */
+  onAuthWritten(): void;
   onApplied(entries: number): void;
 }
 
@@ -32,18 +35,18 @@ interface RunEntry extends AppliedEntry {
 }
 
 export class Applier {
-  readonly #machine: StateMachine;
+  readonly #storage: MemberStorage;
   readonly #cluster: Cluster;
   readonly #proposals: ProposalTable<Applied>;
   readonly #listener: ApplierListener;
 
   constructor(
-    machine: StateMachine,
+    storage: MemberStorage,
     cluster: Cluster,
     proposals: ProposalTable<Applied>,
     listener: ApplierListener,
   ) {
-    this.#machine = machine;
+    this.#storage = storage;
     this.#cluster = cluster;
     this.#proposals = proposals;
     this.#listener = listener;
@@ -75,10 +78,15 @@ export class Applier {
 
   #applyRun(run: readonly RunEntry[]): void {
     if (run.length === 0) return;
-    const outcomes = this.#machine.apply(run);
+    const outcomes = this.#storage.machine.apply(run);
     let touchesCluster = false;
-    for (const [at, entry] of run.entries()) {
+    let touchesAuth = false;
+    for (let at = 0; at < run.length; at += 1) {
+      const entry = run[at];
+      if (entry === undefined) continue;
       touchesCluster ||= concernsCluster(entry.command);
+      touchesAuth ||= concernsAuth(entry.command);
+      if (touchesAuth) this.#listener.onAuthWritten();
       if (entry.pending === undefined) continue;
       const outcome = outcomes[at];
       this.#proposals.settle(
@@ -101,25 +109,31 @@ export class Applier {
     const change = decodeConfChange(entry.data);
     const record = decodeMemberChange(change.context);
     const refusal =
-      index <= this.#machine.appliedIndex
+      index <= this.#storage.machine.appliedIndex
         ? undefined
         : this.#cluster.refusal(change, record?.member);
-    const id = record === undefined ? "" : `${record.requestId.session}-${record.requestId.sequence}`;
+    const id =
+      record === undefined ? "" : `${record.requestId.session}-${record.requestId.sequence}`;
     if (refusal !== undefined) {
       decider.reject();
-      this.#machine.apply([{ index, term, command: undefined }]);
+      this.#storage.machine.apply([{ index, term, command: undefined }]);
       this.#listener.onConfChange(change, id, refusal);
       return;
     }
     const writes = this.#cluster.writes(change, record?.member);
     const confState = decider.accept(change);
-    this.#machine.apply(
+    this.#storage.machine.apply(
       [{ index, term, command: { action: "group", writes } }],
       new Map([[META_CONF_STATE, encodeConfState(confState)]]),
     );
     this.#cluster.reload();
     this.#listener.onConfChange(change, id, undefined);
   }
+}
+
+/** The command may change what lies at or below /2. */
+function concernsAuth(command: Command | undefined): boolean {
+  return command !== undefined && "path" in command && command.path.startsWith("/2");
 }
 
 /** The command may change what lies below /0. */

@@ -116,7 +116,12 @@ export async function forceNewCluster(
   // An overwriting append drops the uncommitted rest of the log; with nothing to append a no-op
   // entry does it.
   if (entries.length === 0 && commit < last) {
-    const noop: Entry = { term: hardState.term, index: commit + 1, type: "normal", data: new Uint8Array() };
+    const noop: Entry = {
+      term: hardState.term,
+      index: commit + 1,
+      type: "normal",
+      data: new Uint8Array(),
+    };
     entries.push(noop);
     forced.commit += 1;
   }

@@ -90,13 +90,18 @@ export function publishCommand(
 
 /** Membership over a store reader; call reload() after every applied change below /0. */
 export class Cluster {
-  readonly #reader: StoreReader;
+  readonly #readerOf: () => StoreReader;
   #members = new Map<NodeId, ClusterMember>();
   #removed = new Set<NodeId>();
 
-  constructor(reader: StoreReader) {
-    this.#reader = reader;
+  /** @param reader gives the reader of the state machine in use. */
+  constructor(reader: () => StoreReader) {
+    this.#readerOf = reader;
     this.reload();
+  }
+
+  get #reader(): StoreReader {
+    return this.#readerOf();
   }
 
   /** Sorted by id. */

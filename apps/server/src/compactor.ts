@@ -55,7 +55,9 @@ export class Compactor {
   async #compact(): Promise<void> {
     const { storage } = this.#options;
     const metadata = storage.snapshotMetadata();
-    this.#options.log(`start to snapshot (applied: ${metadata.index}, lastsnap: ${this.#lastIndex})`);
+    this.#options.log(
+      `start to snapshot (applied: ${metadata.index}, lastsnap: ${this.#lastIndex})`,
+    );
     storage.machine.flushDurable();
     const keepFrom = this.#keepFrom(metadata.index);
     await this.#wal.compact(metadata, keepFrom);

@@ -44,11 +44,16 @@ function describe(error: unknown): string {
 function foreignVersion(layout: DataDirLayout, top: readonly string[]): string | undefined {
   const member = list(layout.memberDir);
   if (member.includes("snap")) return "etcd 2.x or 3.x";
-  if (member.includes("wal") && !member.includes("store") && list(join(layout.memberDir, "wal")).length > 0) {
+  if (
+    member.includes("wal") &&
+    !member.includes("store") &&
+    list(join(layout.memberDir, "wal")).length > 0
+  ) {
     return "etcd 2.x or 3.x";
   }
   if (top.includes("snap") && top.includes("wal")) return "etcd 2.0";
-  if (top.includes("standby_info") || (top.includes("log") && top.includes("conf"))) return "etcd 0.4";
+  if (top.includes("standby_info") || (top.includes("log") && top.includes("conf")))
+    return "etcd 0.4";
   return undefined;
 }
 

@@ -14,11 +14,12 @@ import type {
   SelfStats,
 } from "@etcd2/api-v2";
 import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
-import type { Command, StateMachine, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
+import type { Command, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
 import { encodeCommand, EtcdError } from "@etcd2/store";
 import type { Applied } from "./applier.ts";
 import type { Cluster } from "./cluster.ts";
 import { formatId } from "./ids.ts";
+import type { MemberStorage } from "./member-storage.ts";
 import type { Pending, Settle } from "./proposals.ts";
 import { ProposalTable } from "./proposals.ts";
 import type { ReadDone } from "./read-batches.ts";
@@ -50,7 +51,7 @@ export interface ProposalCounters {
 export interface EtcdServerParts {
   readonly memberId: NodeId;
   readonly clusterId: NodeId;
-  readonly machine: StateMachine;
+  readonly storage: MemberStorage;
   readonly hub: WatcherHub;
   readonly cluster: Cluster;
   readonly passwords: PasswordHasher;
@@ -79,18 +80,17 @@ export class EtcdServer implements EtcdServerPort {
   readonly cluster: Cluster;
   readonly proposals: ProposalTable<Applied>;
   readonly #parts: EtcdServerParts;
-  readonly #machine: StateMachine;
   readonly #reads: ReadBatches;
   #node: RaftNode | undefined;
   #membership: Membership | undefined;
   #ops: ServerOps | undefined;
   #stopped = false;
   #clusterVersion = "";
+  #authGeneration = 0;
   #leaderChangedAt = 0;
 
   constructor(parts: EtcdServerParts) {
     this.#parts = parts;
-    this.#machine = parts.machine;
     this.clusterId = formatId(parts.clusterId);
     this.memberId = parts.memberId;
     this.hub = parts.hub;
@@ -107,6 +107,15 @@ export class EtcdServer implements EtcdServerPort {
       timeoutCause: () => this.#timeoutCause(parts.now() - parts.requestTimeoutMs),
     });
     this.clusterVersionChanged();
+  }
+
+  get authGeneration(): number {
+    return this.#authGeneration;
+  }
+
+  /** Something at or below /2 may have changed. */
+  authChanged(): void {
+    this.#authGeneration += 1;
   }
 
   /** Joins the parts that need this object to be built themselves. */
@@ -132,11 +141,11 @@ export class EtcdServer implements EtcdServerPort {
   }
 
   get reader(): StoreReader {
-    return this.#machine.reader;
+    return this.#parts.storage.machine.reader;
   }
 
   get raftIndex(): number {
-    return this.#machine.appliedIndex;
+    return this.#parts.storage.machine.appliedIndex;
   }
 
   get raftTerm(): number {
@@ -236,10 +245,20 @@ export class EtcdServer implements EtcdServerPort {
       this.readIndex((error) => {
         clearTimeout(timer);
         resolve(
-          error === undefined ? { healthy: true, reason: "" } : { healthy: false, reason: error.cause },
+          error === undefined
+            ? { healthy: true, reason: "" }
+            : { healthy: false, reason: error.cause },
         );
       });
     });
+  }
+
+  /** Raft refused this proposal for good: nothing was appended. */
+  proposalDropped(data: Uint8Array, reason: string): void {
+    const pending = this.proposals.byData(data);
+    if (pending === undefined) return;
+    this.#parts.counters.proposalFailed();
+    this.proposals.settle(pending, new EtcdError(300, `etcdserver: ${reason}`, 0));
   }
 
   /** Ends requests whose time is up; called a few times a second. */
@@ -266,8 +285,7 @@ export class EtcdServer implements EtcdServerPort {
     }
     const { leader } = this.node;
     if (leader === "") return base;
-    const lost =
-      leader === this.memberId ? !this.#hasQuorum() : !this.#parts.isConnected(leader);
+    const lost = leader === this.memberId ? !this.#hasQuorum() : !this.#parts.isConnected(leader);
     return lost ? `${base}, possibly due to connection lost` : base;
   }
 

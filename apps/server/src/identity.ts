@@ -2,19 +2,19 @@
  * Decides who a new member is, before anything is written: a founder of a new cluster, or an
  * addition to a running one, which it asks by its peers' URLs.
  */
+import { lookup } from "node:dns/promises";
 import { fetchClusterInfo } from "@etcd2/raft";
+import type { ClusterInfo } from "@etcd2/raft";
 import type { Identity } from "./bootstrap.ts";
 import { foundingIdentity } from "./bootstrap.ts";
 import type { ServerConfig } from "./config.ts";
 import { clusterId, formatId, memberId } from "./ids.ts";
 import { checkInitialCluster } from "./initial-cluster.ts";
 import { StartError } from "./start-error.ts";
-import { resolveHost, urlTexts } from "./urls.ts";
+import { urlTexts } from "./urls.ts";
 
 /** A peer asked about the cluster has this long to answer. */
 const ASK_TIMEOUT_MS = 2000;
-
-type ClusterInfo = Awaited<ReturnType<typeof fetchClusterInfo>>;
 
 function peerUrlsByName(config: ServerConfig): Map<string, readonly string[]> {
   return new Map([...config.initialCluster].map(([name, urls]) => [name, urlTexts(urls)]));
@@ -39,7 +39,7 @@ export async function decideIdentity(config: ServerConfig): Promise<Identity> {
       isAdvertiseDefault: config.isAdvertisePeerUrlsDefault,
       discoveryUrl: config.discovery,
     },
-    resolveHost,
+    async (host) => (await lookup(host)).address,
   );
   if (problem !== undefined) throw new StartError([problem.message, ...problem.hints].join("; "));
   return isJoining ? join(config) : found(config);

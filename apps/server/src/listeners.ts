@@ -63,7 +63,12 @@ export class ClientListeners {
   /** Stops accepting, gives requests under way the time, then cuts what is left. */
   async close(graceMs: number): Promise<void> {
     const closing = this.#servers.map(
-      (server) => new Promise<void>((resolve) => server.close(() => { resolve(); })),
+      (server) =>
+        new Promise<void>((resolve) =>
+          server.close(() => {
+            resolve();
+          }),
+        ),
     );
     for (const server of this.#servers) server.closeIdleConnections();
     const cut = setTimeout(() => {

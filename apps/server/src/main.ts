@@ -61,7 +61,10 @@ async function main(): Promise<void> {
     readFileSync(path, "utf8"),
   );
   if (outcome.kind === "exit") {
-    logNotices(createTextLogging({ sink, format: "text", useColor, level: "info" }), outcome.notices);
+    logNotices(
+      createTextLogging({ sink, format: "text", useColor, level: "info" }),
+      outcome.notices,
+    );
     process.stderr.write(outcome.stderr);
     process.stdout.write(outcome.stdout);
     process.exitCode = outcome.status;
@@ -70,13 +73,14 @@ async function main(): Promise<void> {
   }
   const { config, notices } = outcome;
   const logging = await createLogging({ sink, useColor, ...config.log });
-  const badLevels = config.log.packageLevels === "" ? undefined : logging.setPackageLevels(config.log.packageLevels);
+  const badLevels =
+    config.log.packageLevels === ""
+      ? undefined
+      : logging.setPackageLevels(config.log.packageLevels);
   logNotices(logging, notices);
   const log = logging.logger("etcdmain");
   if (badLevels !== undefined) {
-    log.warning(
-      `couldn't parse log level string: ${badLevels}, continuing with default levels`,
-    );
+    log.warning(`couldn't parse log level string: ${badLevels}, continuing with default levels`);
   }
   const die = (error: unknown): never => {
     log.critical(describe(error));

@@ -4,7 +4,7 @@
  * comes first; knows nothing of clusters, sockets or flags.
  */
 import { rmSync } from "node:fs";
-import { decodeConfState, encodeConfState, Wal } from "@etcd2/raft";
+import { decodeConfState, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
 import { StateMachine, StoreDirectory, SteadyClock } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
@@ -14,7 +14,8 @@ import { StartError } from "./start-error.ts";
 
 /** Rows of the state machine's meta space that belong to the server. */
 export const META_CONF_STATE = "conf-state";
-export const META_BOOTSTRAP = "bootstrap";
+/** Names that begin with "local" stay out of snapshots. */
+export const META_BOOTSTRAP = "local-bootstrap";
 
 export const EMPTY_CONF_STATE: ConfState = {
   voters: [],
@@ -28,7 +29,6 @@ export interface StorageOptions {
   readonly layout: DataDirLayout;
   readonly watchHistory: number;
   readonly onWalSync: (seconds: number) => void;
-  readonly onCommit: (seconds: number) => void;
   /** Something an operator should know, such as a repaired tail. */
   readonly warn: (message: string) => void;
 }
@@ -40,7 +40,7 @@ function openMachine(path: string, options: StorageOptions): Promise<StateMachin
         return await StateMachine.open({
           kv,
           historyMax: options.watchHistory,
-          clock: await SteadyClock.open(kv),
+          clock: SteadyClock.open(kv),
         });
       } catch (error) {
         await kv.close();
@@ -109,10 +109,10 @@ export class MemberStorage {
   }
 
   /** The read port of the raft core over log and state machine. */
-  logStorage(): LogStorage {
+  logStorage(hardState: HardState): LogStorage {
     const { log } = this.wal;
     return {
-      initialState: () => ({ hardState: this.hardState, confState: this.confState }),
+      initialState: () => ({ hardState, confState: this.confState }),
       firstIndex: () => log.firstIndex(),
       lastIndex: () => log.lastIndex(),
       term: (index) => log.term(index),
@@ -211,11 +211,6 @@ export class MemberStorage {
         commit: Math.min(commit, wal.log.lastIndex()),
       },
     });
-  }
-
-  /** Forgets that a bootstrap is under way: its entries are in the log. */
-  encodeConfState(confState: ConfState): Uint8Array {
-    return encodeConfState(confState);
   }
 
   /** A new generation for an incoming snapshot. */

@@ -6,6 +6,7 @@
 import { randomInt } from "node:crypto";
 import type { GatewayMetrics, PasswordHasher } from "@etcd2/api-v2";
 import type {
+  ClusterInfo,
   ConfChange,
   HardState,
   NodeId,
@@ -15,7 +16,7 @@ import type {
 } from "@etcd2/raft";
 import { RaftNode } from "@etcd2/raft";
 import type { EtcdError } from "@etcd2/store";
-import { WatcherHub } from "@etcd2/store";
+import { StoreWatcherHub } from "@etcd2/store";
 import { Applier } from "./applier.ts";
 import { forceNewCluster, writeFoundingEntries } from "./bootstrap.ts";
 import { Cluster } from "./cluster.ts";
@@ -29,6 +30,7 @@ import { Publisher } from "./publisher.ts";
 import { ServerStats } from "./server-stats.ts";
 import { SnapshotExchange } from "./snapshot-exchange.ts";
 import { TtlSync } from "./ttl-sync.ts";
+import { compatVersion } from "./version.ts";
 
 /** How often requests are checked for their time limit. */
 const EXPIRE_INTERVAL_MS = 100;
@@ -60,7 +62,9 @@ export interface MemberOptions {
   /** Makes the transport for this listener; given the ids the storage holds. */
   readonly createTransport: (listener: TransportListener, member: Member) => Transport;
   /** What the member cannot tell by itself. */
-  readonly ops: (member: Member) => Pick<ServerOps, "metricsPage" | "debugVars" | "setLogLevel" | "log">;
+  readonly ops: (
+    member: Member,
+  ) => Pick<ServerOps, "metricsPage" | "debugVars" | "setLogLevel" | "log">;
   readonly log: MemberLog;
   /** The member cannot go on. */
   readonly onFatal: (error: Error) => void;
@@ -74,7 +78,7 @@ export class Member {
   readonly node: RaftNode;
   readonly cluster: Cluster;
   readonly stats: ServerStats;
-  readonly hub: WatcherHub;
+  readonly hub: StoreWatcherHub;
   readonly transport: Transport;
   readonly storage: MemberStorage;
   readonly #options: MemberOptions;
@@ -94,8 +98,8 @@ export class Member {
     this.storage = options.storage;
     const { storage } = options;
     const { machine } = storage;
-    this.cluster = new Cluster(machine.reader);
-    this.hub = new WatcherHub(machine);
+    this.cluster = new Cluster(() => storage.machine.reader);
+    this.hub = new StoreWatcherHub(machine);
     this.stats = new ServerStats({
       name: options.name,
       memberId: storage.memberId,
@@ -103,12 +107,15 @@ export class Member {
       now: this.#now,
     });
     this.server = this.#createServer();
-    const applier = new Applier(machine, this.cluster, this.server.proposals, {
+    const applier = new Applier(storage, this.cluster, this.server.proposals, {
       onConfChange: (change, requestId, refusal) => {
         this.#confChanged(change, requestId, refusal);
       },
       onClusterVersion: () => {
         this.#clusterVersionChanged();
+      },
+      onAuthWritten: () => {
+        this.server.authChanged();
       },
       onApplied: () => {
         this.#compactor.afterApply();
@@ -117,10 +124,12 @@ export class Member {
     this.#snapshots = new SnapshotExchange({
       storage,
       cluster: this.cluster,
+      hub: this.hub,
       node: () => this.node,
       onInstalled: () => {
         this.#syncPeers();
         this.server.clusterVersionChanged();
+        this.server.authChanged();
       },
       log: options.log.server,
     });
@@ -170,7 +179,7 @@ export class Member {
       clientURLs: options.clientURLs,
       log: options.log.server,
     });
-    this.#ttl = new TtlSync(this.server, machine, () => machine.clock.steadyMs());
+    this.#ttl = new TtlSync(this.server, storage);
     this.#timer = setInterval(() => {
       this.server.expireRequests();
       this.#publisher.ensureClusterVersion();
@@ -182,7 +191,7 @@ export class Member {
     const { storage, log } = options;
     let hardState = await writeFoundingEntries(storage);
     if (options.forceNewCluster) {
-      const { members } = new Cluster(storage.machine.reader);
+      const { members } = new Cluster(() => storage.machine.reader);
       hardState = await forceNewCluster(storage, hardState, members, log.server);
     }
     const member = new Member(options, hardState);
@@ -200,7 +209,28 @@ export class Member {
 
   /** True when no other voter must agree. */
   get isAlone(): boolean {
-    return this.cluster.members.length === 1 && this.cluster.get(this.storage.memberId) !== undefined;
+    return (
+      this.cluster.members.length === 1 && this.cluster.get(this.storage.memberId) !== undefined
+    );
+  }
+
+  /** What the peer port tells whoever asks about the cluster. */
+  clusterInfo(): ClusterInfo {
+    return {
+      clusterId: this.storage.clusterId,
+      memberId: this.storage.memberId,
+      leaderId: this.node.leader,
+      serverVersion: compatVersion,
+      clusterVersion: this.cluster.version,
+      members: this.cluster.members.map((member) => ({
+        id: member.id,
+        name: member.name,
+        peerUrls: member.peerURLs,
+        clientUrls: member.clientURLs,
+        isLearner: member.isLearner,
+      })),
+      removedIds: this.cluster.removedIds,
+    };
   }
 
   /**
@@ -260,7 +290,7 @@ export class Member {
     return new EtcdServer({
       memberId: storage.memberId,
       clusterId: storage.clusterId,
-      machine: storage.machine,
+      storage,
       hub: this.hub,
       cluster: this.cluster,
       passwords: this.#options.passwords,
@@ -341,8 +371,11 @@ export class Member {
       const isSelf = nodeId === this.storage.memberId;
       const urls = this.cluster.get(nodeId)?.peerURLs ?? [];
       if (type === "remove") {
-        log.server(`removed ${isSelf ? "local " : ""}member ${formatId(nodeId)} from cluster ${cluster}`);
-        if (isSelf) this.#options.onRemoved("the member has been permanently removed from the cluster");
+        log.server(
+          `removed ${isSelf ? "local " : ""}member ${formatId(nodeId)} from cluster ${cluster}`,
+        );
+        if (isSelf)
+          this.#options.onRemoved("the member has been permanently removed from the cluster");
         else this.transport.removePeer(nodeId);
       } else {
         const verb = type === "update" ? "updated" : "added";
@@ -367,7 +400,9 @@ export class Member {
     const id = formatId(this.storage.memberId);
     const { term } = this.node;
     if (state.role !== this.#role.role) {
-      log.raft(`${id} became ${state.role === "preCandidate" ? "pre-candidate" : state.role} at term ${term}`);
+      log.raft(
+        `${id} became ${state.role === "preCandidate" ? "pre-candidate" : state.role} at term ${term}`,
+      );
     }
     if (state.leader !== this.#role.leader) {
       this.leaderChanges += state.leader === "" ? 0 : 1;

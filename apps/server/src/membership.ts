@@ -127,7 +127,10 @@ export class Membership implements MembershipPort {
     this.#parts.node().transferLeader(member.id);
     while (this.#parts.node().leader !== member.id) {
       if (Date.now() > deadline) {
-        throw new MembershipError("timeout", "etcdserver: request timed out, leader transfer took too long");
+        throw new MembershipError(
+          "timeout",
+          "etcdserver: request timed out, leader transfer took too long",
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

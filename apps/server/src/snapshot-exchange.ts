@@ -5,8 +5,8 @@
  */
 import { PassThrough } from "node:stream";
 import type { RaftNode, SnapshotMessage, SnapshotSink } from "@etcd2/raft";
-import { exportSnapshot, importSnapshot } from "@etcd2/store";
-import type { Kv, WatcherHub } from "@etcd2/store";
+import { importSnapshot } from "@etcd2/store";
+import type { Kv, StoreWatcherHub } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { Cluster } from "./cluster.ts";
 import type { MemberStorage } from "./member-storage.ts";
@@ -14,7 +14,7 @@ import type { MemberStorage } from "./member-storage.ts";
 export interface SnapshotExchangeOptions {
   readonly storage: MemberStorage;
   readonly cluster: Cluster;
-  readonly hub: WatcherHub;
+  readonly hub: StoreWatcherHub;
   readonly node: () => RaftNode;
   /** The cluster may look different after an install: connect to who is there now. */
   readonly onInstalled: () => void;
@@ -48,7 +48,11 @@ class IncomingSnapshot implements SnapshotSink {
   readonly #options: SnapshotExchangeOptions;
   readonly #message: SnapshotMessage;
   readonly #onEnd: () => void;
-  readonly #pipe = new PassThrough({ readableObjectMode: true, writableObjectMode: true, highWaterMark: 16 });
+  readonly #pipe = new PassThrough({
+    readableObjectMode: true,
+    writableObjectMode: true,
+    highWaterMark: 16,
+  });
   readonly #path: string;
   readonly #imported: Promise<Kv>;
 
@@ -82,7 +86,7 @@ class IncomingSnapshot implements SnapshotSink {
   }
 
   async commit(): Promise<void> {
-    const { storage, cluster, node, log } = this.#options;
+    const { storage, cluster, hub, node, log } = this.#options;
     try {
       this.#pipe.end();
       const kv = await this.#imported;
@@ -90,7 +94,7 @@ class IncomingSnapshot implements SnapshotSink {
       await node().exclusively(async () => {
         // The log may have caught up by itself in the meantime.
         if (this.#message.snapshot.index <= storage.machine.appliedIndex) return;
-        await storage.switchTo(this.#path);
+        hub.attach(await storage.switchTo(this.#path));
         cluster.reload();
         node().snapshotInstalled({ ...this.#message, snapshot: storage.snapshotMetadata() });
         log(`applied snapshot at index ${storage.machine.appliedIndex}`);

@@ -4,7 +4,6 @@
  * written. Owns this order and the order of stopping.
  */
 import { createApp, createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
-import type { GatewayMetrics } from "@etcd2/api-v2";
 import { addRaftService, createPeerServer, GrpcTransport } from "@etcd2/raft";
 import type { PeerServer } from "@etcd2/raft";
 import type { ServerConfig } from "./config.ts";
@@ -30,6 +29,9 @@ import { compatClusterVersion, compatVersion } from "./version.ts";
 /** Requests under way get this long when the server stops. */
 const CLOSE_GRACE_MS = 500;
 
+/** Loading the metrics library waits until the member serves. */
+const METRICS_START_DELAY_MS = 1000;
+
 export interface StartMemberOptions {
   readonly config: ServerConfig;
   readonly layout: DataDirLayout;
@@ -47,7 +49,9 @@ async function listen(config: ServerConfig, logging: Logging): Promise<Listening
   const log = logging.logger("etcdmain");
   const peers = await createPeerServer({ addresses: urlTexts(config.listenPeerUrls) }).catch(
     (error: unknown) => {
-      throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+      throw new StartError(error instanceof Error ? error.message : String(error), {
+        cause: error,
+      });
     },
   );
   for (const url of config.listenPeerUrls) log.info(`listening for peers on ${url.text}`);
@@ -63,7 +67,8 @@ async function listen(config: ServerConfig, logging: Logging): Promise<Listening
     await clients.listen();
   } catch (error) {
     await peers.close();
-    for (const url of config.listenPeerUrls) log.info(`stopping listening for peers on ${url.text}`);
+    for (const url of config.listenPeerUrls)
+      log.info(`stopping listening for peers on ${url.text}`);
     throw error;
   }
   for (const url of config.listenClientUrls) {
@@ -100,8 +105,9 @@ async function openStorage(
   const storageOptions: StorageOptions = {
     layout,
     watchHistory: config.watchHistory,
-    onWalSync: observers.walSync,
-    onCommit: observers.backendCommit,
+    onWalSync: (seconds) => {
+      observers.counters.walSynced(seconds);
+    },
     warn: (message) => {
       log.warning(message);
     },
@@ -134,9 +140,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const observers = createObservers(config);
   try {
     const storage = await openStorage(options, observers);
-    log.info(
-      `starting server... [version: ${compatVersion}, cluster version: to_be_decided]`,
-    );
+    log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     member = await Member.start({
       name: config.name,
       clientURLs: urlTexts(config.advertiseClientUrls),
@@ -147,8 +151,8 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
       strictReconfigCheck: config.strictReconfigCheck,
       forceNewCluster: config.forceNewCluster,
       passwords: createPasswords({ cost: config.bcryptCost }),
-      metrics: observers.gateway satisfies GatewayMetrics,
-      counters: observers.proposals,
+      metrics: observers.counters,
+      counters: observers.counters,
       writeRefusal: () => undefined,
       alarm: () => "",
       createTransport: (listener, self) => {
@@ -170,9 +174,9 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
         });
         return transport;
       },
-      ops: (self) => ({
-        metricsPage: () => observers.page(self),
-        debugVars: () => observers.debugVars(self),
+      ops: () => ({
+        metricsPage: () => observers.page(),
+        debugVars: () => observers.debugVars(),
         setLogLevel: (level) => {
           logging.setLevel(level);
         },
@@ -190,11 +194,16 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     await peers.close();
     throw error;
   }
+  const running = member;
+  observers.attach(running, () => clients.connections);
   const app = createApp(member.server, { cors: config.cors, pprof: config.pprof });
   const joined = member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await joined;
   clients.open(app);
+  setTimeout(() => {
+    void observers.start();
+  }, METRICS_START_DELAY_MS).unref();
   let closing: Promise<void> | undefined;
   return {
     close: () => {
@@ -204,7 +213,11 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   };
 }
 
-async function closeAll(member: Member, clients: ClientListeners, peers: PeerServer): Promise<void> {
+async function closeAll(
+  member: Member,
+  clients: ClientListeners,
+  peers: PeerServer,
+): Promise<void> {
   await member.close();
   await clients.close(CLOSE_GRACE_MS);
   await peers.close();

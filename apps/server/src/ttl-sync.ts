@@ -4,8 +4,8 @@
  * removed early: deadlines count from when this member learned of the node. Lateness is bounded by
  * the interval plus one commit, and after a change of leader by the time the new one lagged.
  */
-import type { StateMachine } from "@etcd2/store";
 import type { EtcdServer } from "./etcd-server.ts";
+import type { MemberStorage } from "./member-storage.ts";
 
 /** How often the leader looks; one peek at the next deadline. */
 export const TTL_SYNC_INTERVAL_MS = 100;
@@ -15,15 +15,13 @@ const EXPIRE_BATCH_MAX = 1000;
 
 export class TtlSync {
   readonly #server: EtcdServer;
-  readonly #machine: StateMachine;
-  readonly #steadyMs: () => number;
+  readonly #storage: MemberStorage;
   readonly #timer: NodeJS.Timeout;
   #inFlight = false;
 
-  constructor(server: EtcdServer, machine: StateMachine, steadyMs: () => number) {
+  constructor(server: EtcdServer, storage: MemberStorage) {
     this.#server = server;
-    this.#machine = machine;
-    this.#steadyMs = steadyMs;
+    this.#storage = storage;
     this.#timer = setInterval(() => {
       this.check();
     }, TTL_SYNC_INTERVAL_MS);
@@ -32,10 +30,14 @@ export class TtlSync {
   /** Proposes what is due, unless a proposal is under way. */
   check(): void {
     if (this.#inFlight || !this.#server.node.isLeader) return;
-    const now = this.#steadyMs();
-    const next = this.#machine.nextDeadline();
+    const { machine } = this.#storage;
+    const now = machine.clock.steadyMs();
+    const next = machine.nextDeadline();
     if (next === undefined || next > now) return;
-    const expired = this.#machine.dueNodes(now, EXPIRE_BATCH_MAX);
+    // Nodes of one expiration go in the order they were written.
+    const expired = machine
+      .dueNodes(now, EXPIRE_BATCH_MAX)
+      .toSorted((a, b) => a.expirationMs - b.expirationMs || a.modifiedIndex - b.modifiedIndex);
     if (expired.length === 0) return;
     this.#inFlight = true;
     this.#server.proposeCommand({ action: "expire", expired }, () => {

@@ -38,8 +38,31 @@ export type {
   StateMachinePort,
 } from "./node.ts";
 export type { Peer, SnapshotSink, Transport, TransportListener } from "./transport.ts";
-export { decodeConfChange, decodeConfState, encodeConfChange, encodeConfState } from "./codec.ts";
+export { resolveLoopback } from "./loopback.ts";
+export {
+  decodeConfChange,
+  decodeConfState,
+  decodeEntry,
+  decodeHardState,
+  encodeConfChange,
+  encodeConfState,
+  encodeEntry,
+  encodeHardState,
+} from "./codec.ts";
+export { fetchClusterInfo, ClusterInfoError } from "./cluster-info.ts";
+export type { ClusterInfo } from "./frame-codec.ts";
+export { GrpcTransport } from "./grpc-transport.ts";
+export { addRaftService } from "./grpc-service.ts";
+export { createPeerServer } from "./peer-server.ts";
+export type { PeerListener, PeerServer, PeerServerOptions } from "./peer-server.ts";
+export type {
+  GrpcTransportOptions,
+  PeerCredentials,
+  TransportLimits,
+  TransportLog,
+  TransportMetrics,
+} from "./transport-options.ts";
 export { Wal } from "./wal/wal.ts";
-export type { CreateWalOptions, OpenedWal, WalOptions } from "./wal/wal.ts";
+export type { OpenedWal, WalOptions } from "./wal/wal.ts";
 export { readWal } from "./wal/read-wal.ts";
 export type { WalItem } from "./wal/read-wal.ts";

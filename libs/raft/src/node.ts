@@ -252,7 +252,8 @@ export class RaftNode {
       this.#unsavedHardState = undefined;
     }
     const stopped = new RaftError("stopped", "the raft node is closed");
-    for (const round of this.#readRounds.values()) for (const done of round.callbacks) done(stopped);
+    for (const round of this.#readRounds.values())
+      for (const done of round.callbacks) done(stopped);
     for (const read of this.#confirmedReads) for (const done of read.callbacks) done(stopped);
     for (const done of this.#readers) done(stopped);
     this.#readRounds.clear();

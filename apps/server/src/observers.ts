@@ -1,0 +1,166 @@
+/**
+ * Wires what is counted and measured to the metrics page and to /debug/vars: who reads which
+ * figure of a running member. The counters themselves are in metrics/.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import type { TransportMetrics } from "@etcd2/raft";
+import type { ServerConfig } from "./config.ts";
+import { formatId } from "./ids.ts";
+import type { Member } from "./member.ts";
+import type { ServerCounters } from "./metrics/counters.ts";
+import { createMetrics } from "./metrics/registry.ts";
+import type { Metrics } from "./metrics/registry.ts";
+import type { MetricSources } from "./metrics/sources.ts";
+
+export interface Observers {
+  readonly counters: ServerCounters;
+  readonly transport: TransportMetrics;
+  /** The member the figures are about, once it exists. */
+  attach(member: Member, clients: () => number): void;
+  /** Begins measurements that load code; call when serving. */
+  start(): Promise<void>;
+  page(): Promise<{ contentType: string; body: string }>;
+  debugVars(): ReadonlyMap<string, unknown>;
+}
+
+function fdLimit(): number {
+  try {
+    const limits = readFileSync("/proc/self/limits", "utf8");
+    return Number(/Max open files\s+(\d+)/.exec(limits)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function fdsUsed(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return 0;
+  }
+}
+
+function raftStatus(member: Member): unknown {
+  const status = member.node.status();
+  return {
+    id: formatId(status.id),
+    term: status.term,
+    vote: status.vote === "" ? "0" : formatId(status.vote),
+    commit: status.commit,
+    lead: status.leader === "" ? "0" : formatId(status.leader),
+    raftState: `State${status.role.charAt(0).toUpperCase()}${status.role.slice(1)}`,
+    progress: Object.fromEntries(
+      [...status.progress].map(([id, { match, next, state }]) => [
+        formatId(id),
+        { match, next, state: `ProgressState${state.charAt(0).toUpperCase()}${state.slice(1)}` },
+      ]),
+    ),
+  };
+}
+
+function memberSources(
+  config: ServerConfig,
+  member: () => Member,
+  clients: () => number,
+): MetricSources {
+  const limit = fdLimit();
+  return {
+    identity: () => ({
+      memberId: formatId(member().storage.memberId),
+      clusterId: formatId(member().storage.clusterId),
+      clusterVersion: member().cluster.version,
+    }),
+    raft: () => {
+      const { node, storage, server } = member();
+      return {
+        hasLeader: node.leader !== "",
+        isLeader: node.isLeader,
+        isLearner: member().cluster.get(storage.memberId)?.isLearner === true,
+        leaderChanges: member().leaderChanges,
+        term: node.term,
+        committed: node.committed,
+        applied: node.applied,
+        firstIndex: storage.wal.log.firstIndex(),
+        lastIndex: storage.wal.log.lastIndex(),
+        pendingProposals: server.pendingProposals,
+      };
+    },
+    store: () => {
+      const { machine } = member().storage;
+      return {
+        stats: machine.reader.stats,
+        watchers: member().hub.watchers,
+        etcdIndex: machine.reader.etcdIndex,
+        historyFirstIndex: machine.history.firstIndex,
+        historyLastIndex: machine.history.lastIndex,
+        sizeBytes: machine.approximateSizeBytes,
+        liveBytes: machine.approximateSizeBytes,
+      };
+    },
+    peers: () =>
+      member()
+        .cluster.members.filter(({ id }) => id !== member().storage.memberId)
+        .map(({ id }) => ({ id, isActive: member().transport.activeSince(id) > 0 })),
+    clients: () => ({
+      connections: clients(),
+      connectionsMax: config.connectionsMax,
+      receivedBytes: 0,
+      sentBytes: 0,
+    }),
+    fds: () => ({ used: fdsUsed(), limit }),
+  };
+}
+
+export function createObservers(config: ServerConfig): Observers {
+  let attached: Member | undefined;
+  let connections = (): number => 0;
+  const member = (): Member => {
+    if (attached === undefined) throw new Error("no member is attached yet");
+    return attached;
+  };
+  const metrics: Metrics = createMetrics(
+    { compat: config.metricsCompat, detail: config.metrics },
+    memberSources(config, member, () => connections()),
+  );
+  const { counters } = metrics;
+  return {
+    counters,
+    transport: {
+      onFrameSent: (to, bytes, messages, seconds) => {
+        counters.onFrameSent(to, bytes, messages, seconds);
+        attached?.stats.appendSent(bytes);
+      },
+      onFrameReceived: (from, bytes, messages) => {
+        counters.onFrameReceived(from, bytes, messages);
+        attached?.stats.appendReceived(bytes);
+      },
+      onSendFailed: (to, messages) => {
+        counters.onSendFailed(to, messages);
+        if (attached?.node.isLeader === true) attached.stats.followerFailed(to);
+      },
+      onRoundTrip: (to, seconds) => {
+        counters.onRoundTrip(to, seconds);
+        if (attached?.node.isLeader === true) attached.stats.followerSucceeded(to, seconds);
+      },
+      onSnapshotBytesSent: (to, bytes) => {
+        counters.onSnapshotBytesSent(to, bytes);
+      },
+      onSnapshotBytesReceived: (from, bytes) => {
+        counters.onSnapshotBytesReceived(from, bytes);
+      },
+    },
+    attach: (running, clients) => {
+      attached = running;
+      connections = clients;
+    },
+    start: () => metrics.start(),
+    page: () => metrics.page(),
+    debugVars: () =>
+      new Map<string, unknown>([
+        ["cmdline", process.argv.slice(1)],
+        ["file_descriptor_limit", fdLimit()],
+        ["memstats", { ...process.memoryUsage() }],
+        ["raft.status", raftStatus(member())],
+      ]),
+  };
+}
