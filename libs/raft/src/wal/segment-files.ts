@@ -109,7 +109,7 @@ export function* settleTail(
   return repaired;
 }
 
-/** Keeps the damaged file for whoever wants to look at it. */
+/** Keeps the damaged file for whoever wants to look at it; its path, if there was space for it. */
 function* copyBroken(
   fileSystem: FileSystem,
   directory: string,
@@ -117,25 +117,36 @@ function* copyBroken(
   recovery: Recovery,
 ): Steps<string | undefined> {
   const path = pathIn(directory, `${recovery.tail.file}.broken`);
-  let target: FileHandle | undefined;
   try {
-    target = fileSystem.open(path, "create");
+    yield* copyFile(fileSystem, source, path, recovery.endOfContent);
+    return path;
+  } catch (error) {
+    if (errorCode(error) !== "ENOSPC" && errorCode(error) !== "EDQUOT") throw error;
+  }
+  // A full disk is a common cause of torn tails. The member must be able to start all the same.
+  yield { kind: "remove", path };
+  return undefined;
+}
+
+/** Copies the first `length` bytes of an open file, durably but for the name. */
+export function* copyFile(
+  fileSystem: FileSystem,
+  source: FileHandle,
+  path: string,
+  length: number,
+): Steps<void> {
+  const target = fileSystem.open(path, "create");
+  try {
     const buffer = Buffer.alloc(COPY_BYTES);
-    for (let position = 0; position < recovery.endOfContent;) {
-      const wanted = Math.min(COPY_BYTES, recovery.endOfContent - position);
+    for (let position = 0; position < length;) {
+      const wanted = Math.min(COPY_BYTES, length - position);
       const bytes = fileSystem.read(source, buffer.subarray(0, wanted), position);
       if (bytes === 0) break;
       fileSystem.write(target, buffer.subarray(0, bytes), position);
       position += bytes;
     }
     yield { kind: "syncFile", file: target };
-    return path;
-  } catch (error) {
-    if (errorCode(error) !== "ENOSPC" && errorCode(error) !== "EDQUOT") throw error;
   } finally {
-    if (target !== undefined) fileSystem.close(target);
+    fileSystem.close(target);
   }
-  // A full disk is a common cause of torn tails. The member must be able to start all the same.
-  yield { kind: "remove", path };
-  return undefined;
 }
