@@ -2,7 +2,7 @@
 import { isVoter } from "../../src/core/confchange.ts";
 import type { Message } from "../../src/core/types.ts";
 import { RaftError } from "../../src/errors.ts";
-import { Cluster } from "../core/cluster.ts";
+import type { Cluster } from "../core/cluster.ts";
 import { confState, encodeChange, Host, type HostOptions, logOf } from "../core/host.ts";
 import { describeConf, describeEntry, describeMessage, describeReady } from "./describe.ts";
 
