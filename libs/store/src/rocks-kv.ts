@@ -72,6 +72,8 @@ class RocksKvBatch implements KvBatch {
     }
     this.#batch._clear();
     if (this.#bytes <= BATCH_REUSE_BYTES_MAX) this.#written(this);
+    // The database refers to a batch, and so to its native memory, until it is closed.
+    else void this.#batch.close();
     this.#bytes = 0;
     this.length = 0;
   }

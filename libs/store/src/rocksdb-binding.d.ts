@@ -13,6 +13,7 @@ declare module "@nxtedition/rocksdb" {
     _put(key: Uint8Array, value: Uint8Array, options: object): void;
     _del(key: Uint8Array, options: object): void;
     _clear(): void;
+    close(): Promise<void>;
     _writeSync(options: { readonly sync: boolean }): void;
   }
   export class RocksLevel {
