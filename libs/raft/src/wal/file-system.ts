@@ -58,37 +58,37 @@ export interface FileSystem {
 /** Work that stops at each slow operation, so that one text serves both ways of performing them. */
 export type Steps<T> = Generator<SlowOperation, T, void>;
 
-/** Performs all steps on this thread. */
+/** Where work stands: at its next slow operation, or at its end. */
+export type StepResult<T> = IteratorResult<SlowOperation, T>;
+
+/** Performs all steps on this thread. A failure is raised where the work stopped. */
 export function runInline<T>(fileSystem: FileSystem, steps: Steps<T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
+  let step = steps.next();
+  while (step.done !== true) {
     try {
       fileSystem.perform(step.value);
     } catch (error) {
-      return rethrowInto(steps, error);
+      step = steps.throw(error);
+      continue;
     }
+    step = steps.next();
   }
+  return step.value;
 }
 
-/** Performs all slow operations on the thread pool. */
+/** Performs all slow operations on the thread pool. A failure is raised where the work stopped. */
 export async function runOnPool<T>(fileSystem: FileSystem, steps: Steps<T>): Promise<T> {
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
+  let step = steps.next();
+  while (step.done !== true) {
     try {
       await fileSystem.performOnPool(step.value);
     } catch (error) {
-      return rethrowInto(steps, error);
+      step = steps.throw(error);
+      continue;
     }
+    step = steps.next();
   }
-}
-
-/** Raises a failure where the work stopped, so that it can release what it holds. */
-export function rethrowInto<T>(steps: Steps<T>, error: unknown): T {
-  const step = steps.throw(error);
-  if (step.done === true) return step.value;
-  throw error;
+  return step.value;
 }
 
 /** The errno code of a failure, or "" when it has none. */

@@ -176,8 +176,7 @@ export function damageError(directory: string, damage: WalDamage, cause?: unknow
 const WAY_OUT =
   "Acknowledged writes may be missing from this log, so this member must not go on with it. " +
   "Rebuild the member from its peers (remove it from the cluster, clear its data directory, add " +
-  "it again), or restore a backup. Only if there is neither: `etcd-migrate repair` cuts the log " +
-  "off before the damage; everything after it is lost.";
+  "it again), or restore a backup.";
 
 function applyBatch(
   replay: Replay,

@@ -128,8 +128,8 @@ function* copyBroken(
   return undefined;
 }
 
-/** Copies the first `length` bytes of an open file, durably but for the name. */
-export function* copyFile(
+/** Copies the first `length` bytes of an open file. */
+function* copyFile(
   fileSystem: FileSystem,
   source: FileHandle,
   path: string,

@@ -6,8 +6,8 @@
  */
 import { InvariantError } from "../core/invariant.ts";
 import { FatalError } from "../errors.ts";
-import { errorCode, rethrowInto } from "./file-system.ts";
-import type { FileSystem, SlowOperation, Steps } from "./file-system.ts";
+import { errorCode } from "./file-system.ts";
+import type { FileSystem, SlowOperation, StepResult, Steps } from "./file-system.ts";
 import { SyncPolicy } from "./sync-policy.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
@@ -52,16 +52,22 @@ export class StepRunner {
    */
   run(steps: Steps<void>): void | Promise<void> {
     if (this.#pending !== undefined) {
-      return this.#enqueue(this.#pending.then(() => this.#runOnPool(steps, undefined)));
+      return this.#enqueue(
+        this.#pending.then(() => {
+          this.#mustWork();
+          return this.#runOnPool(steps, steps.next());
+        }),
+      );
     }
     try {
       this.#mustWork();
-      for (let step = steps.next(); step.done !== true; step = steps.next()) {
-        if (!this.#isInline(step.value)) return this.#enqueue(this.#runOnPool(steps, step.value));
-        this.#perform(steps, step.value);
+      let step = steps.next();
+      while (step.done !== true) {
+        if (!this.#isInline(step.value)) return this.#enqueue(this.#runOnPool(steps, step));
+        step = this.#perform(steps, step.value);
       }
     } catch (error) {
-      throw this.#fail(error);
+      throw this.fail(error);
     }
     return undefined;
   }
@@ -71,11 +77,10 @@ export class StepRunner {
     try {
       this.#mustWork();
       if (this.#pending !== undefined) throw new FatalError("the wal is busy on the thread pool");
-      for (let step = steps.next(); step.done !== true; step = steps.next()) {
-        this.#perform(steps, step.value);
-      }
+      let step = steps.next();
+      while (step.done !== true) step = this.#perform(steps, step.value);
     } catch (error) {
-      throw this.#fail(error);
+      throw this.fail(error);
     }
   }
 
@@ -92,7 +97,7 @@ export class StepRunner {
       },
       (error: unknown) => {
         this.#oneDone();
-        throw this.#fail(error);
+        throw this.fail(error);
       },
     );
     this.#pending = done.catch(() => undefined);
@@ -104,20 +109,12 @@ export class StepRunner {
     if (this.#waiting === 0) this.#pending = undefined;
   }
 
-  async #runOnPool(steps: Steps<void>, first: SlowOperation | undefined): Promise<void> {
-    let operation = first;
-    if (operation === undefined) {
-      this.#mustWork();
-      const step = steps.next();
-      if (step.done === true) return;
-      operation = step.value;
-    }
-    for (;;) {
-      if (this.#isInline(operation)) this.#perform(steps, operation);
-      else await this.#performOnPool(steps, operation);
-      const step = steps.next();
-      if (step.done === true) return;
-      operation = step.value;
+  async #runOnPool(steps: Steps<void>, first: StepResult<void>): Promise<void> {
+    let step = first;
+    while (step.done !== true) {
+      step = this.#isInline(step.value)
+        ? this.#perform(steps, step.value)
+        : await this.#performOnPool(steps, step.value);
     }
   }
 
@@ -127,26 +124,27 @@ export class StepRunner {
     return this.#policy.isInline;
   }
 
-  #perform(steps: Steps<void>, operation: SlowOperation): void {
+  /** Performs the operation and goes on to the next. */
+  #perform(steps: Steps<void>, operation: SlowOperation): StepResult<void> {
     const started = this.#options.now();
     try {
       this.#options.fileSystem.perform(operation);
     } catch (error) {
-      rethrowInto(steps, error);
+      return steps.throw(error);
     }
-    if (operation.kind !== "syncData") return;
-    this.#policy.ranInline(this.#report(started));
+    if (operation.kind === "syncData") this.#policy.ranInline(this.#report(started));
+    return steps.next();
   }
 
-  async #performOnPool(steps: Steps<void>, operation: SlowOperation): Promise<void> {
+  async #performOnPool(steps: Steps<void>, operation: SlowOperation): Promise<StepResult<void>> {
     const started = this.#options.now();
     try {
       await this.#options.fileSystem.performOnPool(operation);
     } catch (error) {
-      rethrowInto(steps, error);
+      return steps.throw(error);
     }
-    if (operation.kind !== "syncData") return;
-    this.#policy.ranOnPool(this.#report(started));
+    if (operation.kind === "syncData") this.#policy.ranOnPool(this.#report(started));
+    return steps.next();
   }
 
   #report(started: number): number {
@@ -161,7 +159,8 @@ export class StepRunner {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #fail(error: unknown): FatalError {
+  /** Notes a failure outside run(); what is tried from here on fails with it. */
+  fail(error: unknown): FatalError {
     this.#failure ??= writeError(this.#options.directory, error);
     return this.#failure;
   }

@@ -16,42 +16,24 @@
  *     nobody witnessed is written and synced once more, since it may stand in the page cache only.
  */
 import { invariant } from "../core/invariant.ts";
-import { NOBODY } from "../core/types.ts";
 import type { Entry, HardState, Index, SnapshotMetadata } from "../core/types.ts";
 import { FatalError } from "../errors.ts";
-import { MemoryLog } from "../memory-log.ts";
-import { runInline, runOnPool } from "./file-system.ts";
+import type { MemoryLog } from "../memory-log.ts";
+import { runOnPool } from "./file-system.ts";
 import type { FileSystem, Steps } from "./file-system.ts";
-import { recover } from "./log-reader.ts";
 import { nodeFileSystem } from "./node-file-system.ts";
+import { createParts, openParts, prepareInline, prepareOnPool } from "./open-wal.ts";
+import type { CreateWalOptions, WalOptions, WalParts } from "./open-wal.ts";
 import { BATCH_RECORD_BYTES, BatchWriter, entriesBytesMax } from "./record.ts";
 import type { CompactionMarker, WalMetadata } from "./record.ts";
-import { createSegment, removeTemporaries, settleTail } from "./segment-files.ts";
+import { createSegment } from "./segment-files.ts";
 import type { RepairedTail } from "./segment-files.ts";
-import { listSegments, pathIn, segmentName, SegmentWriter } from "./segment.ts";
-import type { SegmentName } from "./segment.ts";
+import { listSegments, pathIn, segmentName } from "./segment.ts";
+import type { SegmentName, SegmentWriter } from "./segment.ts";
 import { StepRunner } from "./step-runner.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
-export interface WalOptions {
-  readonly fileSystem?: FileSystem;
-  /** A segment this large is followed by another. Default 64 MiB. */
-  readonly segmentBytes?: number;
-  /** Default "adaptive". With "inline" nothing ever runs on the thread pool. */
-  readonly syncMode?: SyncMode;
-  /** Milliseconds on a monotonic clock. */
-  readonly now?: () => number;
-  /** Told how long each sync of the log took. */
-  readonly onSync?: (seconds: number) => void;
-  /** Told of each sync that took `slowSyncMs` or longer. */
-  readonly onSlowSync?: (seconds: number) => void;
-  /** Default 1000. */
-  readonly slowSyncMs?: number;
-}
-
-export interface CreateWalOptions extends WalOptions {
-  readonly metadata: WalMetadata;
-}
+export type { CreateWalOptions, WalOptions } from "./open-wal.ts";
 
 /** A log that was opened, and what it held. */
 export interface OpenedWal {
@@ -67,23 +49,6 @@ export interface OpenedWal {
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 const SLOW_SYNC_MS = 1000;
-const NO_HARD_STATE: HardState = { term: 0, vote: NOBODY, commit: 0 };
-
-/** What a log consists of before it can be written to. */
-interface WalParts {
-  readonly directory: string;
-  readonly options: WalOptions;
-  readonly unlock: () => void;
-  readonly metadata: WalMetadata;
-  readonly hardState: HardState;
-  readonly marker: CompactionMarker | undefined;
-  readonly log: MemoryLog;
-  readonly older: readonly SegmentName[];
-  readonly tail: SegmentWriter;
-  readonly chain: number;
-  readonly isClosed: boolean;
-  readonly bytesSinceCompaction: number;
-}
 
 export class Wal {
   /** The entries since the compaction point. Follows the disk: never ahead of what is durable. */
@@ -93,6 +58,7 @@ export class Wal {
   readonly #fileSystem: FileSystem;
   readonly #runner: StepRunner;
   readonly #segmentBytes: number;
+  readonly #syncMode: SyncMode;
   readonly #unlock: () => void;
   readonly #batch = new BatchWriter();
   #hardState: HardState;
@@ -109,6 +75,7 @@ export class Wal {
   /** Ends when no removal of obsolete segments is under way. */
   #removal: Promise<void> = Promise.resolve();
 
+  /** For create() and open(). */
   private constructor(parts: WalParts) {
     const { options } = parts;
     this.log = parts.log;
@@ -116,6 +83,7 @@ export class Wal {
     this.#directory = parts.directory;
     this.#fileSystem = options.fileSystem ?? nodeFileSystem;
     this.#segmentBytes = Math.min(options.segmentBytes ?? SEGMENT_BYTES, SEGMENT_BYTES_MAX);
+    this.#syncMode = options.syncMode ?? "adaptive";
     this.#unlock = parts.unlock;
     this.#hardState = parts.hardState;
     this.#marker = parts.marker;
@@ -127,7 +95,7 @@ export class Wal {
     this.#runner = new StepRunner({
       fileSystem: this.#fileSystem,
       directory: parts.directory,
-      syncMode: options.syncMode ?? "adaptive",
+      syncMode: this.#syncMode,
       now: options.now ?? (() => performance.now()),
       slowSyncMs: options.slowSyncMs ?? SLOW_SYNC_MS,
       onSync: options.onSync,
@@ -145,16 +113,12 @@ export class Wal {
    * @throws FatalError when there is a log already, or when another process uses the directory.
    */
   static async create(directory: string, options: CreateWalOptions): Promise<Wal> {
-    return withLock(directory, options, (unlock) =>
-      runOnPool(fileSystemOf(options), Wal.#createSteps(directory, options, unlock)),
-    );
+    return new Wal(await prepareOnPool(options, createParts(directory, options)));
   }
 
   /** As create(), on this thread. */
   static createSync(directory: string, options: CreateWalOptions): Wal {
-    return withLockSync(directory, options, (unlock) =>
-      runInline(fileSystemOf(options), Wal.#createSteps(directory, options, unlock)),
-    );
+    return new Wal(prepareInline(options, createParts(directory, options)));
   }
 
   /**
@@ -162,16 +126,17 @@ export class Wal {
    * @throws FatalError when there is none, when another process uses it, or when it is damaged.
    */
   static async open(directory: string, options: WalOptions = {}): Promise<OpenedWal> {
-    return withLock(directory, options, (unlock) =>
-      runOnPool(fileSystemOf(options), Wal.#openSteps(directory, options, unlock)),
-    );
+    return Wal.#opened(await prepareOnPool(options, openParts(directory, options)));
   }
 
   /** As open(), on this thread. */
   static openSync(directory: string, options: WalOptions = {}): OpenedWal {
-    return withLockSync(directory, options, (unlock) =>
-      runInline(fileSystemOf(options), Wal.#openSteps(directory, options, unlock)),
-    );
+    return Wal.#opened(prepareInline(options, openParts(directory, options)));
+  }
+
+  static #opened(parts: WalParts): OpenedWal {
+    const { metadata, hardState, marker, repaired } = parts;
+    return { wal: new Wal(parts), metadata, hardState, compaction: marker?.snapshot, repaired };
   }
 
   /** Bytes written since the latest compaction marker. */
@@ -205,16 +170,17 @@ export class Wal {
 
   /**
    * Moves the start of the log to `keepFrom`, given that the state machine holds `snapshot` durably:
-   * a durable marker first, then the entries below are dropped, and segments that hold nothing else
-   * are removed. The entries from keepFrom up to the snapshot's index are a reserve for followers
-   * that are behind. A no-op when the log has been compacted further already.
+   * a durable marker first, then the entries below are dropped. Segments that hold nothing else are
+   * removed afterwards, when the promise has been resolved. The entries from keepFrom up to the
+   * snapshot's index are a reserve for followers that are behind. A no-op when the log has been
+   * compacted at that index, or further on, already.
    */
   async compact(snapshot: SnapshotMetadata, keepFrom: Index): Promise<void> {
     await this.#runner.run(this.#compactSteps(snapshot, keepFrom));
-    await this.#removeObsolete();
+    this.#removeObsolete();
   }
 
-  /** As compact(), on this thread. */
+  /** As compact(), on this thread; the segments are gone when it returns. */
   compactSync(snapshot: SnapshotMetadata, keepFrom: Index): void {
     this.#runner.runInline(this.#compactSteps(snapshot, keepFrom));
     this.#runner.runInline(this.#removeSteps());
@@ -223,11 +189,15 @@ export class Wal {
   /**
    * Restarts the log at a snapshot that replaced the state machine: all entries are void. Durable
    * when done. The hard state that goes with it is raised to the snapshot's, if not given.
+   * @returns a promise only when it could not be completed at once.
    */
   installSnapshot(snapshot: SnapshotMetadata, hardState?: HardState): void | Promise<void> {
     const done = this.#runner.run(this.#installSteps(snapshot, hardState));
-    if (done !== undefined) return done.then(() => this.#removeObsolete());
-    return this.#runner.run(this.#removeSteps());
+    if (done === undefined) this.#removeObsolete();
+    else
+      return done.then(() => {
+        this.#removeObsolete();
+      });
   }
 
   /** Makes everything durable, marks the log as closed in good order, unlocks. Idempotent. */
@@ -358,15 +328,18 @@ export class Wal {
     this.#fileSystem.close(old.file);
   }
 
-  #removeObsolete(): Promise<void> {
-    const removal = this.#removal.then(async () => {
-      for (const segment of this.#takeObsolete()) {
-        const path = pathIn(this.#directory, segment.file);
-        await this.#fileSystem.performOnPool({ kind: "remove", path });
-      }
-    });
-    this.#removal = removal.catch(() => undefined);
-    return removal;
+  /** Removes what is not needed any more, without keeping the log's own work waiting. */
+  #removeObsolete(): void {
+    if (this.#syncMode === "inline") {
+      this.#runner.runInline(this.#removeSteps());
+      return;
+    }
+    const steps = this.#removeSteps();
+    this.#removal = this.#removal
+      .then(() => runOnPool(this.#fileSystem, steps))
+      .catch((error: unknown) => {
+        this.#runner.fail(error);
+      });
   }
 
   *#removeSteps(): Steps<void> {
@@ -386,103 +359,4 @@ export class Wal {
   #mustBeOpen(): void {
     if (this.#state === "closed") throw new FatalError("the wal is closed");
   }
-
-  static *#createSteps(
-    directory: string,
-    options: CreateWalOptions,
-    unlock: () => void,
-  ): Steps<Wal> {
-    const fileSystem = fileSystemOf(options);
-    if (Wal.exists(directory, fileSystem)) {
-      throw new FatalError(`create wal error: there is a log in ${directory} already`);
-    }
-    yield* removeTemporaries(fileSystem, directory);
-    const { metadata } = options;
-    const head = { metadata, hardState: NO_HARD_STATE, marker: undefined };
-    const first = segmentName(0, 1);
-    const { writer, chain } = yield* createSegment(fileSystem, directory, first, 0, head);
-    return new Wal({
-      ...{ directory, options, unlock, metadata, chain },
-      hardState: NO_HARD_STATE,
-      marker: undefined,
-      log: new MemoryLog(0, 0),
-      older: [],
-      tail: writer,
-      isClosed: false,
-      bytesSinceCompaction: 0,
-    });
-  }
-
-  static *#openSteps(directory: string, options: WalOptions, unlock: () => void): Steps<OpenedWal> {
-    const fileSystem = fileSystemOf(options);
-    const recovery = recover(fileSystem, directory);
-    const { metadata, hardState, marker } = recovery;
-    yield* removeTemporaries(fileSystem, directory);
-    const path = pathIn(directory, recovery.tail.file);
-    const file = fileSystem.open(path, "readWrite");
-    let repaired: RepairedTail | undefined;
-    try {
-      repaired = yield* settleTail(fileSystem, directory, file, recovery);
-      for (const segment of recovery.obsolete) {
-        yield { kind: "remove", path: pathIn(directory, segment.file) };
-      }
-    } catch (error) {
-      fileSystem.close(file);
-      throw error;
-    }
-    const tail = new SegmentWriter(fileSystem, recovery.tail, file, recovery.end);
-    tail.headEnd = recovery.headEnd;
-    const wal = new Wal({
-      ...{ directory, options, unlock, metadata, hardState, marker, tail },
-      log: recovery.log,
-      older: recovery.segments.slice(0, -1),
-      chain: recovery.chain,
-      isClosed: recovery.isClosed,
-      bytesSinceCompaction: recovery.bytesSinceCompaction,
-    });
-    return { wal, metadata, hardState, compaction: marker?.snapshot, repaired };
-  }
-}
-
-function fileSystemOf(options: WalOptions): FileSystem {
-  return options.fileSystem ?? nodeFileSystem;
-}
-
-/** Locks the directory for what is opened in it; unlocks when that fails. */
-async function withLock<T>(
-  directory: string,
-  options: WalOptions,
-  open: (unlock: () => void) => Promise<T>,
-): Promise<T> {
-  const unlock = lockForLog(directory, options);
-  try {
-    return await open(unlock);
-  } catch (error) {
-    unlock();
-    throw error;
-  }
-}
-
-function withLockSync<T>(
-  directory: string,
-  options: WalOptions,
-  open: (unlock: () => void) => T,
-): T {
-  const unlock = lockForLog(directory, options);
-  try {
-    return open(unlock);
-  } catch (error) {
-    unlock();
-    throw error;
-  }
-}
-
-/** Options with metadata are those of a log to be created, for which the directory is made. */
-function lockForLog(directory: string, options: WalOptions | CreateWalOptions): () => void {
-  const fileSystem = fileSystemOf(options);
-  if ("metadata" in options) fileSystem.makeDirectory(directory);
-  else if (!Wal.exists(directory, fileSystem)) {
-    throw new FatalError(`open wal error: there is no log in ${directory}`);
-  }
-  return fileSystem.lock(directory);
 }
