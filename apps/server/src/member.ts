@@ -360,7 +360,7 @@ export class Member {
   #syncPeers(): void {
     for (const member of this.cluster.members) {
       if (member.id === this.storage.memberId) continue;
-      this.transport.updatePeer({ id: member.id, urls: member.peerURLs });
+      this.transport.addPeer({ id: member.id, urls: member.peerURLs });
     }
   }
 
@@ -382,7 +382,7 @@ export class Member {
         log.server(
           `${verb} ${isSelf ? "local " : ""}member ${formatId(nodeId)} [${urls.join(" ")}] ${type === "update" ? "in" : "to"} cluster ${cluster}`,
         );
-        if (!isSelf) this.transport.updatePeer({ id: nodeId, urls });
+        if (!isSelf) this.transport.addPeer({ id: nodeId, urls });
       }
     }
     this.#membership.applied(requestId, refusal);
