@@ -48,7 +48,7 @@ const TAG = {
 const EXPIRED_TAG = { path: 0x0a, modifiedIndex: 0x10, expirationMs: 0x18 } as const;
 
 /** Signed times must survive zigzag within a double. */
-const TIME_MAX = 2 ** 52;
+const TIME_MAX = 2 ** 52 - 1;
 
 const writer = new ByteWriter(8192);
 const nodeWriter = new ByteWriter(1024);

@@ -12,6 +12,9 @@ import { STATS_FIELDS, emptyStats } from "./tree/store-stats.ts";
 
 const FORMAT_KEY = metaKey("format");
 const STATE_KEY = metaKey("state");
+/** Written by whoever needs a clock, also before there is a store. */
+export const CLOCK_KEY = metaKey("clock");
+const EMPTY = Buffer.alloc(0);
 
 export interface StoreState {
   /** Last applied log entry. */
@@ -32,6 +35,14 @@ export const EMPTY_STATE: StoreState = {
   nodeCount: 0,
   stats: emptyStats(),
 };
+
+/** Whether a kv holds nothing but, at most, a clock. */
+export function isEmptyKv(kv: Kv): boolean {
+  const iterator = kv.iterator({ from: Buffer.of(0), to: Buffer.of(0xff) }, { keysOnly: true });
+  const rows = iterator.nextMany(2);
+  iterator.close();
+  return rows.length === 0 || (rows.length === 2 && CLOCK_KEY.equals(rows[0] ?? EMPTY));
+}
 
 /** Marks an empty store as one of this format. */
 export function writeFormat(batch: KvBatch): void {
@@ -67,9 +78,9 @@ export function readStats(reader: ByteReader): StoreStats {
 export function readState(kv: Kv): StoreState | undefined {
   const format = kv.get(FORMAT_KEY);
   const row = kv.get(STATE_KEY);
-  if (format === undefined && row === undefined) return undefined;
+  if (format === undefined && row === undefined && isEmptyKv(kv)) return undefined;
   if (format === undefined || row === undefined) {
-    throw new StoreError("corrupt", "the store lacks its format or state row");
+    throw new StoreError("corrupt", "the store is incomplete: it lacks its format or state row");
   }
   const version = format[0] ?? 0;
   if (format.length !== 1 || version !== FORMAT_VERSION) {

@@ -5,9 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import { metaKey } from "./keyspace.ts";
 import type { Kv } from "./kv.ts";
 import type { StoreClock } from "./state-machine.ts";
+import { CLOCK_KEY } from "./state-row.ts";
 
 /** Where time comes from. */
 export interface TimeSource {
@@ -17,8 +17,6 @@ export interface TimeSource {
   /** Milliseconds since some moment that is fixed within a boot. */
   monotonicMs(): number;
 }
-
-const CLOCK_KEY = metaKey("clock");
 
 /** Between performance.now() and the monotonic clock of the machine. */
 const monotonicOffsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();

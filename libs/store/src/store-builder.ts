@@ -7,12 +7,12 @@ import type { ByteString } from "./command.ts";
 import { StoreError } from "./errors.ts";
 import type { StoreEvent } from "./event.ts";
 import { writeEventRecord } from "./event-record.ts";
-import { PREFIX, hostKey, indexKey, metaKey, nodeKeyView, ttlKey } from "./keyspace.ts";
+import { PREFIX, hostKey, indexKey, nodeKeyView, ttlKey } from "./keyspace.ts";
 import type { Kv, KvBatch } from "./kv.ts";
 import { writeNodeRecord } from "./node-record.ts";
 import type { StoreStats } from "./ports.ts";
 import type { StoreClock } from "./state-machine.ts";
-import { writeFormat, writeState } from "./state-row.ts";
+import { isEmptyKv, writeFormat, writeState } from "./state-row.ts";
 import { RemovedNames } from "./tree/recorded-event.ts";
 import { emptyStats } from "./tree/store-stats.ts";
 import { TreeNode, isRoot, parentPath } from "./tree/tree-node.ts";
@@ -43,15 +43,6 @@ export interface BuilderEnd {
   readonly raftTerm: number;
   readonly etcdIndex: number;
   readonly stats?: StoreStats;
-}
-
-/** Whether a kv holds nothing but, at most, a clock. */
-export function isEmptyKv(kv: Kv): boolean {
-  const iterator = kv.iterator({ from: Buffer.of(0), to: Buffer.of(0xff) }, { keysOnly: true });
-  const rows = iterator.nextMany(2);
-  iterator.close();
-  const clock = metaKey("clock");
-  return rows.length === 0 || (rows.length === 2 && clock.equals(rows[0] ?? EMPTY));
 }
 
 export class StoreBuilder {

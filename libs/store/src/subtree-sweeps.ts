@@ -15,7 +15,7 @@ import {
   sweepKey,
   ttlKey,
 } from "./keyspace.ts";
-import type { Kv, KvBatch } from "./kv.ts";
+import type { Kv, KvBatch, KvRows } from "./kv.ts";
 import { readNodeRecord } from "./node-record.ts";
 import { isBelow } from "./tree/watch-rule.ts";
 
@@ -76,29 +76,27 @@ export class SubtreeSweeps {
     this.#unwritten.length = 0;
   }
 
-  /** Deletes rows of the oldest sweep, looking at no more than `rowsMax`. @returns Rows deleted. */
+  /** Deletes rows, looking at no more than `rowsMax`, oldest sweep first. @returns Rows deleted. */
   slice(kv: Kv, batch: KvBatch, rowsMax: number): number {
-    const sweep = this.#sweeps[0];
-    if (sweep === undefined) return 0;
-    const iterator = kv.iterator({ from: sweep.from, to: descendantsRange(sweep.path).to });
-    const rows = iterator.nextMany(rowsMax);
-    iterator.close();
-    const reader = new ByteReader();
     let deleted = 0;
-    for (let i = 0; i < rows.length; i += 2) {
-      const [key, value] = [rows[i], rows[i + 1]];
-      if (key === undefined || value === undefined) continue;
-      sweep.from = Buffer.concat([key, ZERO]);
-      reader.reset(value);
-      const node = readNodeRecord(reader);
-      if (node.createdIndex > sweep.etcdIndex) continue;
-      batch.delete(key);
-      if (node.deadlineMs !== undefined) batch.delete(ttlKey(node.deadlineMs, pathOfKey(key)));
-      deleted += 1;
-    }
-    if (rows.length === 0) {
-      batch.delete(sweepKey(sweep.etcdIndex, sweep.path));
-      this.#sweeps = this.#sweeps.slice(1);
+    let left = rowsMax;
+    // Rows deleted in this batch would be met again by a sweep that overlaps: one sweep a batch.
+    while (left > 0 && deleted === 0) {
+      const sweep = this.#sweeps[0];
+      if (sweep === undefined) break;
+      const iterator = kv.iterator({ from: sweep.from, to: descendantsRange(sweep.path).to });
+      while (left > 0) {
+        const rows = iterator.nextMany(left);
+        if (rows.length === 0) {
+          batch.delete(sweepKey(sweep.etcdIndex, sweep.path));
+          this.#sweeps = this.#sweeps.slice(1);
+          break;
+        }
+        left -= rows.length / 2;
+        deleted += deleteSwept(rows, sweep, batch);
+      }
+      iterator.close();
+      left -= 1;
     }
     return deleted;
   }
@@ -109,6 +107,24 @@ export class SubtreeSweeps {
       (sweep) => sweep.path === path || isBelow(path, sweep.path) || isBelow(sweep.path, path),
     );
   }
+}
+
+/** Deletes those rows that a sweep covers, and their deadlines. @returns How many. */
+function deleteSwept(rows: KvRows, sweep: Sweep, batch: KvBatch): number {
+  const reader = new ByteReader();
+  let deleted = 0;
+  for (let i = 0; i < rows.length; i += 2) {
+    const [key, value] = [rows[i], rows[i + 1]];
+    if (key === undefined || value === undefined) continue;
+    sweep.from = Buffer.concat([key, ZERO]);
+    reader.reset(value);
+    const node = readNodeRecord(reader);
+    if (node.createdIndex > sweep.etcdIndex) continue;
+    batch.delete(key);
+    if (node.deadlineMs !== undefined) batch.delete(ttlKey(node.deadlineMs, pathOfKey(key)));
+    deleted += 1;
+  }
+  return deleted;
 }
 
 function sweptBy(sweeps: readonly Sweep[], path: ByteString, createdIndex: number): boolean {

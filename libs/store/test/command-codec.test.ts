@@ -25,7 +25,7 @@ const text = fc
   .array(fc.integer({ min: 0, max: 255 }), { maxLength: 60 })
   .map((codes) => String.fromCharCode(...codes));
 const path = text.map((t) => `/1/${t.replaceAll("/", ".")}x`);
-const time = fc.integer({ min: -(2 ** 52), max: 2 ** 52 });
+const time = fc.integer({ min: 1 - 2 ** 52, max: 2 ** 52 - 1 });
 const index = fc.oneof(fc.nat(300), fc.maxSafeNat());
 const optionalTime = fc.option(time, { nil: undefined });
 

@@ -98,7 +98,8 @@ export class TestStore {
   }
 
   apply(given: Command): Outcome {
-    return this.machine.apply([{ index: ++this.raftIndex, term: 1, command: given }])[0];
+    const term = Math.max(1, this.machine.appliedTerm);
+    return this.machine.apply([{ index: ++this.raftIndex, term, command: given }])[0];
   }
 
   /** Applies a write that must take effect. */

@@ -61,14 +61,16 @@ function removedExtern(
   };
 }
 
+/** Deadlines stay within this of now: longer lives end when nobody is there to see it. */
+const LIFE_MAX_MS = 2 ** 50;
+
 function deadlineOf(command: WriteCommand, now: Instant): number | undefined {
   const expirationMs = command.expirationMs;
   if (expirationMs === undefined) return undefined;
   // An overflown expiration lies in the past whatever the life asked for.
-  if (command.ttlMs === undefined || expirationMs < EXPIRATION_MIN_MS) {
-    return Math.ceil(now.steadyMs + expirationMs - now.wallMs);
-  }
-  return Math.ceil(now.steadyMs + command.ttlMs);
+  const counted = command.ttlMs === undefined || expirationMs < EXPIRATION_MIN_MS;
+  const lifeMs = counted ? expirationMs - now.wallMs : command.ttlMs;
+  return Math.ceil(now.steadyMs + Math.max(-LIFE_MAX_MS, Math.min(LIFE_MAX_MS, lifeMs)));
 }
 
 /** How far a path leads: the deepest existing node at or above it. */

@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { MemoryKv } from "../src/memory-kv.ts";
+import { SteadyClock, type TimeSource } from "../src/steady-clock.ts";
+import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
+
+describe("expiry", () => {
+  test("removes each due node with an index and an event, in the order of deadlines", async () => {
+    const store = await TestStore.open();
+    store.set("/1/late", "l", store.clock.ttl(3));
+    store.set("/1/early", "e", store.clock.ttl(1));
+    store.set("/1/mid", "m", store.clock.ttl(2));
+    store.clock.advance(3001);
+    const told: unknown[] = [];
+    store.machine.onEvents((events) => {
+      for (const { action, node, prevNode } of events) {
+        told.push([action, node.key, node.createdIndex, node.modifiedIndex, prevNode?.value]);
+      }
+    });
+    assert.deepEqual(store.expireDue(), ["/1/early", "/1/mid", "/1/late"]);
+    assert.deepEqual(told, [
+      ["expire", "/1/early", 2, 4, "e"],
+      ["expire", "/1/mid", 3, 5, "m"],
+      ["expire", "/1/late", 1, 6, "l"],
+    ]);
+    assert.equal(store.machine.reader.stats.expireCount, 3);
+    assert.deepEqual(store.expireDue(), []);
+    assert.equal(store.machine.nextDeadline(), undefined);
+  });
+
+  test("of a directory is one event, without dir in its node; children go silently", async () => {
+    const store = await TestStore.open();
+    store.set("/1/d", "", { dir: true, ...store.clock.ttl(1) });
+    store.set("/1/d/a", "x", store.clock.ttl(500));
+    store.set("/1/d/b/c", "y");
+    store.clock.advance(1001);
+    const events: unknown[] = [];
+    store.machine.onEvents((told) => events.push(...told));
+    store.expireDue();
+    assert.equal(events.length, 1);
+    const [event] = store.machine.history.read(4);
+    assert.deepEqual([event?.node.dir, event?.prevNode?.dir], [false, true]);
+    assert.deepEqual(
+      [event?.node.expirationMs, event?.node.ttl, event?.prevNode?.ttl],
+      [undefined, 0, 0],
+    );
+    assert.equal(event?.prevNode?.expirationMs, store.clock.wall - 1);
+    assert.deepEqual(store.keys("/1"), []);
+    // The child's deadline is still in the index; it is found stale, not due.
+    store.clock.advance(500_000);
+    assert.deepEqual(store.expireDue(), []);
+    assert.equal(store.machine.nextDeadline(), undefined);
+  });
+
+  test("passes over nodes that changed since the leader looked", async () => {
+    const store = await TestStore.open();
+    for (const path of ["/1/a", "/1/b", "/1/c", "/1/d"]) store.set(path, "v", store.clock.ttl(1));
+    store.set("/1/dir", "", { dir: true, ...store.clock.ttl(1) });
+    store.clock.advance(1001);
+    const expired = store.machine.dueNodes(store.clock.steady, 100);
+    assert.equal(expired.length, 5);
+    store.set("/1/a", "v", store.clock.ttl(9));
+    store.write("update", "/1/b");
+    store.write("delete", "/1/c");
+    // A directory keeps its modifiedIndex: the new expiration tells.
+    store.write("update", "/1/dir", store.clock.ttl(9));
+    const before = store.machine.reader.etcdIndex;
+    store.apply({ action: "expire", expired });
+    assert.equal(store.machine.reader.etcdIndex, before + 1);
+    assert.deepEqual(store.keys("/1"), ["/1/a", "/1/b", "/1/dir"]);
+  });
+
+  test("of what came back in the meantime with the same name does not happen", async () => {
+    const store = await TestStore.open();
+    store.set("/1/a", "v", store.clock.ttl(1));
+    store.write("delete", "/1/a");
+    store.set("/1/a", "v");
+    store.clock.advance(5000);
+    assert.deepEqual(store.expireDue(), []);
+    assert.equal(store.get("/1/a").value, "v");
+  });
+
+  test("yields at most what is asked for, and the rest next time", async () => {
+    const store = await TestStore.open();
+    for (let i = 0; i < 10; i++) store.set(`/1/${i}`, "", store.clock.ttl(1));
+    store.clock.advance(2000);
+    assert.deepEqual(store.expireDue(4).length, 4);
+    assert.deepEqual(store.expireDue(4).length, 4);
+    assert.deepEqual(store.expireDue(4).length, 2);
+  });
+
+  test("of a ttl of 0 comes at once; the answer shows an expiration and no ttl", async () => {
+    const store = await TestStore.open();
+    const event = store.set("/1/a", "", store.clock.ttl(0));
+    assert.deepEqual([event.node.expirationMs, event.node.ttl], [store.clock.wall, 0]);
+    store.clock.advance(1);
+    assert.deepEqual(store.expireDue(), ["/1/a"]);
+  });
+});
+
+describe("the time left", () => {
+  test("is rounded up, shrinks, and shows nothing of jumps of the wall clock", async () => {
+    const store = await TestStore.open();
+    assert.equal(store.set("/1/a", "", store.clock.ttl(100)).node.ttl, 100);
+    assert.equal(store.get("/1/a").ttl, 100);
+    store.clock.advance(1);
+    assert.equal(store.get("/1/a").ttl, 100);
+    store.clock.advance(1000);
+    assert.equal(store.get("/1/a").ttl, 99);
+    store.clock.wall += 10 ** 7;
+    assert.equal(store.get("/1/a").ttl, 99);
+    store.clock.wall -= 10 ** 8;
+    assert.equal(store.set("/1/a", "").prevNode?.ttl, 99);
+  });
+});
+
+test("no key expires early on any member, whatever the wall clocks do", async () => {
+  const random = new SeededRandom(testSeed());
+  for (let round = 0; round < 30; round++) {
+    const proposer = new FakeClock();
+    const member = new FakeClock();
+    member.wall += random.below(10 ** 8) - 5 * 10 ** 7;
+    member.steady += random.below(10 ** 8);
+    let store = await TestStore.open({ clock: member });
+    const aliveUntil = new Map<string, number>();
+    let realMs = 0;
+    for (let step = 0; step < 100; step++) {
+      const passed = random.below(700);
+      realMs += passed;
+      proposer.advance(passed);
+      member.advance(passed);
+      if (random.chance(0.2)) proposer.wall += random.below(10 ** 7) - 5 * 10 ** 6;
+      if (random.chance(0.2)) member.wall += random.below(10 ** 7) - 5 * 10 ** 6;
+      if (random.chance(0.3)) {
+        const path = `/1/${random.below(5)}`;
+        const seconds = random.below(5);
+        const proposed = command("set", path, proposer.ttl(seconds));
+        aliveUntil.set(path, realMs + seconds * 1000);
+        const delay = random.below(50);
+        realMs += delay;
+        proposer.advance(delay);
+        member.advance(delay);
+        store.apply(proposed);
+      }
+      if (random.chance(0.1)) {
+        // The process starts anew within the same boot.
+        const { kv } = store;
+        store = await TestStore.open({ kv, clock: member });
+      }
+      for (const path of store.expireDue()) {
+        const until = aliveUntil.get(path) ?? Infinity;
+        assert.ok(realMs > until, `${path} expired at ${realMs}, it had until ${until}`);
+        aliveUntil.delete(path);
+      }
+    }
+    member.advance(10_000);
+    assert.deepEqual(new Set(store.expireDue()), new Set(aliveUntil.keys()));
+  }
+});
+
+describe("the steady clock", () => {
+  function machineTime(): TimeSource & { boot: string; wall: number; monotonic: number } {
+    return {
+      boot: "boot-1",
+      wall: 1_700_000_000_000,
+      monotonic: 5000.25,
+      bootId() {
+        return this.boot;
+      },
+      wallMs() {
+        return this.wall;
+      },
+      monotonicMs() {
+        return this.monotonic;
+      },
+    };
+  }
+
+  test("starts from the wall clock and then follows the monotonic one alone", () => {
+    const time = machineTime();
+    const clock = SteadyClock.open(new MemoryKv(), time);
+    assert.equal(clock.steadyMs(), 1_700_000_000_000 - 1);
+    time.wall += 3_600_000;
+    time.monotonic += 10;
+    assert.equal(clock.steadyMs(), 1_700_000_000_000 + 9);
+    assert.equal(clock.wallMs(), time.wall);
+  });
+
+  test("goes on over a restart within the same boot, whatever the wall clock did", () => {
+    const time = machineTime();
+    const kv = new MemoryKv();
+    const before = SteadyClock.open(kv, time).steadyMs();
+    time.wall -= 86_400_000;
+    time.monotonic += 2500;
+    assert.equal(SteadyClock.open(kv, time).steadyMs(), before + 2500);
+  });
+
+  test("starts from the wall clock again after a boot, and where boots have no name", () => {
+    for (const boot of ["boot-2", ""]) {
+      const time = machineTime();
+      const kv = new MemoryKv();
+      SteadyClock.open(kv, time);
+      time.boot = boot;
+      time.wall += 60_000;
+      time.monotonic = 3;
+      assert.equal(SteadyClock.open(kv, time).steadyMs(), time.wall);
+    }
+  });
+
+  test("of this machine goes forwards and is near the wall clock at first", () => {
+    const clock = SteadyClock.open(new MemoryKv());
+    const first = clock.steadyMs();
+    assert.ok(Math.abs(first - Date.now()) < 1000);
+    assert.ok(clock.steadyMs() >= first);
+    assert.ok(Number.isInteger(first));
+  });
+});

@@ -1,0 +1,369 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { StoreEvent } from "../src/event.ts";
+import type { Watch, WatchHandle } from "../src/ports.ts";
+import { StoreWatcherHub } from "../src/watcher-hub.ts";
+import { TestStore, command } from "./support.ts";
+
+interface Received extends Watch {
+  readonly events: StoreEvent[];
+  end: string | undefined;
+  handle: WatchHandle | undefined;
+}
+
+/** A hub over a store, and watches that note what they get. */
+async function setUp(
+  options: Parameters<typeof TestStore.open>[0] = {},
+): Promise<{ store: TestStore; hub: StoreWatcherHub; watch: typeof watch }> {
+  const store = await TestStore.open(options);
+  const hub = new StoreWatcherHub(store.machine, { schedule: store.turns.schedule });
+  function watch(path: string, given: Partial<Watch> = {}): Received {
+    const received: Received = {
+      path,
+      recursive: false,
+      sinceIndex: 0,
+      stream: true,
+      events: [],
+      end: undefined,
+      handle: undefined,
+      deliver(event) {
+        received.events.push(event);
+        return true;
+      },
+      ended(reason) {
+        received.end = reason;
+      },
+      ...given,
+    };
+    received.handle = hub.watch(received);
+    return received;
+  }
+  return { store, hub, watch };
+}
+
+const indices = (received: Received): number[] => received.events.map((event) => event.etcdIndex);
+
+describe("live watches", () => {
+  test("see their own key; with recursive also what is below, but not beside", async () => {
+    const { store, watch } = await setUp();
+    const exact = watch("/1/a");
+    const below = watch("/1/a", { recursive: true });
+    store.set("/1/a/b");
+    store.set("/1/ab");
+    store.write("update", "/1/a", store.clock.ttl(5));
+    assert.deepEqual(indices(exact), [3]);
+    assert.deepEqual(indices(below), [1, 3]);
+  });
+
+  test("see hidden keys only from within", async () => {
+    const { store, watch } = await setUp();
+    const root = watch("/1", { recursive: true });
+    const inside = watch("/1/_h", { recursive: true });
+    const exact = watch("/1/_h/a");
+    store.set("/1/_h/a");
+    store.set("/1/_h/_x/b");
+    store.set("/1/a/_b/c");
+    assert.deepEqual(indices(root), []);
+    assert.deepEqual(indices(inside), [1]);
+    assert.deepEqual(indices(exact), [1]);
+  });
+
+  test("of another namespace see nothing", async () => {
+    const { store, watch } = await setUp();
+    const root = watch("/1", { recursive: true });
+    store.set("/0/members/1/attributes");
+    store.set("/2/users/u");
+    assert.deepEqual(indices(root), []);
+  });
+
+  for (const action of ["delete", "expire"] as const) {
+    test(`at nodes removed with a directory get the event of its ${action}, others do not`, async () => {
+      const { store, watch } = await setUp();
+      store.set("/1/d", "", { dir: true, ...store.clock.ttl(1) });
+      store.set("/1/d/f");
+      store.set("/1/d/_h/g");
+      const told = ["/1", "/1/d", "/1/d/f", "/1/d/_h", "/1/d/_h/g"].map((path) =>
+        watch(path, { recursive: true }),
+      );
+      const exact = ["/1/d", "/1/d/f", "/1/d/_h", "/1/d/_h/g"].map((path) => watch(path));
+      const others = ["/1/d/n", "/1/dx", "/1/d/f/x", "/1/d/_h/n"].map((path) => watch(path));
+      if (action === "delete") store.write("delete", "/1/d", { recursive: true });
+      else {
+        store.clock.advance(1001);
+        assert.deepEqual(store.expireDue(), ["/1/d"]);
+      }
+      for (const received of [...told, ...exact]) assert.deepEqual(indices(received), [4]);
+      for (const received of others) assert.deepEqual(indices(received), []);
+    });
+  }
+
+  test("get the removal of their own key once", async () => {
+    const { store, watch } = await setUp();
+    store.set("/1/a");
+    const received = watch("/1/a");
+    store.write("delete", "/1/a");
+    assert.deepEqual(indices(received), [2]);
+  });
+
+  test("are not told of refreshes, failures and parents made on the way", async () => {
+    const { store, watch } = await setUp();
+    const received = watch("/1/a", { recursive: true });
+    const parent = watch("/1/a");
+    store.set("/1/a/b", "v");
+    store.refused("create", "/1/a/b");
+    store.set("/1/a/b", "", { refresh: true, ...store.clock.ttl(5) });
+    assert.deepEqual(indices(received), [1]);
+    assert.deepEqual(indices(parent), []);
+  });
+
+  test("without stream end after the first event", async () => {
+    const { store, hub, watch } = await setUp();
+    const received = watch("/1/a", { stream: false });
+    assert.equal(hub.watchers, 1);
+    store.set("/1/a");
+    store.set("/1/a");
+    assert.deepEqual(indices(received), [1]);
+    assert.equal(received.end, "delivered");
+    assert.equal(hub.watchers, 0);
+  });
+
+  test("with a future index wait for an event at or after it", async () => {
+    const { store, watch } = await setUp();
+    store.set("/1/a");
+    const received = watch("/1/a", { sinceIndex: 3 });
+    for (let i = 0; i < 3; i++) store.set("/1/a");
+    assert.deepEqual(indices(received), [3, 4]);
+  });
+
+  test("that take no more are dropped, the others go on", async () => {
+    const { store, hub, watch } = await setUp();
+    const slow = watch("/1/a", { deliver: () => false });
+    const quick = watch("/1/a");
+    store.set("/1/a");
+    store.set("/1/a");
+    assert.equal(slow.end, "slow");
+    assert.deepEqual(indices(quick), [1, 2]);
+    assert.equal(hub.watchers, 1);
+  });
+
+  test("can be cancelled, also by one another while an event is told", async () => {
+    const { store, hub, watch } = await setUp();
+    const victims: Received[] = [];
+    const cancelAll = (): boolean => {
+      for (const victim of victims) victim.handle?.cancel();
+      return true;
+    };
+    watch("/1/a", { deliver: cancelAll });
+    victims.push(watch("/1/a"), watch("/1", { recursive: true }));
+    const before = victims.map(indices);
+    store.set("/1/a");
+    // Whoever was told before the one that cancels has the event, nobody else has.
+    store.set("/1/a");
+    for (const victim of victims) assert.ok(victim.events.length <= 1);
+    assert.deepEqual(before, [[], []]);
+    assert.equal(hub.watchers, 1);
+    assert.ok(victims.every((victim) => victim.end === undefined));
+  });
+
+  test("started while events are told begin with the ones to come", async () => {
+    const { store, watch } = await setUp();
+    let late: Received | undefined;
+    watch("/1/a", {
+      deliver() {
+        late ??= watch("/1/a");
+        return true;
+      },
+    });
+    store.machine.apply(
+      [1, 2, 3].map((index) => ({ index, term: 1, command: command("set", "/1/a") })),
+    );
+    assert.ok(late !== undefined);
+    assert.deepEqual(indices(late), []);
+    store.raftIndex = 3;
+    store.set("/1/a");
+    assert.deepEqual(indices(late), [4]);
+  });
+
+  test("end when the hub closes; later ones end at once", async () => {
+    const { store, hub, watch } = await setUp();
+    store.set("/1/a");
+    const live = watch("/1/a");
+    const behind = watch("/1/a", { sinceIndex: 1 });
+    hub.close();
+    hub.close();
+    const late = watch("/1/a");
+    store.turns.drain();
+    assert.deepEqual([live.end, behind.end, late.end], ["closed", "closed", "closed"]);
+    store.set("/1/a");
+    assert.deepEqual(indices(live), []);
+  });
+});
+
+describe("watches from the past", () => {
+  test("get all missed events, then live ones, each once", async () => {
+    const { store, hub, watch } = await setUp();
+    for (let i = 0; i < 5; i++) store.set("/1/a");
+    const received = watch("/1/a", { sinceIndex: 2 });
+    assert.equal(hub.watchers, 0, "it counts when it is live");
+    assert.deepEqual(indices(received), [], "nothing comes within watch()");
+    store.turns.drain();
+    store.set("/1/a");
+    assert.deepEqual(indices(received), [2, 3, 4, 5, 6]);
+    assert.equal(hub.watchers, 1);
+  });
+
+  test("use the live rule: own key when recursive, hidden ones left out, by path element", async () => {
+    const { store, watch } = await setUp();
+    store.set("/1/x");
+    store.set("/1/k/_h");
+    store.set("/1/k/b");
+    store.write("update", "/1/k", store.clock.ttl(100));
+    store.set("/1/kk/never");
+    store.write("delete", "/1/kk", { recursive: true });
+    store.write("delete", "/1/k", { recursive: true });
+    const recursive = watch("/1/k", { recursive: true, sinceIndex: 1 });
+    const existed = watch("/1/k/_h", { sinceIndex: 4 });
+    const never = watch("/1/k/never", { sinceIndex: 1 });
+    store.turns.drain();
+    assert.deepEqual(indices(recursive), [3, 4, 7]);
+    assert.deepEqual(indices(existed), [7]);
+    assert.deepEqual(indices(never), []);
+  });
+
+  test("that nothing in memory matches are live at once", async () => {
+    const { store, hub, watch } = await setUp();
+    store.set("/1/a");
+    const received = watch("/1/b", { sinceIndex: 1 });
+    assert.equal(hub.watchers, 1);
+    assert.equal(store.turns.pending, 0);
+    store.set("/1/b");
+    assert.deepEqual(indices(received), [2]);
+  });
+
+  test("from before the history are refused with 401 and the exact cause", async () => {
+    const { store, watch } = await setUp({ historyMax: 1000 });
+    for (let i = 1; i <= 1500; i++) store.set("/1/a");
+    const cause = "the requested history has been cleared [501/500]";
+    assert.throws(() => watch("/1/a", { sinceIndex: 500 }), { code: 401, cause, index: 1500 });
+    const oldest = watch("/1/a", { sinceIndex: 501, stream: false });
+    store.turns.drain();
+    assert.deepEqual(indices(oldest), [501]);
+  });
+
+  test("read a long history from disk in slices, others go on meanwhile", async () => {
+    const { store, watch } = await setUp();
+    for (let i = 1; i <= 5000; i++) store.set(i % 2 === 0 ? "/1/a" : "/1/b");
+    const all = watch("/1/a", { sinceIndex: 1 });
+    const some = watch("/1/b", { sinceIndex: 4000 });
+    const live = watch("/1/b");
+    store.turns.step();
+    assert.ok(all.events.length > 0 && all.events.length <= 200, `${all.events.length} at once`);
+    store.set("/1/b");
+    assert.deepEqual(indices(live), [5001]);
+    store.turns.drain();
+    store.set("/1/a");
+    assert.deepEqual(indices(all), [...Array.from({ length: 2500 }, (_, i) => 2 * (i + 1)), 5002]);
+    assert.deepEqual(indices(some).slice(-2), [4999, 5001]);
+  });
+
+  test("that are overtaken by the trimming of the history end as slow", async () => {
+    const { store, watch } = await setUp({ historyMax: 100 });
+    for (let i = 1; i <= 100; i++) store.set("/1/a");
+    const received = watch("/1/a", { sinceIndex: 1 });
+    for (let i = 1; i <= 50; i++) store.set("/1/a");
+    store.turns.drain();
+    assert.deepEqual([received.end, received.events.length], ["slow", 0]);
+  });
+
+  test("that are congested pause and go on where they were", async () => {
+    const { store, watch } = await setUp();
+    for (let i = 1; i <= 10; i++) store.set("/1/a");
+    let taken = 0;
+    const received = watch("/1/a", { sinceIndex: 1, congested: () => ++taken % 3 === 0 });
+    store.turns.drain();
+    assert.deepEqual(indices(received), [1, 2, 3]);
+    store.set("/1/a");
+    store.turns.drain();
+    assert.equal(received.events.length, 3, "events wait in the history");
+    for (let i = 0; i < 10; i++) {
+      received.handle?.resume?.();
+      store.turns.drain();
+    }
+    store.set("/1/a");
+    assert.deepEqual(
+      indices(received),
+      Array.from({ length: 12 }, (_, i) => i + 1),
+    );
+  });
+
+  test("go over to another state machine without a gap", async () => {
+    const { store, hub, watch } = await setUp();
+    const other = await TestStore.open({ clock: store.clock });
+    for (let i = 1; i <= 20; i++) {
+      if (i <= 10) store.set("/1/a");
+      other.set("/1/a");
+    }
+    const live = watch("/1/a");
+    const behind = watch("/1/a", { sinceIndex: 4 });
+    const future = watch("/1/a", { sinceIndex: 25 });
+    hub.attach(other.machine);
+    store.set("/1/a", "told to nobody");
+    store.turns.drain();
+    for (let i = 21; i <= 26; i++) other.set("/1/a");
+    const range = (from: number, to: number): number[] =>
+      Array.from({ length: to - from + 1 }, (_, i) => from + i);
+    assert.deepEqual(indices(live), range(11, 26));
+    assert.deepEqual(indices(behind), range(4, 26));
+    assert.deepEqual(indices(future), [25, 26]);
+  });
+
+  test("whose events the new state machine no longer has end as slow", async () => {
+    const { store, hub, watch } = await setUp();
+    const other = await TestStore.open({ clock: store.clock, historyMax: 5 });
+    store.set("/1/a");
+    for (let i = 1; i <= 20; i++) other.set("/1/a");
+    const live = watch("/1/a");
+    hub.attach(other.machine);
+    store.turns.drain();
+    assert.equal(live.end, "slow");
+  });
+});
+
+test("many watchers elsewhere cost an event nothing", async () => {
+  const { store, hub, watch } = await setUp();
+  let compared = 0;
+  for (let i = 0; i < 20_000; i++) {
+    watch(`/1/other/${i}/x`, {
+      recursive: i % 2 === 0,
+      deliver() {
+        compared += 1;
+        return true;
+      },
+    });
+  }
+  const received = watch("/1/a/b", { recursive: true });
+  const start = performance.now();
+  for (let i = 0; i < 2000; i++) store.set("/1/a/b/c");
+  const elapsedMs = performance.now() - start;
+  assert.equal(compared, 0);
+  assert.equal(received.events.length, 2000);
+  assert.equal(hub.watchers, 20_001);
+  // Looking at each of 20,000 watchers 2,000 times would take many seconds.
+  assert.ok(elapsedMs < 2000, `${elapsedMs} ms`);
+});
+
+test("a directory removed under many watchers tells those of existing names only", async () => {
+  const { store, watch } = await setUp();
+  for (let i = 0; i < 50; i++) store.set(`/1/d/${i}`);
+  const watches = Array.from({ length: 500 }, (_, i) => watch(`/1/d/${i}`));
+  const few = Array.from({ length: 3 }, (_, i) => watch(`/1/e/${i * 40}`));
+  for (let i = 0; i < 50; i++) store.set(`/1/e/${i}`);
+  const before = few.map((received) => received.events.length);
+  store.write("delete", "/1/d", { recursive: true });
+  store.write("delete", "/1/e", { recursive: true });
+  assert.equal(watches.filter((received) => received.events.length > 0).length, 50);
+  assert.deepEqual(
+    few.map((received, i) => received.events.length - (before[i] ?? 0)),
+    [1, 1, 0],
+  );
+});
