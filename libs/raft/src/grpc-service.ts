@@ -41,6 +41,7 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
     losses,
     isRemoved,
     onGreeted: (id) => {
+      context.log("debug", "accepted a stream", { peer: id });
       transport.peerDialled(id);
     },
     onTurnedAway: (caller, refusal) => {

@@ -51,7 +51,10 @@ export class InboundStream {
       this.#onBytes(bytes);
     });
     call.on("end", () => {
-      if (this.#finish()) call.end();
+      // A connection that breaks ends the stream too, and cancels it in the same turn.
+      setImmediate(() => {
+        if (this.#finish()) call.end();
+      });
     });
     call.on("cancelled", () => {
       this.#onCancelled();

@@ -345,9 +345,21 @@ function pingValue(connection: Connection): number {
   return Math.round(connection.pingSentAt * 1e6) % Number.MAX_SAFE_INTEGER;
 }
 
-/** True when the connection broke under the stream, false when the other side ended it in words. */
+/**
+ * True when the connection broke under the stream or the member is shutting down, false when the
+ * other side ended the stream for a reason it gave. The library words a broken connection in
+ * several ways, by where in the life of the stream it breaks.
+ */
 function isReset(status: StatusObject): boolean {
-  return status.code === grpcStatus.UNAVAILABLE || status.code === grpcStatus.CANCELLED;
+  switch (status.code) {
+    case grpcStatus.UNAVAILABLE:
+    case grpcStatus.CANCELLED:
+    case grpcStatus.INTERNAL:
+    case grpcStatus.UNKNOWN:
+      return true;
+    default:
+      return false;
+  }
 }
 
 function drop(connection: Connection): void {

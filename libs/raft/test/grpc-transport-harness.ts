@@ -2,6 +2,9 @@
  * Members without raft: a real transport, service and server each, and a listener that records.
  * Owns their life; the claims are in the tests.
  */
+import assert from "node:assert/strict";
+import { connect as dial, createServer } from "node:net";
+import type { Server, Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Message, NodeId, SnapshotMessage } from "../src/core/types.ts";
 import type { ClusterInfo } from "../src/frame-codec.ts";
@@ -159,6 +162,14 @@ export class TestMember {
     return this.server.listeners[0]?.url ?? "";
   }
 
+  /** True once that member has dialled us, `times` times since the start; a link has two streams. */
+  inboundGreeted(id: NodeId, times = 1): boolean {
+    const streams = this.log.filter(
+      ({ message, fields }) => message === "accepted a stream" && fields["peer"] === id,
+    );
+    return streams.length >= 2 * times;
+  }
+
   get port(): number {
     return this.server.listeners[0]?.port ?? 0;
   }
@@ -187,4 +198,51 @@ export async function connected(...members: readonly TestMember[]): Promise<void
       ),
     "all links up",
   );
+}
+
+/** A TCP relay that can stall or break the connections through it. */
+export class Relay {
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+
+  private constructor(port: number) {
+    this.#server = createServer((near) => {
+      const far = dial(port, "127.0.0.1");
+      for (const socket of [near, far]) {
+        this.#sockets.add(socket);
+        socket.on("error", () => undefined);
+      }
+      near.on("close", () => far.destroy());
+      far.on("close", () => near.destroy());
+      near.pipe(far).pipe(near);
+    });
+  }
+
+  static async start(port: number): Promise<Relay> {
+    const relay = new Relay(port);
+    await new Promise<void>((resolve) => relay.#server.listen(0, "127.0.0.1", resolve));
+    return relay;
+  }
+
+  get url(): string {
+    const address = this.#server.address();
+    assert.ok(typeof address === "object" && address !== null);
+    return `http://127.0.0.1:${address.port}`;
+  }
+
+  /** Open connections stay open and carry nothing more; new ones work. */
+  freeze(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+  }
+
+  /** Open connections are reset; new ones work. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.#sockets.clear();
+  }
+
+  async close(): Promise<void> {
+    this.reset();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
 }
