@@ -89,8 +89,8 @@ export function forwardRead(raft: Raft, context: string): void {
 
 function handleAppend(raft: Raft, message: AppendMessage): void {
   const { from: to, prevIndex: index, prevTerm, entries } = message;
-  if (index < raft.log.committed) {
-    // Everything committed agrees with every leader.
+  if (index < raft.log.firstIndex - 1) {
+    // What is compacted was committed, and everything committed agrees with every leader.
     accept(raft, to, raft.log.committed);
     return;
   }

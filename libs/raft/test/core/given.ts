@@ -110,12 +110,18 @@ export function typesOf(messages: readonly Message[]): string[] {
   return messages.map(({ type }) => type);
 }
 
+/** The member of the union M whose type can be T. */
+type OfType<M extends Message, T extends Message["type"]> = M extends unknown
+  ? T extends M["type"]
+    ? M
+    : never
+  : never;
+
 /** The messages of one type, typed so. */
 export function only<T extends Message["type"]>(
   messages: readonly Message[],
   type: T,
-): Extract<Message, { readonly type: T }>[] {
-  const isWanted = (message: Message): message is Extract<Message, { readonly type: T }> =>
-    message.type === type;
+): OfType<Message, T>[] {
+  const isWanted = (message: Message): message is OfType<Message, T> => message.type === type;
   return messages.filter(isWanted);
 }
