@@ -219,7 +219,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     accessLog: flags.text("access-log"),
     pprof: flags.on("enable-pprof"),
     metrics: flags.text("metrics") === "extensive" ? "extensive" : "basic",
-    metricsCompat: flags.text("metrics-compat") !== "",
+    metricsCompat: flags.text("metrics-compat") === "2.3",
     metricsNeedAuth: flags.on("auth-metrics"),
     tracing: {
       enabled: flags.on("enable-distributed-tracing"),

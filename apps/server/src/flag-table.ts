@@ -237,9 +237,15 @@ const monitoring = [
   row("metrics", "choice", "basic", "basic, or extensive for per-method gRPC histograms too", {
     choices: ["basic", "extensive"],
   }),
-  row("metrics-compat", "choice", "", "2.3 adds the metric names of etcd 2.3", {
-    choices: ["", "2.3"],
-  }),
+  row(
+    "metrics-compat",
+    "choice",
+    "2.3",
+    "2.3 also serves the metric names of etcd 2.3, none does not",
+    {
+      choices: ["none", "2.3"],
+    },
+  ),
   row("listen-metrics-urls", "urls", "", "more URLs to serve /metrics and /health on"),
   row("enable-distributed-tracing", "switch", "false", "send OpenTelemetry traces"),
   row("distributed-tracing-address", "text", "localhost:4317", "address of the OTLP collector"),

@@ -7,7 +7,8 @@ import { createServer as createHttpServer } from "node:http";
 import type { RequestListener, Server, ServerOptions } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { ServerOptions as TlsServerOptions } from "node:https";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { resolveLoopback } from "@etcd2/raft";
 import { StartError } from "./start-error.ts";
 import type { SocketUrl } from "./urls.ts";
@@ -96,8 +97,9 @@ export class ClientListeners {
   async #bind(url: SocketUrl): Promise<void> {
     const server = this.#create(url);
     this.#options.onServer(server);
-    server.on(url.scheme === "http" ? "connection" : "secureConnection", (socket: Socket) => {
-      this.#accept(socket);
+    server.on(url.scheme === "http" ? "connection" : "secureConnection", (socket: Duplex) => {
+      // The gateway hands in connections of its own making too; those hold no descriptor.
+      if (socket instanceof Socket) this.#accept(socket);
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error: NodeJS.ErrnoException) => {
@@ -118,7 +120,6 @@ export class ClientListeners {
       socket.destroy();
       return;
     }
-    socket.setNoDelay(true);
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);

@@ -154,7 +154,8 @@ export function createObservers(config: ServerConfig): Observers {
       connections = clients;
     },
     start: () => metrics.start(),
-    page: () => metrics.page(),
+    // The original names no character set; the text is ASCII.
+    page: async () => ({ ...(await metrics.page()), contentType: "text/plain; version=0.0.4" }),
     debugVars: () =>
       new Map<string, unknown>([
         ["cmdline", process.argv.slice(1)],

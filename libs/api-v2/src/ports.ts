@@ -110,6 +110,8 @@ export interface GatewayMetrics {
   /** It succeeded after so many seconds. */
   succeeded(method: string, seconds: number): void;
   watchRequested(): void;
+  /** A read that lists a whole subtree. */
+  recursiveRead(): void;
 }
 
 export interface HealthReport {

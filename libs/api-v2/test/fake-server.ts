@@ -224,6 +224,9 @@ export class FakeServer implements EtcdServer {
       watchRequested: () => {
         count("etcd_store_watch_requests_total");
       },
+      recursiveRead: () => {
+        count('etcd_store_reads_total{action="getRecursive"}');
+      },
     };
   }
 }

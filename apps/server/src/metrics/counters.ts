@@ -127,6 +127,10 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
     this.requestSeconds.observe(method, seconds);
   }
 
+  recursiveRead(): void {
+    this.recursiveReads++;
+  }
+
   watchRequested(): void {
     this.watchRequests++;
   }

@@ -1,5 +1,5 @@
 /**
- * Owns the metric names of etcd 2.3.8, served with --metrics-compat=2.3 beside the others. The
+ * Owns the metric names of etcd 2.3.8, served beside the others. The
  * families of its v3 preview are there and all 0, as they were on every v2 cluster.
  */
 import { formatId } from "../ids.ts";

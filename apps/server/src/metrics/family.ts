@@ -40,7 +40,9 @@ export function info(label: string, value: string | undefined): readonly Sample[
 }
 
 function labelled(names: readonly string[], values: readonly string[]): Record<string, string> {
-  return Object.fromEntries(names.map((name, n) => [name, values[n] ?? ""]));
+  // Sorted by name, as Go programs write them: some scrapers compare texts.
+  const pairs = names.map((name, n): [string, string] => [name, values[n] ?? ""]);
+  return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 export function counts(names: readonly string[], given: LabelledCounts): readonly Sample[] {

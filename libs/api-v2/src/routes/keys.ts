@@ -160,6 +160,7 @@ export class KeysHandler {
     label: string,
     startMs: number,
   ): void {
+    if (request.recursive) this.#server.metrics.recursiveRead();
     try {
       const result = this.#server.reader.get(path, request);
       const headers = this.#headers(result.etcdIndex);
