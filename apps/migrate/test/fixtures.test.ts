@@ -3,68 +3,13 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { MemoryKv, walkTree } from "@etcd2/store";
-import { detectSource } from "../src/detect.ts";
 import { MigrateError } from "../src/errors.ts";
 import { countV3Keys } from "../src/etcd3/count-keys.ts";
-import { toText } from "../src/io/json-scanner.ts";
-import type { Notice } from "../src/notices.ts";
-import { Pacer } from "../src/pacer.ts";
 import { shortId } from "../src/replay/member-directory.ts";
-import { TargetStore } from "../src/replay/target-store.ts";
-import { openOldSource } from "../src/sources/open-source.ts";
 import type { ReplayResult } from "../src/sources/source.ts";
-import type { Expected, FlatNode } from "./support/fixtures.ts";
+import type { Expected } from "./support/fixtures.ts";
 import { expectedKeys, expectedOf, fixtureNames, UnpackedFixture } from "./support/fixtures.ts";
-
-interface Replayed {
-  readonly result: ReplayResult;
-  readonly keys: ReadonlyMap<string, FlatNode>;
-  readonly etcdIndex: number;
-  readonly historyFirstIndex: number;
-  readonly authPaths: readonly string[];
-  readonly notices: readonly Notice[];
-}
-
-async function replay(directory: string, name: string | undefined): Promise<Replayed> {
-  const notices: Notice[] = [];
-  const notice = (item: Notice): void => {
-    notices.push(item);
-  };
-  const source = detectSource(directory, { notice });
-  const progress = (): void => undefined;
-  const opened = openOldSource(source, { name, skipCorrupt: false, notice, progress });
-  const store = new TargetStore(new MemoryKv());
-  const result = await opened.replay(store, new Pacer());
-  const machine = store.settle();
-  const keys = new Map<string, FlatNode>();
-  const authPaths: string[] = [];
-  const listing = walkTree(machine.kv);
-  for (let rows = listing.next(100); rows.length > 0; rows = listing.next(100)) {
-    for (const { node } of rows) {
-      if (node.key.startsWith("/2")) authPaths.push(node.key);
-      if (!node.key.startsWith("/1/") || node.key.startsWith("/1/_etcd")) continue;
-      keys.set(toText(node.key.slice(2)), {
-        value: node.value === undefined ? undefined : toText(node.value),
-        dir: node.dir,
-        createdIndex: node.createdIndex,
-        modifiedIndex: node.modifiedIndex,
-        expiration:
-          node.expirationMs === undefined
-            ? undefined
-            : new Date(node.expirationMs).toISOString().slice(0, 23),
-      });
-    }
-  }
-  return {
-    result,
-    keys,
-    authPaths,
-    etcdIndex: machine.reader.etcdIndex,
-    historyFirstIndex: machine.history.firstIndex,
-    notices,
-  };
-}
+import { replayDirectory } from "./support/replay-directory.ts";
 
 /** One hash over all files and their names. */
 function hashTree(directory: string): string {
@@ -109,7 +54,7 @@ describe("a recorded data directory", () => {
       it(`${name} is refused with a reason`, async () => {
         using fixture = new UnpackedFixture(name);
         await assert.rejects(
-          replay(fixture.directory, expectedOf(name).member_name),
+          replayDirectory(fixture.directory, { name: expectedOf(name).member_name }),
           (error: unknown) => {
             assert.ok(error instanceof MigrateError);
             assert.match(error.describe(), refusal);
@@ -123,7 +68,7 @@ describe("a recorded data directory", () => {
       using fixture = new UnpackedFixture(name);
       const expected = expectedOf(name);
       const before = hashTree(fixture.directory);
-      const replayed = await replay(fixture.directory, expected.member_name);
+      const replayed = await replayDirectory(fixture.directory, { name: expected.member_name });
       const wanted = expectedKeys(expected);
       assert.ok(wanted.size > 10);
       assert.deepEqual(Object.fromEntries(replayed.keys), Object.fromEntries(wanted));
@@ -149,7 +94,8 @@ describe("a recorded data directory", () => {
 
   it("keeps users, roles and the switch of auth", async () => {
     using fixture = new UnpackedFixture("2.3.8-auth");
-    const { authPaths } = await replay(fixture.directory, undefined);
+    const { others } = await replayDirectory(fixture.directory);
+    const authPaths = [...others.keys()];
     assert.ok(authPaths.includes("/2/enabled"));
     assert.ok(authPaths.includes("/2/users/root"));
     assert.ok(authPaths.some((path) => path.startsWith("/2/roles/")));
@@ -162,7 +108,7 @@ describe("a recorded data directory", () => {
       ["2.3.8-bad-snapshot", "damagedSnapshot"],
     ] as const) {
       using fixture = new UnpackedFixture(name);
-      const { notices } = await replay(fixture.directory, expectedOf(name).member_name);
+      const { notices } = await replayDirectory(fixture.directory, { name: expectedOf(name).member_name });
       assert.deepEqual(
         notices.map((notice) => notice.code),
         [code],
@@ -178,21 +124,21 @@ describe("a recorded data directory", () => {
       assert.equal(counted.keys, expected.v3?.kvs.length);
       assert.equal(counted.isExact, true);
       assert.ok(counted.revisions > counted.keys);
-      const { result } = await replay(fixture.directory, undefined);
+      const { result } = await replayDirectory(fixture.directory);
       assert.equal(result.v3Entries, 8);
     }
   });
 
   it("of 0.4 is known by its only machine, by its conf, or by the given name", async () => {
     using single = new UnpackedFixture("0.4.9-log");
-    assert.equal((await replay(single.directory, undefined)).result.members.length, 1);
+    assert.equal((await replayDirectory(single.directory)).result.members.length, 1);
     using member = new UnpackedFixture("0.4.9-cluster-member");
-    const { result, notices } = await replay(member.directory, undefined);
+    const { result, notices } = await replayDirectory(member.directory);
     assert.equal(shortId(result.memberId), "ca98ea979c418069");
     assert.deepEqual(
       notices.map((notice) => notice.code),
       ["commitUnknown"],
     );
-    await assert.rejects(replay(member.directory, "stranger"), /Couldn't figure out the node ID/);
+    await assert.rejects(replayDirectory(member.directory, { name: "stranger" }), /Couldn't figure out the node ID/);
   });
 });

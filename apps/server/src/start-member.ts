@@ -3,6 +3,7 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
+import type { ServerOptions } from "node:http";
 import { createApp, createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { addRaftService, createPeerServer, GrpcTransport } from "@etcd2/raft";
 import type { PeerServer } from "@etcd2/raft";
@@ -57,7 +58,8 @@ async function listen(config: ServerConfig, logging: Logging): Promise<Listening
   for (const url of config.listenPeerUrls) log.info(`listening for peers on ${url.text}`);
   const clients = new ClientListeners({
     urls: config.listenClientUrls,
-    http: createHttpServerOptions(),
+    // The listeners need not know the classes requests and responses are made of.
+    http: createHttpServerOptions() as ServerOptions,
     tls: undefined,
     onServer: prepareHttpServer,
     connectionsMax: config.connectionsMax === 0 ? Number.POSITIVE_INFINITY : config.connectionsMax,

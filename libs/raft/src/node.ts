@@ -62,6 +62,12 @@ export interface RaftNodeListener {
   onFatal(error: Error): void;
   /** A proposal the core refused and that will never be applied. */
   onDropped(data: Uint8Array, reason: RaftError): void;
+  /**
+   * From now on proposals go to the leader of `term`; `queued` are those not handed over yet. What
+   * was handed over in an earlier term and is not among the entries applied when the first entry
+   * of this term is, never will be: it may be proposed again.
+   */
+  onProposalTerm?(term: Term, queued: readonly Uint8Array[]): void;
 }
 
 export interface RaftNodeOptions {
@@ -101,6 +107,8 @@ export class RaftNode {
   #confirmedReads: { index: Index; callbacks: readonly ReadCallback[] }[] = [];
   #readSequence = 0;
   #ticks = 0;
+  /** Term of the leader that proposals are handed to. */
+  #proposalTerm: Term = 0;
   #appliedIndex: Index;
   /** A change of commit alone is written with the next entries, or at the next tick. */
   #unsavedHardState: HardState | undefined;
@@ -157,6 +165,18 @@ export class RaftNode {
   propose(data: Uint8Array): void {
     this.#proposals.push(data);
     this.#schedule();
+  }
+
+  /** Queues proposals that were lost with an earlier leader, except those that wait here still. */
+  proposeAgain(lost: readonly Uint8Array[]): void {
+    const queued = new Set(this.#proposals);
+    for (const data of lost) if (!queued.has(data)) this.#proposals.push(data);
+    this.#schedule();
+  }
+
+  /** The term whose leader proposals are handed to; 0 before the first leader is known. */
+  get proposalTerm(): Term {
+    return this.#proposalTerm;
   }
 
   /** Takes back a proposal that waits for a leader; false when raft has it already. */
@@ -320,6 +340,7 @@ export class RaftNode {
   /** Hands queued work to the core. */
   #feed(): void {
     if (this.#raw.leader === "" && this.#raw.role !== "leader") return;
+    if (this.#raw.term !== this.#proposalTerm) this.#newProposalTerm();
     if (this.#proposals.length > 0) {
       const batch = this.#proposals;
       this.#proposals = [];
@@ -346,13 +367,29 @@ export class RaftNode {
     }
   }
 
+  /** Another leader: it knows nothing of the reads its predecessor was asked to confirm. */
+  #newProposalTerm(): void {
+    this.#proposalTerm = this.#raw.term;
+    this.#listener.onProposalTerm?.(this.#proposalTerm, this.#proposals);
+    for (const { callbacks } of this.#readRounds.values()) this.#readers.push(...callbacks);
+    this.#readRounds.clear();
+  }
+
   #offer(batch: readonly Uint8Array[], propose: () => void): void {
     try {
       propose();
     } catch (error) {
       if (!(error instanceof RaftError) || error.code !== "proposalDropped") throw error;
+      // Another leader is about to take them, or this one again when the transfer has failed.
+      if (this.#raw.status().transferee !== "" && this.#holdBack(batch)) return;
       for (const data of batch) this.#listener.onDropped(data, error);
     }
+  }
+
+  /** Keeps ordinary proposals for the next tick or the next leader. */
+  #holdBack(batch: readonly Uint8Array[]): boolean {
+    this.#proposals = [...batch, ...this.#proposals];
+    return true;
   }
 
   #persist(ready: Ready): Promise<void> | undefined {

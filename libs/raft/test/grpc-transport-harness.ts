@@ -119,6 +119,8 @@ export interface MemberOptions {
   readonly clusterId?: string;
   readonly addresses?: readonly string[];
   readonly limits?: Partial<TransportLimits>;
+  /** Largest frame the server takes. */
+  readonly frameBytesMax?: number;
   readonly clusterInfo?: () => ClusterInfo | undefined;
   readonly transport?: Partial<GrpcTransportOptions>;
 }
@@ -154,7 +156,9 @@ export class TestMember {
 
   static async start(options: MemberOptions): Promise<TestMember> {
     const addresses = options.addresses ?? ["http://localhost:0"];
-    const server = await createPeerServer({ addresses });
+    const { frameBytesMax } = options;
+    const bound = frameBytesMax === undefined ? {} : { frameBytesMax };
+    const server = await createPeerServer({ addresses, ...bound });
     return new TestMember(options, server);
   }
 

@@ -51,7 +51,11 @@ export class EtcdError extends Error {
   /** Store index at the time; 0 for malformed requests. */
   readonly index: number;
   constructor(code: ErrorCode, cause: string, index: number) {
+    // A refusal is an answer, not a fault: collecting a stack would cost more than the operation.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(ERROR_MESSAGES[code]);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
     this.cause = cause;
     this.index = index;

@@ -69,10 +69,15 @@ export function followLeader(
   }
 }
 
-/** @returns false when no leader is known. */
+/**
+ * The message names the term it is meant for: a later leader drops it, so a proposer that has seen
+ * an entry of a later term applied, and not its own, may safely propose again.
+ * @returns false when no leader is known.
+ */
 export function forwardProposal(raft: Raft, entries: readonly Entry[]): boolean {
-  if (raft.leader === NOBODY) return false;
-  raft.send({ type: "propose", to: raft.leader, from: raft.id, term: 0, entries });
+  const { leader: to, id: from, term } = raft;
+  if (to === NOBODY) return false;
+  raft.send({ type: "propose", to, from, term, entries });
   return true;
 }
 

@@ -80,7 +80,7 @@ interface MessageBase {
   readonly to: NodeId;
   readonly from: NodeId;
   /** The sender's term. For pre-votes the term it would campaign in. 0 only in forwarded
-   * proposals and read-index requests. */
+   * read-index requests. */
   readonly term: Term;
 }
 

@@ -36,8 +36,8 @@ export function candidate(options: Options = {}): Host {
 /** A candidate that has just been elected; nobody has its first entry. */
 export function newLeader(options: Options = {}): Host {
   const host = candidate(options);
-  for (const from of host.conf.voters) {
-    if (host.raw.role === "candidate" && from !== "1") host.step(voteResponse(host, from, true));
+  for (const from of votersOf(host)) {
+    if (host.raw.role === "candidate") host.step(voteResponse(host, from, true));
   }
   assert.equal(host.raw.role, "leader");
   return host;
@@ -47,10 +47,13 @@ export function newLeader(options: Options = {}): Host {
 export function leader(options: Options = {}): Host {
   const host = newLeader(options);
   host.work();
-  for (const from of host.conf.voters) {
-    if (from !== "1") host.feed(accepted(host, from, host.raw.lastIndex));
-  }
+  for (const from of votersOf(host)) host.feed(accepted(host, from, host.raw.lastIndex));
   return host;
+}
+
+/** The voters of both halves, without member 1. */
+function votersOf({ conf }: Host): readonly NodeId[] {
+  return [...new Set([...conf.voters, ...conf.votersOutgoing])].filter((id) => id !== "1");
 }
 
 export function heartbeat({ id, raw }: Host, term = raw.term, from = "2"): HeartbeatMessage {

@@ -103,6 +103,8 @@ export class Host {
   raw: RawNode;
   /** Every entry applied since the last restart, or since the last snapshot came in. */
   applied: Entry[] = [];
+  /** Every read that was answered. */
+  readonly reads: ReadState[] = [];
   draw: number;
   conf: ConfState;
 
@@ -165,6 +167,7 @@ export class Host {
     const ready = this.raw.ready();
     this.persist(ready);
     this.apply(ready);
+    this.reads.push(...ready.readStates);
     this.raw.advance(ready);
     return ready;
   }

@@ -417,7 +417,7 @@ test("a snapshot beyond the log replaces it, and is persisted before it is ackno
     prevIndex: 9,
     prevTerm: 1,
     entries: [entry(1, 10)],
-  } as Message);
+  });
   assert.equal(host.raw.lastIndex, 10);
 });
 
