@@ -1,0 +1,688 @@
+/**
+ * "Consensus: Bridging Theory and Practice", the thesis behind the paper: leadership transfer
+ * (§3.10), single-server changes (§4.1 to §4.3), check quorum (§6.2), reads (§6.4), pre-vote (§9.6),
+ * parallel disk writes and pipelining (§10.2). One test a rule.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { Message } from "../../src/core/types.ts";
+import { RaftError } from "../../src/errors.ts";
+import { Cluster } from "../core/cluster.ts";
+import {
+  accepted,
+  append,
+  FIVE,
+  follower,
+  heartbeat,
+  leader,
+  only,
+  THREE,
+  typesOf,
+  voteRequest,
+} from "../core/given.ts";
+import { confState, encodeChange, Host, type HostOptions, logOf } from "../core/host.ts";
+
+type Options = Omit<HostOptions, "id">;
+
+function preVote(host: Host, from: string, terms: readonly number[], term: number): Message {
+  return { ...voteRequest(host, from, terms, term), type: "preVote" };
+}
+
+function beatAnswer(host: Host, from: string, context: string): Message {
+  return { type: "heartbeatResponse", from, to: host.id, term: host.raw.term, context };
+}
+
+/** What a Ready's heartbeats carry as their round. */
+function roundOf(messages: readonly Message[]): string {
+  return only(messages, "heartbeat")[0]?.context ?? "none";
+}
+
+// §3.10: "The prior leader stops accepting new client requests."
+test("a leader that hands over takes no proposals", () => {
+  const host = leader();
+  host.raw.transferLeader("2");
+  assert.throws(() => {
+    host.propose("x");
+  }, RaftError);
+  assert.equal(host.raw.status().transferee, "2");
+});
+
+// §3.10: "The prior leader fully updates the target server's log to match its own", and then "sends
+// a TimeoutNow request to the target server."
+test("the successor is told to campaign when it has everything, at once or later", () => {
+  const ready = leader();
+  ready.raw.transferLeader("2");
+  assert.deepEqual(typesOf(ready.work().messages), ["timeoutNow"]);
+
+  const behind = leader();
+  behind.propose("x");
+  behind.work();
+  behind.raw.transferLeader("2");
+  assert.ok(!typesOf(behind.work().messages).includes("timeoutNow"));
+  const { messages } = behind.feed(accepted(behind, "2", 2));
+  assert.deepEqual(
+    only(messages, "timeoutNow").map(({ to }) => to),
+    ["2"],
+  );
+});
+
+// §3.10: "This request has the same effect as the target server's election timer firing: the target
+// server starts a new election"; it needs no rehearsal and the leases do not bind the voters.
+test("a successor campaigns at once and the others vote within the lease", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.host("1").raw.transferLeader("3");
+  cluster.stabilize();
+  assert.deepEqual(cluster.leaders(), ["3"]);
+  assert.equal(cluster.host("3").raw.term, 2);
+  assert.equal(cluster.host("1").raw.role, "follower");
+});
+
+// §3.10: "If leadership transfer does not complete after about an election timeout, the prior leader
+// aborts the transfer and resumes accepting client requests."
+test("a transfer that takes an election timeout is given up", () => {
+  const host = leader();
+  host.raw.transferLeader("2");
+  host.work();
+  for (let i = 0; i < 10; i += 1) {
+    assert.equal(host.raw.status().transferee, "2");
+    host.tick();
+    host.feed(beatAnswer(host, "2", ""), beatAnswer(host, "3", ""));
+  }
+  assert.equal(host.raw.status().transferee, "");
+  host.propose("welcome again");
+});
+
+test("leadership goes only to another voter of the cluster", () => {
+  for (const to of ["1", "4", "9"]) {
+    const host = leader({ conf: confState(["1", "2", "3"], { learners: ["4"] }) });
+    host.raw.transferLeader(to);
+    assert.equal(host.raw.status().transferee, "", to);
+  }
+});
+
+test("a new transfer replaces the one under way, and the same one is not restarted", () => {
+  const host = leader();
+  host.raw.transferLeader("2");
+  host.work();
+  host.tick(6);
+  host.raw.transferLeader("2");
+  host.tick(4);
+  assert.equal(host.raw.status().transferee, "", "its time had run from the first request");
+  host.raw.transferLeader("2");
+  host.raw.transferLeader("3");
+  assert.equal(host.raw.status().transferee, "3");
+});
+
+test("a follower passes a request for a transfer on to the leader", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.host("3").raw.transferLeader("3");
+  cluster.stabilize();
+  assert.deepEqual(cluster.leaders(), ["3"]);
+});
+
+test("a transfer to a member that is being removed ends with its removal", () => {
+  const cluster = Cluster.ledByFirst(3);
+  const one = cluster.host("1");
+  cluster.isolate("3");
+  one.raw.proposeConfChange(encodeChange("-3"));
+  one.raw.transferLeader("3");
+  cluster.stabilize();
+  assert.equal(one.raw.status().transferee, "");
+  assert.deepEqual(one.conf, confState(["1", "2"]));
+});
+
+// §4.1: single-server changes are safe "because any majority of the old cluster overlaps with any
+// majority of the new": the rule about two changes at a time is in section-6-7-8.test.ts.
+test("a change by one voter takes effect without a joint configuration", () => {
+  const cluster = Cluster.ledByFirst(1);
+  cluster.hosts.set("2", new Host({ id: "2", conf: confState(["1"]) }));
+  cluster.host("1").raw.proposeConfChange(encodeChange("+2"));
+  cluster.stabilize();
+  for (const { conf } of cluster.hosts.values()) assert.deepEqual(conf, confState(["1", "2"]));
+  cluster.isolate("2");
+  cluster.host("1").propose("x");
+  cluster.stabilize();
+  const { committed, lastIndex } = cluster.host("1").raw;
+  assert.equal(committed, lastIndex - 1, "one of two is no quorum any more");
+});
+
+// §4.2.1: "a new server is added as a non-voting member", caught up, and then promoted.
+test("a learner is caught up first and then promoted", () => {
+  const cluster = Cluster.ledByFirst(3);
+  for (let i = 0; i < 20; i += 1) cluster.host("1").propose(`p${i}`);
+  cluster.stabilize();
+  cluster.hosts.set("4", new Host({ id: "4", conf: THREE }));
+  cluster.host("1").raw.proposeConfChange(encodeChange("~4"));
+  cluster.stabilize();
+  assert.equal(cluster.host("4").appliedTexts().length, 21, "the entries, and the change");
+  assert.equal(cluster.host("1").raw.status().progress.get("4")?.isLearner, true);
+  cluster.host("1").raw.proposeConfChange(encodeChange("+4"));
+  cluster.stabilize();
+  assert.deepEqual(cluster.host("4").conf.voters, ["1", "2", "3", "4"]);
+  assert.equal(cluster.host("1").raw.status().progress.get("4")?.isLearner, false);
+});
+
+// §4.2.2: removing the leader: the followers that apply its removal need not wait for it to fall
+// silent.
+test("after its removal the leader is succeeded within a few ticks", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.host("3").draw = 0.99;
+  cluster.host("1").raw.proposeConfChange(encodeChange("-1"));
+  cluster.stabilize();
+  cluster.tick(4);
+  assert.deepEqual(cluster.leaders(), ["2"]);
+});
+
+// §4.2.3, disruptive servers: "a removed server ... will time out and start new elections"; with
+// pre-vote and leases it changes nobody's term.
+test("a member that missed its removal changes no term", () => {
+  const cluster = Cluster.ledByFirst(4);
+  cluster.isolate("4");
+  cluster.host("1").raw.proposeConfChange(encodeChange("-4"));
+  cluster.stabilize();
+  cluster.heal();
+  for (let i = 0; i < 5; i += 1) {
+    cluster.host("4").tick(20);
+    cluster.stabilize();
+    cluster.tick();
+  }
+  assert.deepEqual(cluster.leaders(), ["1"]);
+  assert.deepEqual(
+    [...cluster.hosts.values()].map(({ raw }) => raw.term),
+    [1, 1, 1, 1],
+  );
+});
+
+// §4.3: when a joint change enters and who leaves it is in section-6-7-8.test.ts. Here: a change
+// that makes no sense in a joint configuration.
+test("a joint configuration takes no other change than to be left", () => {
+  const cluster = Cluster.ledByFirst(3);
+  const one = cluster.host("1");
+  for (const words of ["explicit -3", "-2", "", ""]) {
+    one.raw.proposeConfChange(encodeChange(words));
+    cluster.stabilize();
+  }
+  assert.deepEqual(
+    one.applied.filter(({ index }) => index > 1).map(({ type }) => type),
+    ["confChange", "normal", "confChange", "normal"],
+    "-2 came too early, and there is no joint configuration to leave twice",
+  );
+  assert.deepEqual(one.conf, confState(["1", "2"]));
+});
+
+// §6.2: "a leader ... steps down if an election timeout elapses without a successful round of
+// heartbeats to a majority of its cluster."
+test("a leader without a quorum steps down", () => {
+  const host = leader({ conf: FIVE });
+  host.tick(10);
+  host.work();
+  assert.equal(host.raw.role, "leader", "all answered in this period");
+  host.feed(beatAnswer(host, "2", ""), beatAnswer(host, "3", ""));
+  host.tick(10);
+  host.work();
+  assert.equal(host.raw.role, "leader", "two and itself are a quorum of five");
+  host.feed(beatAnswer(host, "2", ""));
+  host.tick(10);
+  assert.deepEqual([host.raw.role, host.raw.leader, host.raw.term], ["follower", "", 1]);
+});
+
+test("a leader that does not check its quorum stays", () => {
+  const host = leader({ checkQuorum: false });
+  host.tick(100);
+  assert.equal(host.raw.role, "leader");
+});
+
+test("a follower from a later term makes a stale leader step down", () => {
+  const stale = leader();
+  const other = new Host({ id: "2", conf: THREE, hardState: { term: 7 } });
+  stale.tick();
+  const toOther = stale.work().messages.filter(({ to }) => to === "2");
+  const { messages } = other.feed(...toOther);
+  assert.ok(messages.length > 0);
+  stale.feed(...messages);
+  assert.deepEqual([stale.raw.role, stale.raw.term], ["follower", 7]);
+});
+
+// §6.4, steps 2 to 4: the leader saves its commit index, "issues a new round of heartbeats and waits
+// for their acknowledgments from a majority", then waits for its state machine.
+test("a read is confirmed by a round of heartbeats that began after it", () => {
+  const host = leader();
+  host.tick();
+  const before = roundOf(host.work().messages);
+  assert.equal(before, "", "a heartbeat without reads confirms none");
+  host.raw.readIndex("r");
+  const round = roundOf(host.work().messages);
+  assert.deepEqual(host.feed(beatAnswer(host, "2", before)).readStates, []);
+  const { readStates } = host.feed(beatAnswer(host, "2", round));
+  assert.deepEqual(readStates, [{ context: "r", index: 1 }]);
+});
+
+// §6.4: "the leader can ... amortize this cost: one round for any number of read-only requests".
+test("reads that arrive together share one round", () => {
+  const host = leader();
+  for (const context of ["a", "b", "c"]) host.raw.readIndex(context);
+  host.feed({ type: "readIndex", from: "3", to: "1", term: 0, context: "d" });
+  host.tick();
+  const messages = host.work().messages;
+  assert.equal(only(messages, "heartbeat").length, 2, "one to each of the others");
+  const { readStates, messages: answers } = host.feed(beatAnswer(host, "2", "1"));
+  assert.deepEqual(
+    readStates.map(({ context }) => context),
+    ["a", "b", "c"],
+  );
+  assert.deepEqual(
+    only(answers, "readIndexResponse").map(({ to, context, index }) => [to, context, index]),
+    [["3", "d", 1]],
+  );
+});
+
+test("a read that arrives when a round has left needs the next one", () => {
+  const host = leader();
+  host.raw.readIndex("first");
+  const first = roundOf(host.work().messages);
+  host.raw.readIndex("second");
+  const second = roundOf(host.work().messages);
+  assert.notEqual(first, second);
+  assert.deepEqual(
+    host.feed(beatAnswer(host, "2", first)).readStates.map(({ context }) => context),
+    ["first"],
+  );
+  assert.deepEqual(
+    host.feed(beatAnswer(host, "3", second)).readStates.map(({ context }) => context),
+    ["second"],
+  );
+});
+
+test("a read that arrives between a tick's heartbeats and their sending needs the next round", () => {
+  const host = leader();
+  host.raw.readIndex("first");
+  host.tick();
+  host.raw.readIndex("second");
+  const rounds = only(host.work().messages, "heartbeat").map(({ context }) => context);
+  assert.deepEqual(rounds, ["1", "1", "2", "2"]);
+  assert.deepEqual(
+    host.feed(beatAnswer(host, "2", "1")).readStates.map(({ context }) => context),
+    ["first"],
+  );
+});
+
+test("a lost round is repeated by the next heartbeat", () => {
+  const host = leader();
+  host.raw.readIndex("r");
+  host.work();
+  host.tick();
+  const round = roundOf(host.work().messages);
+  assert.equal(host.feed(beatAnswer(host, "3", round)).readStates.length, 1);
+});
+
+test("a learner's answer confirms no read", () => {
+  const host = leader({ conf: confState(["1", "2", "3"], { learners: ["4"] }) });
+  host.raw.readIndex("r");
+  const round = roundOf(host.work().messages);
+  assert.deepEqual(host.feed(beatAnswer(host, "4", round)).readStates, []);
+});
+
+test("in a joint configuration both halves confirm a read", () => {
+  const host = leader({ conf: confState(["1", "4", "5"], { votersOutgoing: ["1", "2", "3"] }) });
+  for (const from of ["2", "3"]) host.feed(accepted(host, from, 1));
+  host.raw.readIndex("r");
+  const round = roundOf(host.work().messages);
+  assert.deepEqual(host.feed(beatAnswer(host, "2", round)).readStates, []);
+  assert.equal(host.feed(beatAnswer(host, "4", round)).readStates.length, 1);
+});
+
+test("a lone voter answers reads without asking anybody", () => {
+  const cluster = Cluster.ledByFirst(1);
+  cluster.host("1").raw.readIndex("r");
+  assert.deepEqual(cluster.host("1").work().readStates, [{ context: "r", index: 1 }]);
+});
+
+// §6.4: "followers can ... issue a request to the leader asking for a current readIndex".
+test("a follower's read goes through the leader and is served by the follower", () => {
+  const cluster = Cluster.ledByFirst(3);
+  const two = cluster.host("2");
+  two.raw.readIndex("r");
+  const seen: unknown[] = [];
+  for (let i = 0; i < 6; i += 1) {
+    for (const host of cluster.hosts.values()) {
+      const { messages, readStates } = host.work();
+      if (host === two) seen.push(...readStates);
+      else assert.deepEqual(readStates, []);
+      cluster.post(messages);
+    }
+    for (const message of cluster.take(() => true)) cluster.host(message.to).step(message);
+  }
+  assert.deepEqual(seen, [{ context: "r", index: 1 }]);
+});
+
+test("a read without a leader, or whose leader was deposed, is never answered", () => {
+  const lost = new Host({ id: "1", conf: THREE });
+  lost.raw.readIndex("r");
+  assert.equal(lost.raw.hasReady(), false);
+  const host = leader();
+  host.raw.readIndex("r");
+  const round = roundOf(host.work().messages);
+  host.feed(heartbeat(host, 2));
+  assert.deepEqual(host.feed(beatAnswer(host, "3", round)).readStates, []);
+});
+
+// §6.4.1: "the leader ... could instead rely on ... the election timeout: once the leader's heartbeats
+// were acknowledged by a majority, it would assume that no other server will become leader for about
+// an election timeout."
+const LEASE: Options = { readOnly: "lease", preVote: false };
+
+function leasedLeader(): Host {
+  const host = leader(LEASE);
+  host.tick();
+  host.feed(beatAnswer(host, "2", roundOf(host.work().messages)));
+  return host;
+}
+
+test("within its lease a leader answers reads alone", () => {
+  const host = leasedLeader();
+  host.raw.readIndex("r");
+  const { readStates, messages } = host.work();
+  assert.deepEqual([readStates, messages], [[{ context: "r", index: 1 }], []]);
+});
+
+test("without a lease a lease reader falls back to a round", () => {
+  const fresh = leader(LEASE);
+  fresh.raw.readIndex("r");
+  assert.deepEqual(fresh.work().readStates, [], "no quorum has confirmed it yet");
+  const host = leasedLeader();
+  host.tick(8);
+  host.raw.readIndex("still");
+  assert.equal(host.work().readStates.length, 1);
+  host.tick();
+  host.raw.readIndex("over");
+  assert.deepEqual(host.work().readStates, []);
+});
+
+test("a leader that has offered its leadership relies on no lease any more", () => {
+  const host = leasedLeader();
+  host.raw.transferLeader("2");
+  host.tick(10);
+  host.feed(beatAnswer(host, "2", roundOf(host.work().messages)));
+  assert.equal(host.raw.status().transferee, "", "given up, but the offer may still arrive");
+  host.raw.readIndex("r");
+  assert.deepEqual(host.work().readStates, []);
+});
+
+test("where reads rely on leases, a member that has just started honours an unknown one", () => {
+  const host = new Host({ id: "1", conf: THREE, readOnly: "lease", draw: 0.9 });
+  assert.deepEqual(host.feed(voteRequest(host, "3", [], 1)).messages, []);
+  host.tick(10);
+  assert.equal(host.feed(voteRequest(host, "3", [], 1)).messages.length, 1);
+});
+
+// §9.6: "a candidate would only increment its term if it first learned from a majority of the cluster
+// that they would be willing to grant the candidate their votes."
+test("a pre-candidate changes no term, its own included, before a majority would vote for it", () => {
+  const host = new Host({ id: "1", conf: FIVE, entries: logOf([1, 1]), hardState: { vote: "2" } });
+  host.raw.campaign();
+  const { messages } = host.work();
+  assert.deepEqual(
+    only(messages, "preVote").map(({ to, term, lastIndex, lastTerm }) => [
+      to,
+      term,
+      lastIndex,
+      lastTerm,
+    ]),
+    ["2", "3", "4", "5"].map((to) => [to, 2, 2, 1]),
+  );
+  assert.deepEqual(
+    [host.raw.role, host.raw.term, host.raw.status().vote],
+    ["preCandidate", 1, "2"],
+  );
+  const grant = { type: "preVoteResponse", to: "1", term: 2, reject: false } as const;
+  host.feed({ ...grant, from: "2" });
+  assert.equal(host.raw.term, 1);
+  host.feed({ ...grant, from: "3" });
+  assert.deepEqual([host.raw.role, host.raw.term], ["candidate", 2]);
+});
+
+// §9.6: voters grant a pre-vote if the candidate's log is up to date enough and they "have not
+// received heartbeats from a valid leader for at least a baseline election timeout."
+test("a pre-vote is granted for a good log when no leader is heard", () => {
+  const table: [readonly number[], number, boolean | undefined][] = [
+    [[1, 1], 10, true],
+    [[1], 10, false],
+    [[1, 1, 1], 10, true],
+    [[1, 1], 9, undefined],
+  ];
+  for (const [terms, silence, expected] of table) {
+    const host = follower({ entries: logOf([1, 1]), draw: 0.9 });
+    host.tick(silence);
+    const { messages } = host.feed(preVote(host, "3", terms, 2));
+    const [answer] = only(messages, "preVoteResponse");
+    const isGranted = answer === undefined ? undefined : !answer.reject;
+    assert.equal(isGranted, expected, `${terms.join()} after ${silence} ticks`);
+    assert.equal(answer?.term ?? 2, expected === false ? 1 : 2);
+  }
+});
+
+test("granting a pre-vote changes neither term nor vote nor timer, and promises nothing", () => {
+  const host = follower({ draw: 0.9 });
+  host.tick(15);
+  const first = host.feed(preVote(host, "2", [], 2), preVote(host, "3", [], 2));
+  assert.deepEqual(
+    only(first.messages, "preVoteResponse").map(({ reject }) => reject),
+    [false, false],
+    "two rehearsals may both succeed",
+  );
+  assert.ok(first.readies.every(({ hardState }) => hardState === undefined));
+  host.tick(4);
+  assert.equal(host.raw.role, "preCandidate", "its own timeout was not put off");
+});
+
+test("a pre-candidate that is refused by a majority follows again", () => {
+  const host = new Host({ id: "1", conf: THREE });
+  host.raw.campaign();
+  host.work();
+  const refusal = { type: "preVoteResponse", to: "1", term: 0, reject: true } as const;
+  host.feed({ ...refusal, from: "2", term: 0 });
+  assert.equal(host.raw.role, "preCandidate", "a message without a term is no answer");
+  const later = new Host({ id: "1", conf: THREE, hardState: { term: 3 } });
+  later.raw.campaign();
+  later.work();
+  later.feed({ ...refusal, from: "2", term: 3 }, { ...refusal, from: "3", term: 3 });
+  assert.equal(later.raw.role, "follower");
+  later.raw.campaign();
+  later.feed({ ...refusal, from: "2", term: 9 });
+  assert.deepEqual([later.raw.role, later.raw.term], ["follower", 9], "a later term is learned");
+});
+
+test("a grant for an earlier rehearsal does not count in a later one", () => {
+  const host = new Host({ id: "1", conf: THREE, hardState: { term: 3 } });
+  host.raw.campaign();
+  host.work();
+  host.feed({ type: "preVoteResponse", from: "2", to: "1", term: 3, reject: false });
+  assert.equal(host.raw.role, "preCandidate");
+});
+
+test("a stale candidate is told the later term even when it only rehearses", () => {
+  const host = follower({ hardState: { term: 8 } });
+  const { messages } = host.feed(preVote(host, "3", [1, 1, 1], 5));
+  assert.deepEqual(
+    only(messages, "preVoteResponse").map(({ reject, term }) => [reject, term]),
+    [[true, 8]],
+  );
+});
+
+// §9.6: pre-vote "solves the issue of a partitioned server disrupting the cluster when it rejoins".
+test("a member that comes back from a partition disturbs nobody", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.isolate("3");
+  cluster.tick(60);
+  cluster.heal();
+  cluster.tick(3);
+  assert.deepEqual(cluster.leaders(), ["1"]);
+  assert.deepEqual(
+    [...cluster.hosts.values()].map(({ raw }) => [raw.term, raw.leader]),
+    [
+      [1, "1"],
+      [1, "1"],
+      [1, "1"],
+    ],
+  );
+});
+
+test("without pre-vote the same member unseats the leader: the rule is needed", () => {
+  const cluster = Cluster.ledByFirst(3, { preVote: false });
+  cluster.isolate("3");
+  cluster.tick(60);
+  cluster.heal();
+  cluster.tick(3);
+  assert.ok(cluster.host("1").raw.term > 1);
+});
+
+// §4.2.3 with §9.6, and the host's knowledge: a leader whose process died need not be waited for.
+test("when the leader's process dies, the others elect within a few ticks", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.isolate("1");
+  cluster.host("3").draw = 0.99;
+  for (const id of ["2", "3"]) cluster.host(id).raw.connectionLost("1");
+  cluster.host("2").tick();
+  cluster.host("3").tick();
+  cluster.stabilize();
+  assert.equal(cluster.host("2").raw.role, "leader");
+});
+
+test("the wait after a leader's death is zero to two ticks beyond the next", () => {
+  for (const [draw, ticks] of [
+    [0, 1],
+    [0.5, 2],
+    [0.99, 3],
+  ] as const) {
+    const host = follower({ draw });
+    host.raw.connectionLost("2");
+    host.tick(ticks - 1);
+    assert.equal(host.raw.role, "follower", `${draw}`);
+    host.tick();
+    assert.equal(host.raw.role, "preCandidate", `${draw}`);
+  }
+});
+
+test("a link that breaks unseats nobody: the other voters hear the leader and refuse", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.cut("1", "2");
+  for (let i = 0; i < 10; i += 1) {
+    cluster.host("2").raw.connectionLost("1");
+    cluster.tick(3);
+    assert.deepEqual(cluster.leaders(), ["1"]);
+  }
+  assert.deepEqual(
+    [...cluster.hosts.values()].map(({ raw }) => raw.term),
+    [1, 1, 1],
+  );
+});
+
+test("a lost connection means nothing when it is not the leader's, or the leader speaks again", () => {
+  const other = follower();
+  other.raw.connectionLost("3");
+  other.tick(5);
+  assert.equal(other.raw.role, "follower");
+  const back = follower();
+  back.raw.connectionLost("2");
+  back.feed(heartbeat(back));
+  back.tick(5);
+  assert.equal(back.raw.role, "follower");
+  assert.deepEqual(back.feed(voteRequest(back, "3", [], 2)).messages, [], "the lease holds again");
+});
+
+test("a lost connection is ignored where nothing would stop a needless election", () => {
+  const careless: Options[] = [{ preVote: false }, { checkQuorum: false }, { readOnly: "lease" }];
+  for (const options of careless) {
+    const host = follower(options);
+    host.raw.connectionLost("2");
+    host.tick(9);
+    assert.equal(host.raw.role, "follower", JSON.stringify(options));
+  }
+});
+
+test("a follower whose leader died grants the pre-vote of a peer that saw it too", () => {
+  const host = follower({ draw: 0.99 });
+  host.raw.connectionLost("2");
+  const { messages } = host.feed(preVote(host, "3", [], 2));
+  assert.deepEqual(
+    only(messages, "preVoteResponse").map(({ reject }) => reject),
+    [false],
+  );
+});
+
+// §10.2.1: "the leader can write to its disk in parallel with replicating the entry to its followers",
+// counting itself only when its write is done; the rule is in raw-node.test.ts. Here: followers may
+// not do the same.
+test("a follower's acknowledgement is not among the messages that leave before its write", () => {
+  const host = follower();
+  host.step(append(host, [1], 0));
+  const ready = host.raw.ready();
+  assert.deepEqual(typesOf(ready.messages), []);
+  assert.deepEqual(typesOf(ready.messagesAfterPersist), ["appendResponse"]);
+});
+
+// §10.2.2, pipelining: "if a message is lost, the leader ... goes back to probing".
+test("an unreachable follower is probed, one append a heartbeat, until it answers", () => {
+  const host = leader();
+  host.raw.reportUnreachable("2");
+  assert.equal(host.raw.status().progress.get("2")?.state, "probe");
+  const sent: number[] = [];
+  for (let i = 0; i < 3; i += 1) {
+    host.propose(`p${i}`);
+    sent.push(only(host.work().messages, "append").filter(({ to }) => to === "2").length);
+  }
+  assert.deepEqual(sent, [1, 0, 0]);
+  const { messages } = host.feed(beatAnswer(host, "2", ""));
+  assert.equal(only(messages, "append").length, 1);
+  host.feed(accepted(host, "2", 4));
+  assert.equal(host.raw.status().progress.get("2")?.state, "replicate");
+});
+
+test("a snapshot that failed is tried again when the follower shows a sign of life", () => {
+  const host = leader();
+  host.propose("a", "b");
+  host.work();
+  host.feed(accepted(host, "2", 3));
+  host.storage.compact(3);
+  host.raw.reportUnreachable("3");
+  host.feed(beatAnswer(host, "3", ""));
+  assert.equal(host.raw.status().progress.get("3")?.pendingSnapshot, 3);
+  host.raw.reportSnapshot("3", false);
+  assert.deepEqual(host.work().messages, []);
+  const { messages } = host.feed(beatAnswer(host, "3", ""));
+  assert.equal(only(messages, "snapshot").length, 1);
+  host.raw.reportSnapshot("3", true);
+  const after = host.raw.status().progress.get("3");
+  assert.deepEqual([after?.state, after?.next], ["probe", 4], "behind the snapshot");
+});
+
+test("no snapshot is sent to a member that has fallen silent", () => {
+  const host = leader();
+  host.propose("a", "b");
+  host.work();
+  host.feed(accepted(host, "2", 3));
+  host.storage.compact(3);
+  host.tick(10);
+  host.feed(beatAnswer(host, "2", ""));
+  host.raw.reportUnreachable("3");
+  host.propose("c");
+  const { messages } = host.work();
+  assert.equal(only(messages, "snapshot").length, 0);
+});
+
+// Forwarding: §6.2 of the thesis lets followers pass requests on to the leader.
+test("a follower passes proposals on, and a leader appends them as its own", () => {
+  const cluster = Cluster.ledByFirst(3);
+  cluster.host("3").propose("a", "b");
+  cluster.stabilize();
+  for (const host of cluster.hosts.values()) assert.deepEqual(host.appliedTexts(), ["a", "b"]);
+});
+
+test("a forwarded proposal that meets no leader goes on to the new one, and not in circles", () => {
+  const host = follower();
+  const entries = [{ term: 0, index: 0, type: "normal" as const, data: Uint8Array.of(1) }];
+  const message = { type: "propose", to: "1", term: 0, entries } as const;
+  const { messages } = host.feed({ ...message, from: "3" });
+  assert.deepEqual(messages, [{ ...message, from: "1", to: "2" }]);
+  assert.deepEqual(host.feed({ ...message, from: "2" }).messages, [], "that is who believes in us");
+});
