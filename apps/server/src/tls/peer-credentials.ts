@@ -1,0 +1,139 @@
+/**
+ * Owns the gRPC credentials of peer traffic: the same rules and the same exchange of certificates
+ * as for HTTP, in the forms that grpc-js takes.
+ */
+import { CallCredentials, ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+import type { ChannelOptions, experimental } from "@grpc/grpc-js";
+import type { Socket } from "node:net";
+import { isIP } from "node:net";
+import { checkServerIdentity, connect } from "node:tls";
+
+import { describeTlsError, wrongHost } from "./tls-error.ts";
+import type { TlsSide } from "./tls-side.ts";
+
+/** Credentials of the peer listeners, current whenever a connection comes in. */
+class PeerServerCredentials extends ServerCredentials {
+  constructor(side: TlsSide) {
+    const { requestCert, rejectUnauthorized, handshakeTimeout } = side.serverOptions();
+    super(
+      {
+        ...(requestCert !== undefined && { requestCert }),
+        ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
+        ...(handshakeTimeout !== undefined && { handshakeTimeout }),
+      },
+      side.contextOptions(),
+    );
+    side.onReload((options) => {
+      this.updateSecureContextOptions(options);
+    });
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+type Target = Parameters<ChannelCredentials["_createSecureConnector"]>[0];
+
+/** The host of a channel's target, `ipv4:1.2.3.4:2380` or `dns:name:2380`, already split. */
+function hostOf(target: Target): string {
+  const match = /^(?:\[(.*)\]|([^:]*))(?::\d+)?$/.exec(target.path.replace(/^\/+/, ""));
+  return match?.[1] ?? match?.[2] ?? target.path;
+}
+
+/**
+ * Makes one connection secure. Our own, because the one of grpc-js hands addresses to TLS as
+ * server names, which Node refuses.
+ */
+class PeerConnector implements experimental.SecureConnector {
+  readonly #side: TlsSide;
+  readonly #host: string;
+  readonly #callCredentials: CallCredentials;
+
+  constructor(side: TlsSide, host: string, callCredentials: CallCredentials) {
+    this.#side = side;
+    this.#host = host;
+    this.#callCredentials = callCredentials;
+  }
+
+  connect(socket: Socket): Promise<experimental.SecureConnectResult> {
+    const side = this.#side;
+    const host = this.#host;
+    // A certificate of --peer-auto-tls can be checked by nobody: such traffic is only encrypted.
+    const isBlind = side.isSelfSigned && !side.hasAuthority;
+    return new Promise((resolve, reject) => {
+      const secured = connect(
+        {
+          socket,
+          secureContext: side.secureContext(),
+          servername: isIP(host) === 0 ? host : "",
+          ALPNProtocols: ["h2"],
+          rejectUnauthorized: !isBlind,
+          checkServerIdentity: (_name, certificate) => {
+            const isFine = isBlind || checkServerIdentity(host, certificate) === undefined;
+            return isFine ? undefined : wrongHost(host, certificate);
+          },
+        },
+        () => {
+          resolve({ socket: secured, secure: true });
+        },
+      );
+      secured.on("error", (error) => {
+        reject(new Error(`TLS with ${host}: ${describeTlsError(error)}`, { cause: error }));
+      });
+    });
+  }
+
+  waitForReady(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  getCallCredentials(): CallCredentials {
+    return this.#callCredentials;
+  }
+
+  destroy(): void {
+    // Nothing is held between connections.
+  }
+}
+
+/** Credentials towards peers, current at every attempt to connect. */
+class PeerChannelCredentials extends ChannelCredentials {
+  readonly #side: TlsSide;
+
+  constructor(side: TlsSide) {
+    super();
+    this.#side = side;
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(
+    target: Target,
+    options: ChannelOptions,
+    callCredentials?: CallCredentials,
+  ): experimental.SecureConnector {
+    // The name a certificate must have where the address dialled stands in for it.
+    const host = options["grpc.ssl_target_name_override"] ?? hostOf(target);
+    return new PeerConnector(this.#side, host, callCredentials ?? CallCredentials.createEmpty());
+  }
+}
+
+/** For createPeerServer. */
+export function createPeerServerCredentials(side: TlsSide): ServerCredentials {
+  return new PeerServerCredentials(side);
+}
+
+/** For GrpcTransport: plain text for http, this side's certificates for https. */
+export function createPeerCredentials(side: TlsSide | undefined): (url: URL) => ChannelCredentials {
+  const plain = ChannelCredentials.createInsecure();
+  const secure =
+    side === undefined ? ChannelCredentials.createSsl() : new PeerChannelCredentials(side);
+  return (url) => (url.protocol === "https:" ? secure : plain);
+}

@@ -1,0 +1,147 @@
+/**
+ * Owns the reading of certificate files: all of one side's material at once, checked so that a
+ * mistake is one clear line at start instead of handshakes that fail later. It watches nothing
+ * and opens no socket.
+ */
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { SecureContextOptions } from "node:tls";
+import { createSecureContext } from "node:tls";
+
+import type { TlsConfig } from "../config.ts";
+import { TlsFileError } from "./tls-error.ts";
+
+/** One side's certificates, checked. */
+export interface TlsMaterial {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities to check others against; undefined means those of the system. */
+  readonly ca: readonly string[] | undefined;
+  readonly crl: string | undefined;
+  readonly notAfter: Date;
+}
+
+const dayMs = 24 * 60 * 60 * 1000;
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const codes: Readonly<Record<string, string>> = {
+    ENOENT: "no such file or directory",
+    EACCES: "permission denied",
+    EISDIR: "is a directory",
+  };
+  const code = "code" in error ? String(error.code) : "";
+  return codes[code] ?? error.message.split("\n", 1)[0] ?? error.message;
+}
+
+function read(what: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new TlsFileError(`cannot read ${what} ${path}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+const pemCertificate =
+  /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g;
+
+function certificates(what: string, path: string, text: string): readonly X509Certificate[] {
+  const blocks = text.match(pemCertificate) ?? [];
+  if (blocks.length === 0) throw new TlsFileError(`${what} ${path} holds no PEM certificate`);
+  try {
+    return blocks.map((block) => new X509Certificate(block));
+  } catch (error) {
+    throw new TlsFileError(`${what} ${path} is damaged: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+function privateKey(path: string, text: string): KeyObject {
+  if (/ENCRYPTED/.test(text)) {
+    throw new TlsFileError(`private key ${path} is encrypted; a key without passphrase is needed`);
+  }
+  try {
+    return createPrivateKey(text);
+  } catch (error) {
+    throw new TlsFileError(`${path} holds no private key in PEM format`, { cause: error });
+  }
+}
+
+const day = (date: Date): string => date.toISOString().slice(0, 10);
+
+function checkValidity(path: string, leaf: X509Certificate, now: Date): void {
+  const subject = leaf.subject.replaceAll("\n", ", ");
+  if (leaf.validToDate < now) {
+    throw new TlsFileError(`certificate ${path} (${subject}) expired on ${day(leaf.validToDate)}`);
+  }
+  // Clocks differ a little between the machine that signs and those that use.
+  if (leaf.validFromDate.getTime() > now.getTime() + dayMs) {
+    throw new TlsFileError(
+      `certificate ${path} (${subject}) is not valid before ${day(leaf.validFromDate)}`,
+    );
+  }
+}
+
+/** The context options of the material: what https and gRPC need of it. */
+export function contextOptions(
+  material: TlsMaterial,
+  minVersion: TlsConfig["minVersion"],
+): SecureContextOptions {
+  return {
+    cert: material.cert,
+    key: material.key,
+    minVersion,
+    ...(material.ca !== undefined && { ca: [...material.ca] }),
+    ...(material.crl !== undefined && { crl: material.crl }),
+  };
+}
+
+/**
+ * Reads and checks the files of one side.
+ * @throws TlsFileError
+ */
+export function loadTlsFiles(
+  config: Pick<
+    TlsConfig,
+    "certFile" | "keyFile" | "caFile" | "trustedCaFile" | "crlFile" | "minVersion"
+  >,
+  now: Date = new Date(),
+): TlsMaterial {
+  const { certFile, keyFile } = config;
+  const cert = read("certificate", certFile);
+  const key = read("private key", keyFile);
+  const [leaf] = certificates("certificate", certFile, cert);
+  if (leaf === undefined)
+    throw new TlsFileError(`certificate ${certFile} holds no PEM certificate`);
+  if (!leaf.checkPrivateKey(privateKey(keyFile, key))) {
+    throw new TlsFileError(`private key ${keyFile} does not belong to certificate ${certFile}`);
+  }
+  checkValidity(certFile, leaf, now);
+  const caFiles = [...new Set([config.trustedCaFile, config.caFile])].filter((path) => path !== "");
+  const ca = caFiles.flatMap((path) => {
+    const text = read("CA file", path);
+    return certificates("CA file", path, text).map((one) => one.toString());
+  });
+  const crl = config.crlFile === "" ? undefined : read("revocation list", config.crlFile);
+  const material = {
+    cert,
+    key,
+    ca: caFiles.length === 0 ? undefined : ca,
+    crl,
+    notAfter: leaf.validToDate,
+  };
+  try {
+    createSecureContext(contextOptions(material, config.minVersion));
+  } catch (error) {
+    throw new TlsFileError(`cannot use certificate ${certFile}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  return material;
+}
+
+/** The files a side is read from. */
+export function tlsPaths(config: TlsConfig): readonly string[] {
+  const { certFile, keyFile, caFile, trustedCaFile, crlFile } = config;
+  return [certFile, keyFile, caFile, trustedCaFile, crlFile].filter((path) => path !== "");
+}
