@@ -27,6 +27,8 @@ export interface ApplierListener {
   onClusterVersion(): void;
   /** Something at or below /2 may have changed. */
   onAuthWritten(): void;
+  /** The first entry of this term was applied, and whatever the log has of earlier terms. */
+  onTermApplied(term: number): void;
   onApplied(entries: number): void;
 }
 
@@ -39,6 +41,8 @@ export class Applier {
   readonly #cluster: Cluster;
   readonly #proposals: ProposalTable<Applied>;
   readonly #listener: ApplierListener;
+  /** Highest term applied by this process. */
+  #term = 0;
 
   constructor(
     storage: MemberStorage,
@@ -64,6 +68,11 @@ export class Applier {
       }
     }
     this.#applyRun(run);
+    const term = entries.at(-1)?.term ?? 0;
+    if (term > this.#term) {
+      this.#term = term;
+      this.#listener.onTermApplied(term);
+    }
     this.#listener.onApplied(entries.length);
   }
 

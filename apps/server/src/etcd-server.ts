@@ -197,6 +197,7 @@ export class EtcdServer implements EtcdServerPort {
       settle,
       startedAt,
       deadline: startedAt + this.#parts.requestTimeoutMs,
+      term: this.node.proposalTerm,
     });
     this.node.propose(data);
   }
@@ -261,6 +262,23 @@ export class EtcdServer implements EtcdServerPort {
     this.proposals.settle(pending, new EtcdError(300, `etcdserver: ${reason}`, 0));
   }
 
+  /** Proposals go to another leader from now on, these among them. */
+  proposalTermChanged(term: number, queued: readonly Uint8Array[]): void {
+    for (const data of queued) {
+      const pending = this.proposals.byData(data);
+      if (pending !== undefined) pending.term = term;
+    }
+  }
+
+  /**
+   * An entry of `term` was applied for the first time: what was proposed to earlier leaders and is
+   * not answered by now got lost with them, and is proposed again.
+   */
+  termApplied(term: number): void {
+    const lost = this.proposals.takeOlderThan(term);
+    if (lost.length > 0) this.node.proposeAgain(lost);
+  }
+
   /** Ends requests whose time is up; called a few times a second. */
   expireRequests(): void {
     const now = this.#parts.now();
@@ -270,6 +288,11 @@ export class EtcdServer implements EtcdServerPort {
       this.node.withdraw(pending.data);
     }
     this.#reads.expire(now);
+  }
+
+  /** No new requests. */
+  refuseNew(): void {
+    this.#stopped = true;
   }
 
   /** No new requests; those waiting are told. */

@@ -117,6 +117,9 @@ export class Member {
       onAuthWritten: () => {
         this.server.authChanged();
       },
+      onTermApplied: (term) => {
+        this.server.termApplied(term);
+      },
       onApplied: () => {
         this.#compactor.afterApply();
       },
@@ -157,6 +160,9 @@ export class Member {
         onFatal: options.onFatal,
         onDropped: (data, reason) => {
           this.server.proposalDropped(data, reason.message);
+        },
+        onProposalTerm: (term, queued) => {
+          this.server.proposalTermChanged(term, queued);
         },
       },
       tickMs: options.tickMs,

@@ -18,6 +18,8 @@ export interface Pending<T> {
   /** Monotonic milliseconds. */
   readonly startedAt: number;
   readonly deadline: number;
+  /** Term of the leader it was handed to, or will be; see RaftNodeListener.onProposalTerm. */
+  term: number;
 }
 
 export class ProposalTable<T> {
@@ -58,6 +60,17 @@ export class ProposalTable<T> {
 
   byId(id: RequestId): Pending<T> | undefined {
     return id.session === this.session ? this.#bySequence.get(id.sequence) : undefined;
+  }
+
+  /** Those handed to leaders before `term`; they belong to its leader from now on. */
+  takeOlderThan(term: number): readonly Uint8Array[] {
+    const older: Uint8Array[] = [];
+    for (const pending of this.#bySequence.values()) {
+      if (pending.term >= term) continue;
+      pending.term = term;
+      older.push(pending.data);
+    }
+    return older;
   }
 
   settle(pending: Pending<T>, result: T | EtcdError): void {

@@ -92,8 +92,8 @@ class IncomingSnapshot implements SnapshotSink {
       const kv = await this.#imported;
       await kv.close();
       await node().exclusively(async () => {
-        // The log may have caught up by itself in the meantime.
-        if (this.#message.snapshot.index <= storage.machine.appliedIndex) return;
+        // The log may have caught up by itself in the meantime, or the sender been succeeded.
+        if (!node().wantsSnapshot(this.#message)) return;
         hub.attach(await storage.switchTo(this.#path));
         cluster.reload();
         node().snapshotInstalled({ ...this.#message, snapshot: storage.snapshotMetadata() });

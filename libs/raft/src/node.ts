@@ -114,6 +114,8 @@ export class RaftNode {
   #unsavedHardState: HardState | undefined;
   #scheduled = false;
   #busy = false;
+  /** Messages that arrived while exclusively() kept the core as it is. */
+  #held: Message[] | undefined;
   #closed = false;
   #failed = false;
   #idle: (() => void)[] = [];
@@ -209,6 +211,10 @@ export class RaftNode {
 
   step(messages: readonly Message[]): void {
     if (this.#closed) return;
+    if (this.#held !== undefined) {
+      this.#held.push(...messages);
+      return;
+    }
     for (const message of messages) this.#raw.step(message);
     this.#schedule();
   }
@@ -232,7 +238,7 @@ export class RaftNode {
 
   /** One unit of logical time. */
   tick(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#held !== undefined) return;
     this.#ticks += 1;
     this.#raw.tick();
     this.#retryReads();
@@ -240,18 +246,27 @@ export class RaftNode {
   }
 
   /**
-   * Runs `work` while the loop stands still: no append, apply or message in between. For work
+   * Runs `work` while the loop stands still: no append, apply, message or tick in between. For work
    * that replaces the state machine under the loop (snapshot install, compaction).
    */
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
     while (this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
     if (this.#closed) throw new RaftError("stopped", "the raft node is closed");
     this.#busy = true;
+    this.#held = [];
     try {
       return await work();
     } finally {
+      const held = this.#held;
+      this.#held = undefined;
+      this.step(held);
       this.#release();
     }
+  }
+
+  /** Asked within exclusively(), before the state machine is replaced: would it help? */
+  wantsSnapshot(message: SnapshotMessage): boolean {
+    return this.#raw.wantsSnapshot(message);
   }
 
   /** Installs a snapshot whose data the state machine holds already, within exclusively(). */
@@ -344,17 +359,20 @@ export class RaftNode {
     if (this.#proposals.length > 0) {
       const batch = this.#proposals;
       this.#proposals = [];
-      this.#offer(batch, () => {
-        this.#raw.propose(batch);
-      });
+      this.#offerBatch(batch);
     }
     if (this.#confChanges.length > 0) {
       const changes = this.#confChanges;
       this.#confChanges = [];
       for (const change of changes) {
-        this.#offer([change], () => {
-          this.#raw.proposeConfChange(change);
-        });
+        this.#offer(
+          () => {
+            this.#raw.proposeConfChange(change);
+          },
+          (error) => {
+            this.#listener.onDropped(change, error);
+          },
+        );
       }
     }
     if (this.#readers.length > 0) {
@@ -375,21 +393,26 @@ export class RaftNode {
     this.#readRounds.clear();
   }
 
-  #offer(batch: readonly Uint8Array[], propose: () => void): void {
+  #offerBatch(batch: Uint8Array[]): void {
+    this.#offer(
+      () => {
+        this.#raw.propose(batch);
+      },
+      (error) => {
+        // Another leader is about to take them, or this one again when the transfer has failed.
+        if (this.#raw.status().transferee !== "") this.#proposals = [...batch, ...this.#proposals];
+        else for (const data of batch) this.#listener.onDropped(data, error);
+      },
+    );
+  }
+
+  #offer(propose: () => void, onDropped: (reason: RaftError) => void): void {
     try {
       propose();
     } catch (error) {
       if (!(error instanceof RaftError) || error.code !== "proposalDropped") throw error;
-      // Another leader is about to take them, or this one again when the transfer has failed.
-      if (this.#raw.status().transferee !== "" && this.#holdBack(batch)) return;
-      for (const data of batch) this.#listener.onDropped(data, error);
+      onDropped(error);
     }
-  }
-
-  /** Keeps ordinary proposals for the next tick or the next leader. */
-  #holdBack(batch: readonly Uint8Array[]): boolean {
-    this.#proposals = [...batch, ...this.#proposals];
-    return true;
   }
 
   #persist(ready: Ready): Promise<void> | undefined {

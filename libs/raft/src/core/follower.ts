@@ -24,10 +24,6 @@ export function stepFollower(raft: Raft, message: Message): void {
       raft.heardFromLeader(message.from);
       followLeader(raft, message);
       return;
-    case "propose":
-      // Leadership moved on while the proposal travelled.
-      if (message.from !== raft.leader) forwardProposal(raft, message.entries);
-      return;
     case "transferLeader":
       if (message.from !== raft.leader) forwardTransfer(raft, message.transferee);
       return;
@@ -38,7 +34,8 @@ export function stepFollower(raft: Raft, message: Message): void {
     case "readIndexResponse":
       raft.readStates.push({ context: message.context, index: message.index });
       return;
-    // Requests to a leader, whose sender will ask again, and answers to roles past.
+    // Requests to a leader of this term that stepped down, and answers to roles past.
+    case "propose":
     case "readIndex":
     case "appendResponse":
     case "heartbeatResponse":

@@ -173,7 +173,7 @@ export class Raft {
   /** Feeds a message from another member, or one this member sent itself. */
   step(message: Message): void {
     if (message.term === 0) {
-      if (message.type !== "propose" && message.type !== "readIndex") return;
+      if (message.type !== "readIndex") return;
     } else if (message.term > this.term) {
       if (!this.#enterHigherTerm(message)) return;
     } else if (message.term < this.term) {

@@ -160,8 +160,11 @@ export class Replay {
   }
 }
 
-/** A crash between a snapshot's marker and the hard state that goes with it loses the latter. */
-function atLeast(hardState: HardState, marker: CompactionMarker | undefined): HardState {
+/**
+ * The hard state that holds at a compaction point. A crash between a snapshot's marker and the hard
+ * state that goes with it loses the latter, and a change of commit alone may not have been saved.
+ */
+export function atLeast(hardState: HardState, marker: CompactionMarker | undefined): HardState {
   if (marker === undefined) return hardState;
   const { index, term } = marker.snapshot;
   const raised: HardState =

@@ -26,6 +26,7 @@ import { createParts, openParts, prepareInline, prepareOnPool } from "./open-wal
 import type { CreateWalOptions, WalOptions, WalParts } from "./open-wal.ts";
 import { BATCH_RECORD_BYTES, BatchWriter, entriesBytesMax } from "./record.ts";
 import type { CompactionMarker, WalMetadata } from "./record.ts";
+import { atLeast } from "./replay.ts";
 import { createSegment } from "./segment-files.ts";
 import type { RepairedTail } from "./segment-files.ts";
 import { listSegments, pathIn, segmentName } from "./segment.ts";
@@ -144,7 +145,7 @@ export class Wal {
     return this.#bytesSinceCompaction;
   }
 
-  /** The latest hard state saved. */
+  /** The latest hard state saved, at least that of the latest snapshot or compaction. */
   get hardState(): HardState {
     return this.#hardState;
   }
@@ -271,7 +272,6 @@ export class Wal {
     const marker = { snapshot, keepFrom: index + 1, previousTerm: term, isReset: true };
     yield* this.#mark(marker, hardState);
     this.log.reset(index, term);
-    if (hardState !== undefined) this.#hardState = hardState;
   }
 
   *#mark(marker: CompactionMarker, hardState: HardState | undefined): Steps<void> {
@@ -282,6 +282,7 @@ export class Wal {
     this.#append();
     yield* this.#sync();
     this.#marker = { ...marker, isReset: false };
+    this.#hardState = atLeast(hardState ?? this.#hardState, marker);
     this.#bytesSinceCompaction = 0;
   }
 

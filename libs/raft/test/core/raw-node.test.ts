@@ -4,7 +4,6 @@ import test from "node:test";
 import { parseConfig } from "../../src/core/config.ts";
 import { InvariantError } from "../../src/core/invariant.ts";
 import { RawNode } from "../../src/core/raw-node.ts";
-import type { Message } from "../../src/core/types.ts";
 import { RaftError } from "../../src/errors.ts";
 import { MemoryStorage } from "../../src/memory-storage.ts";
 import { Cluster } from "./cluster.ts";

@@ -65,10 +65,12 @@ function describeBody(message: Message): string {
       return message.context;
     case "readIndexResponse":
       return `${term} ${message.context} at ${message.index}`;
-    case "propose":
-      return message.entries
-        .map(({ type, data }) => (type === "normal" ? `"${text(data)}"` : `<${text(data)}>`))
-        .join(", ");
+    case "propose": {
+      const of = message.entries.map(({ type, data }) =>
+        type === "normal" ? `"${text(data)}"` : `<${text(data)}>`,
+      );
+      return `${term} ${of.join(", ")}`;
+    }
     case "transferLeader":
       return `${term} to ${message.transferee}`;
     case "timeoutNow":

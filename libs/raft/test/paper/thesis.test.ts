@@ -678,11 +678,28 @@ test("a follower passes proposals on, and a leader appends them as its own", () 
   for (const host of cluster.hosts.values()) assert.deepEqual(host.appliedTexts(), ["a", "b"]);
 });
 
-test("a forwarded proposal that meets no leader goes on to the new one, and not in circles", () => {
+test("a forwarded proposal names the term it is meant for, and no later leader takes it", () => {
   const host = follower();
-  const entries = [{ term: 0, index: 0, type: "normal" as const, data: Uint8Array.of(1) }];
-  const message = { type: "propose", to: "1", term: 0, entries } as const;
-  const { messages } = host.feed({ ...message, from: "3" });
-  assert.deepEqual(messages, [{ ...message, from: "1", to: "2" }]);
-  assert.deepEqual(host.feed({ ...message, from: "2" }).messages, [], "that is who believes in us");
+  host.propose("x");
+  const [forwarded] = only(host.work().messages, "propose");
+  assert.deepEqual([forwarded?.to, forwarded?.term], ["2", 1]);
+  const entries = forwarded?.entries ?? [];
+  for (const [term, isTaken] of [
+    [0, false],
+    [1, false],
+    [2, true],
+  ] as const) {
+    const later = leader({ entries: logOf([1]) });
+    const { lastIndex } = later.raw;
+    assert.equal(later.raw.term, 2);
+    later.feed({ type: "propose", from: "3", to: "1", term, entries });
+    assert.equal(later.raw.lastIndex - lastIndex, isTaken ? 1 : 0, `of term ${term}`);
+  }
+});
+
+test("a forwarded proposal that meets no leader is lost: its proposer tries again", () => {
+  const host = follower();
+  const entries = logOf([1]);
+  const { messages } = host.feed({ type: "propose", from: "3", to: "1", term: 1, entries });
+  assert.deepEqual(messages, []);
 });
