@@ -1,18 +1,19 @@
 // Bundles one app into bundle/: `main.cjs` (and any further entry named in package.json
 // "etcd2.entries"), plus `start.cjs`, which switches the compile cache on and loads main.
 // CommonJS output, because ESM output breaks on CommonJS dependencies; the native store stays
-// outside and is found through node_modules.
+// outside and is found through node_modules. The folder is replaced whole, once all is well.
 import { build } from "esbuild";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 
 const project = resolve(process.argv[2] ?? ".");
 const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
 const entries = ["src/main.ts", ...(manifest.etcd2?.entries ?? [])];
-const outdir = join(project, "bundle");
+const target = join(project, "bundle");
+const outdir = `${target}.${process.pid}.tmp`;
 
-rmSync(outdir, { recursive: true, force: true });
 mkdirSync(outdir, { recursive: true });
+process.on("exit", () => rmSync(outdir, { recursive: true, force: true }));
 await build({
   absWorkingDir: project,
   entryPoints: entries,
@@ -42,4 +43,6 @@ require("node:module").enableCompileCache(require("node:path").join(__dirname, "
 require("./main.cjs");
 `,
 );
+rmSync(target, { recursive: true, force: true });
+renameSync(outdir, target);
 console.log(`bundled ${basename(project)}: ${entries.join(", ")}`);
