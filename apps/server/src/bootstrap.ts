@@ -17,6 +17,18 @@ export interface Identity {
   readonly clusterId: NodeId;
   /** Founding members, written to the log of a new cluster; empty when joining. */
   readonly founders: readonly MemberRecord[];
+  /** When joining: the members of the cluster, to be reached before the log names them. */
+  readonly hosts: readonly MemberRecord[];
+}
+
+/** What a member remembers of its bootstrap until its log tells it more. */
+export type BootstrapRecord = Pick<Identity, "founders" | "hosts">;
+
+/** What was recorded when the storage was made. */
+export function bootstrapRecord(storage: MemberStorage): BootstrapRecord {
+  const document = storage.bootstrapDocument;
+  if (document === undefined) return { founders: [], hosts: [] };
+  return JSON.parse(document) as BootstrapRecord;
 }
 
 /** Identity of a member of a new cluster. */
@@ -46,7 +58,7 @@ export function foundingIdentity(
   // Names are published by the members themselves, once they run.
   const unnamed = founders.map((member) => ({ ...member, name: "" }));
   const memberIds = founders.map((member) => member.id);
-  return { memberId: own.id, clusterId: ids.clusterId(memberIds), founders: unnamed };
+  return { memberId: own.id, clusterId: ids.clusterId(memberIds), founders: unnamed, hosts: [] };
 }
 
 /** The log entries every founder writes alike: one conf change per member, at term 1. */
@@ -66,11 +78,8 @@ export function foundingEntries(founders: readonly MemberRecord[]): readonly Ent
 /** Writes the founding entries unless the log has them; also after a crash half way. */
 export async function writeFoundingEntries(storage: MemberStorage): Promise<HardState> {
   const { log } = storage.wal;
-  const document = storage.bootstrapDocument;
-  if (document === undefined || log.lastIndex() > 0 || storage.machine.appliedIndex > 0) {
-    return storage.hardState;
-  }
-  const founders = JSON.parse(document) as readonly MemberRecord[];
+  if (log.lastIndex() > 0 || storage.machine.appliedIndex > 0) return storage.hardState;
+  const { founders } = bootstrapRecord(storage);
   if (founders.length === 0) return storage.hardState;
   const entries = foundingEntries(founders);
   const hardState = { term: 1, vote: "", commit: entries.length };

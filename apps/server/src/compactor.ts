@@ -6,9 +6,6 @@
 import type { RaftNode, Wal } from "@etcd2/raft";
 import type { MemberStorage } from "./member-storage.ts";
 
-/** Entries kept behind the applied index for followers that are a little behind. */
-const CATCH_UP_ENTRIES = 5000;
-
 /** The log is compacted when it holds this much, however few the entries. */
 const LOG_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -20,6 +17,8 @@ export interface CompactorOptions {
   readonly node: RaftNode;
   /** Entries applied since the last compaction that trigger the next. */
   readonly snapshotCount: number;
+  /** Entries kept behind the applied index for followers that are a little behind. */
+  readonly catchUpEntries: number;
   readonly log: (message: string) => void;
 }
 
@@ -70,7 +69,7 @@ export class Compactor {
   #keepFrom(applied: number): number {
     const { log } = this.#wal;
     const first = log.firstIndex();
-    const wanted = Math.max(first, applied - CATCH_UP_ENTRIES + 1);
+    const wanted = Math.max(first, applied - this.#options.catchUpEntries + 1);
     const kept = log.entries(wanted, applied + 1, Number.MAX_SAFE_INTEGER);
     let bytes = 0;
     for (let at = kept.length - 1; at >= 0; at -= 1) {

@@ -64,6 +64,8 @@ export interface ServerConfig {
   /** "" when the log lives in the data directory. */
   readonly walDir: string;
   readonly snapshotCount: number;
+  /** Entries kept for followers that lag when the log is compacted. */
+  readonly catchUpEntries: number;
   readonly heartbeatMs: number;
   readonly electionMs: number;
   /** Whole heartbeats in an election timeout. */
@@ -203,6 +205,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     isDataDirDefault: dataDir === "",
     walDir: flags.text("wal-dir"),
     snapshotCount: flags.count("snapshot-count") || 10000,
+    catchUpEntries: flags.count("snapshot-catchup-entries"),
     ...timing,
     ...urls,
     listenMetricsUrls: flags.urls("listen-metrics-urls"),

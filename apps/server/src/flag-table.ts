@@ -73,6 +73,13 @@ const member = [
   row("data-dir", "text", "", "data directory; <name>.etcd when not given"),
   row("wal-dir", "text", "", "directory for the write-ahead log alone"),
   row("snapshot-count", "count", "10000", "applied entries between two snapshots"),
+  row(
+    "snapshot-catchup-entries",
+    "count",
+    "5000",
+    "entries kept in the log for members that lag when a snapshot is taken",
+    { min: 1 },
+  ),
   row("heartbeat-interval", "count", "100", "time between heartbeats, in milliseconds"),
   row(
     "election-timeout",

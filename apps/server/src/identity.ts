@@ -98,5 +98,12 @@ async function join(config: ServerConfig): Promise<Identity> {
       `${problem}: no member of the cluster has the peer URLs ${own.join(",")}: run "etcdctl member add ${config.name} ${own.join(",")}" first`,
     );
   }
-  return { memberId: self.id, clusterId: info.clusterId, founders: [] };
+  const hosts = info.members.map(({ id, name, peerUrls, clientUrls, isLearner }) => ({
+    id,
+    name,
+    peerURLs: peerUrls,
+    clientURLs: clientUrls,
+    isLearner,
+  }));
+  return { memberId: self.id, clusterId: info.clusterId, founders: [], hosts };
 }

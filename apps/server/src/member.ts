@@ -18,7 +18,7 @@ import { RaftNode } from "@etcd2/raft";
 import type { EtcdError } from "@etcd2/store";
 import { StoreWatcherHub } from "@etcd2/store";
 import { Applier } from "./applier.ts";
-import { forceNewCluster, writeFoundingEntries } from "./bootstrap.ts";
+import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "./bootstrap.ts";
 import { Cluster } from "./cluster.ts";
 import { Compactor } from "./compactor.ts";
 import type { ProposalCounters, ServerOps } from "./etcd-server.ts";
@@ -38,6 +38,14 @@ const EXPIRE_INTERVAL_MS = 100;
 /** A stopping leader waits this long for another to take over. */
 const TRANSFER_TIMEOUT_MS = 1000;
 
+/** A stopping member gives requests under way this long, once somebody else leads. */
+const SETTLE_TIMEOUT_MS = 500;
+
+/** A member that learns of its own removal goes on for so long. */
+const REMOVED_LINGER_MS = 1000;
+
+const REMOVED_TEXT = "the member has been permanently removed from the cluster";
+
 export interface MemberLog {
   raft(message: string): void;
   server(message: string): void;
@@ -52,6 +60,8 @@ export interface MemberOptions {
   readonly tickMs: number;
   readonly electionTicks: number;
   readonly snapshotCount: number;
+  /** Entries kept for followers that lag when the log is compacted. */
+  readonly catchUpEntries: number;
   readonly strictReconfigCheck: boolean;
   readonly forceNewCluster: boolean;
   readonly passwords: PasswordHasher;
@@ -89,6 +99,9 @@ export class Member {
   readonly #timer: NodeJS.Timeout;
   readonly #snapshots: SnapshotExchange;
   readonly #now = (): number => performance.now();
+  /** Members this one holds links to. */
+  readonly #peers = new Set<NodeId>();
+  #removal: NodeJS.Timeout | undefined;
   #closed = false;
   #role: SoftState = { leader: "", role: "follower" };
   leaderChanges = 0;
@@ -130,6 +143,7 @@ export class Member {
       hub: this.hub,
       node: () => this.node,
       onInstalled: () => {
+        this.server.proposals.loseTrack();
         this.#syncPeers();
         this.server.clusterVersionChanged();
         this.server.authChanged();
@@ -177,6 +191,7 @@ export class Member {
       storage,
       node: this.node,
       snapshotCount: options.snapshotCount,
+      catchUpEntries: options.catchUpEntries,
       log: options.log.server,
     });
     this.#publisher = new Publisher({
@@ -196,9 +211,12 @@ export class Member {
   static async start(options: MemberOptions): Promise<Member> {
     const { storage, log } = options;
     let hardState = await writeFoundingEntries(storage);
+    const known = new Cluster(() => storage.machine.reader);
+    if (!options.forceNewCluster && known.isRemoved(storage.memberId)) {
+      options.onRemoved(REMOVED_TEXT);
+    }
     if (options.forceNewCluster) {
-      const { members } = new Cluster(() => storage.machine.reader);
-      hardState = await forceNewCluster(storage, hardState, members, log.server);
+      hardState = await forceNewCluster(storage, hardState, known.members, log.server);
     }
     const member = new Member(options, hardState);
     const peers = storage.confState.voters.join(",");
@@ -265,7 +283,9 @@ export class Member {
     clearInterval(this.#timer);
     this.#ttl.close();
     this.#publisher.close();
+    clearTimeout(this.#removal);
     await this.#handOver();
+    await this.#settle();
     this.server.stop();
     this.hub.close();
     await this.node.close();
@@ -287,6 +307,19 @@ export class Member {
     this.node.transferLeader(next);
     const deadline = this.#now() + TRANSFER_TIMEOUT_MS;
     while (this.node.isLeader && this.#now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** Lets requests under way come to their end, so that a planned stop fails none of them. */
+  async #settle(): Promise<void> {
+    this.server.refuseNew();
+    const deadline = this.#now() + SETTLE_TIMEOUT_MS;
+    while (
+      this.server.pendingProposals > 0 &&
+      this.node.leader !== "" &&
+      this.#now() < deadline
+    ) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -357,17 +390,41 @@ export class Member {
       openSnapshotSource: () => this.#snapshots.openSource(),
       onRemoved: (reason) => {
         log.warn(reason);
-        this.#options.onRemoved(reason);
+        this.#options.onRemoved(REMOVED_TEXT);
       },
     };
   }
 
-  /** Holds links to exactly the other members. */
+  /** Holds links to exactly the other members; before the log names any, to those known so far. */
   #syncPeers(): void {
-    for (const member of this.cluster.members) {
-      if (member.id === this.storage.memberId) continue;
-      this.transport.addPeer({ id: member.id, urls: member.peerURLs });
-    }
+    const { members } = this.cluster;
+    const wanted = members.length > 0 ? members : bootstrapRecord(this.storage).hosts;
+    const ids = new Set(wanted.map((member) => member.id));
+    for (const id of this.#peers) if (!ids.has(id)) this.#removePeer(id);
+    for (const member of wanted) this.#addPeer(member.id, member.peerURLs);
+  }
+
+  #addPeer(id: NodeId, urls: readonly string[]): void {
+    if (id === this.storage.memberId) return;
+    this.#peers.add(id);
+    this.transport.addPeer({ id, urls });
+  }
+
+  #removePeer(id: NodeId): void {
+    this.#peers.delete(id);
+    this.transport.removePeer(id);
+  }
+
+  /**
+   * This member is out. It stays for a moment, so that the others learn from it that the change is
+   * committed (it may be the leader, and they may not be enough without it) and clients get their
+   * answers.
+   */
+  #removedSelf(): void {
+    if (this.#removal !== undefined) return;
+    this.#removal = setTimeout(() => {
+      this.#options.onRemoved(REMOVED_TEXT);
+    }, REMOVED_LINGER_MS);
   }
 
   #confChanged(change: ConfChange, requestId: string, refusal: string | undefined): void {
@@ -380,15 +437,14 @@ export class Member {
         log.server(
           `removed ${isSelf ? "local " : ""}member ${formatId(nodeId)} from cluster ${cluster}`,
         );
-        if (isSelf)
-          this.#options.onRemoved("the member has been permanently removed from the cluster");
-        else this.transport.removePeer(nodeId);
+        if (isSelf) this.#removedSelf();
+        else this.#removePeer(nodeId);
       } else {
         const verb = type === "update" ? "updated" : "added";
         log.server(
           `${verb} ${isSelf ? "local " : ""}member ${formatId(nodeId)} [${urls.join(" ")}] ${type === "update" ? "in" : "to"} cluster ${cluster}`,
         );
-        if (!isSelf) this.transport.addPeer({ id: nodeId, urls });
+        this.#addPeer(nodeId, urls);
       }
     }
     this.#membership.applied(requestId, refusal);

@@ -73,6 +73,11 @@ export class ProposalTable<T> {
     return older;
   }
 
+  /** The fate of whatever was handed over is unknown: none of it may be proposed again. */
+  loseTrack(): void {
+    for (const pending of this.#bySequence.values()) pending.term = Number.POSITIVE_INFINITY;
+  }
+
   settle(pending: Pending<T>, result: T | EtcdError): void {
     if (!this.#bySequence.delete(pending.sequence)) return;
     this.#byData.delete(pending.data);

@@ -24,6 +24,7 @@ import { createPasswords } from "./passwords.ts";
 import { StartError } from "./start-error.ts";
 import { announceConfig } from "./start-server.ts";
 import type { RunningServer, ServerEvents } from "./start-server.ts";
+import { createTransportLog } from "./transport-log.ts";
 import { urlTexts } from "./urls.ts";
 import { compatClusterVersion, compatVersion } from "./version.ts";
 
@@ -130,7 +131,7 @@ async function openStorage(
   return MemberStorage.create(
     storageOptions,
     { memberId, clusterId },
-    JSON.stringify(identity.founders),
+    JSON.stringify({ founders: identity.founders, hosts: identity.hosts }),
   );
 }
 
@@ -150,6 +151,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
       tickMs: config.heartbeatMs,
       electionTicks: config.electionTicks,
       snapshotCount: config.snapshotCount,
+      catchUpEntries: config.catchUpEntries,
       strictReconfigCheck: config.strictReconfigCheck,
       forceNewCluster: config.forceNewCluster,
       passwords: createPasswords({ cost: config.bcryptCost }),
@@ -165,9 +167,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
           minClusterVersion: compatClusterVersion,
           listener,
           metrics: observers.transport,
-          log: (level, message) => {
-            logging.logger("rafthttp").log(level === "warn" ? "warning" : level, message);
-          },
+          log: createTransportLog(logging),
         });
         addRaftService(peers.grpc, {
           transport,
