@@ -15,7 +15,7 @@ import type { CompactionMarker, WalMetadata } from "./record.ts";
 import { createSegment, removeTemporaries, settleTail } from "./segment-files.ts";
 import type { RepairedTail } from "./segment-files.ts";
 import { listSegments, pathIn, segmentName, SegmentWriter } from "./segment.ts";
-import type { SegmentName } from "./segment.ts";
+import type { SegmentName, SegmentStore } from "./segment.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
 export interface WalOptions {
@@ -41,7 +41,7 @@ export interface CreateWalOptions extends WalOptions {
 
 /** What a log consists of before it can be written to. */
 export interface WalParts {
-  readonly directory: string;
+  readonly store: SegmentStore;
   readonly options: WalOptions;
   readonly unlock: () => void;
   readonly metadata: WalMetadata;
@@ -58,6 +58,8 @@ export interface WalParts {
   readonly repaired: RepairedTail | undefined;
 }
 
+const SEGMENT_BYTES = 64 * 1024 * 1024;
+const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 const NO_HARD_STATE: HardState = { term: 0, vote: NOBODY, commit: 0 };
 
 /** Prepares on this thread. */
@@ -72,7 +74,8 @@ export async function prepareOnPool<T>(options: WalOptions, steps: Steps<T>): Pr
 
 /** Starts a log. @throws FatalError when there is one already, or when the directory is in use. */
 export function* createParts(directory: string, options: CreateWalOptions): Steps<WalParts> {
-  const fileSystem = options.fileSystem ?? nodeFileSystem;
+  const store = storeOf(directory, options);
+  const { fileSystem } = store;
   fileSystem.makeDirectory(directory);
   const unlock = fileSystem.lock(directory);
   try {
@@ -83,9 +86,9 @@ export function* createParts(directory: string, options: CreateWalOptions): Step
     const { metadata } = options;
     const head = { metadata, hardState: NO_HARD_STATE, marker: undefined };
     const first = segmentName(0, 1);
-    const { writer, chain } = yield* createSegment(fileSystem, directory, first, 0, head);
+    const { writer, chain } = yield* createSegment(store, first, 0, head);
     return {
-      ...{ directory, options, unlock, chain, older: [], tail: writer },
+      ...{ store, options, unlock, chain, older: [], tail: writer },
       ...head,
       log: new MemoryLog(0, 0),
       isClosed: false,
@@ -100,13 +103,14 @@ export function* createParts(directory: string, options: CreateWalOptions): Step
 
 /** Opens a log. @throws FatalError when there is none, or it is damaged or in use. */
 export function* openParts(directory: string, options: WalOptions): Steps<WalParts> {
-  const fileSystem = options.fileSystem ?? nodeFileSystem;
+  const store = storeOf(directory, options);
+  const { fileSystem } = store;
   if (listSegments(fileSystem, directory).length === 0) {
     throw new FatalError(`open wal error: there is no log in ${directory}`);
   }
   const unlock = fileSystem.lock(directory);
   try {
-    return yield* recoverParts(directory, options, fileSystem, unlock);
+    return yield* recoverParts(store, options, unlock);
   } catch (error) {
     unlock();
     throw error;
@@ -114,11 +118,11 @@ export function* openParts(directory: string, options: WalOptions): Steps<WalPar
 }
 
 function* recoverParts(
-  directory: string,
+  store: SegmentStore,
   options: WalOptions,
-  fileSystem: FileSystem,
   unlock: () => void,
 ): Steps<WalParts> {
+  const { fileSystem, directory } = store;
   const recovery = recover(fileSystem, directory);
   const { metadata, hardState, marker, log, chain, isClosed, bytesSinceCompaction } = recovery;
   yield* removeTemporaries(fileSystem, directory);
@@ -128,10 +132,10 @@ function* recoverParts(
     for (const segment of recovery.obsolete) {
       yield { kind: "remove", path: pathIn(directory, segment.file) };
     }
-    const tail = new SegmentWriter(fileSystem, recovery.tail, file, recovery.end);
+    const tail = new SegmentWriter(store, recovery.tail, file, recovery.end);
     tail.headEnd = recovery.headEnd;
     return {
-      ...{ directory, options, unlock, metadata, hardState, marker, log, tail, chain },
+      ...{ store, options, unlock, metadata, hardState, marker, log, tail, chain },
       older: recovery.segments.slice(0, -1),
       ...{ isClosed, bytesSinceCompaction, repaired },
     };
@@ -139,4 +143,12 @@ function* recoverParts(
     fileSystem.close(file);
     throw error;
   }
+}
+
+function storeOf(directory: string, options: WalOptions): SegmentStore {
+  return {
+    fileSystem: options.fileSystem ?? nodeFileSystem,
+    directory,
+    segmentBytes: Math.min(options.segmentBytes ?? SEGMENT_BYTES, SEGMENT_BYTES_MAX),
+  };
 }

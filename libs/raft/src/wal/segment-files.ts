@@ -10,7 +10,7 @@ import type { Recovery } from "./log-reader.ts";
 import { BatchWriter } from "./record.ts";
 import type { CompactionMarker, WalMetadata } from "./record.ts";
 import { encodeSegmentStart, HEAD_OFFSET, pathIn, SegmentWriter } from "./segment.ts";
-import type { SegmentName } from "./segment.ts";
+import type { SegmentName, SegmentStore } from "./segment.ts";
 
 /** Ending of a segment that is being written and not part of the log yet. */
 const TEMPORARY_SUFFIX = ".wal.tmp";
@@ -37,23 +37,25 @@ export interface RepairedTail {
 
 /** Creates a segment, durable under its name, and opens it for writing. */
 export function* createSegment(
-  fileSystem: FileSystem,
-  directory: string,
+  store: SegmentStore,
   name: SegmentName,
   chain: number,
   head: SegmentHead,
 ): Steps<{ readonly writer: SegmentWriter; readonly chain: number }> {
+  const { fileSystem, directory } = store;
   const path = pathIn(directory, name.file);
   const batch = new BatchWriter();
   batch.begin();
   batch.addMetadata(head.metadata);
   if (head.hardState.term > 0 || head.hardState.commit > 0) batch.addHardState(head.hardState);
-  if (head.marker !== undefined) batch.addCompaction(head.marker);
+  // The entries that follow a reset are in the segment before, if there were any: a repeated
+  // marker must not void them.
+  if (head.marker !== undefined) batch.addCompaction({ ...head.marker, isReset: false });
   const place = { sequence: name.sequence, offset: HEAD_OFFSET, synced: 0 };
   const first = batch.finish(place, chain);
   const file = fileSystem.open(`${path}.tmp`, "create");
   try {
-    const writer = new SegmentWriter(fileSystem, name, file, 0);
+    const writer = new SegmentWriter(store, name, file, 0);
     writer.append(Buffer.concat([encodeSegmentStart(name, chain), first.bytes]));
     writer.headEnd = writer.end;
     yield { kind: "syncFile", file };

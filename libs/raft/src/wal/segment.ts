@@ -27,8 +27,16 @@ const VERSION = 1;
 const HEADER_BYTES = 32;
 /** Where the head batch begins. */
 export const HEAD_OFFSET = HEADER_BYTES + RECORD_HEADER_BYTES + 4;
-/** Files grow by this much at a time, so that hardly any sync has to record a new size. */
-const EXTENT_BYTES = 4 * 1024 * 1024;
+/** Files grow by this part of a segment, so that hardly any sync has to record a new size. */
+const EXTENTS = 16;
+
+/** Where segments are kept, and how large they may become. */
+export interface SegmentStore {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  /** A segment this large is followed by another. */
+  readonly segmentBytes: number;
+}
 const NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.wal$/;
 
 /** What the name of a segment says. */
@@ -109,21 +117,23 @@ export class SegmentWriter {
   /** Where the head batch ends: a segment that ends there holds nothing of its own. */
   headEnd = 0;
   readonly #fileSystem: FileSystem;
+  readonly #extentBytes: number;
   #size: number;
 
-  constructor(fileSystem: FileSystem, name: SegmentName, file: FileHandle, end: number) {
-    this.#fileSystem = fileSystem;
+  constructor(store: SegmentStore, name: SegmentName, file: FileHandle, end: number) {
+    this.#fileSystem = store.fileSystem;
+    this.#extentBytes = Math.ceil(store.segmentBytes / EXTENTS);
     this.name = name;
     this.file = file;
     this.end = end;
     this.synced = end;
-    this.#size = fileSystem.size(file);
+    this.#size = store.fileSystem.size(file);
   }
 
   append(bytes: Uint8Array): void {
     const end = this.end + bytes.length;
     if (end > this.#size) {
-      this.#size = end + EXTENT_BYTES;
+      this.#size = end + this.#extentBytes;
       this.#fileSystem.truncate(this.file, this.#size);
     }
     this.#fileSystem.write(this.file, bytes, this.end);

@@ -30,7 +30,7 @@ import { atLeast } from "./replay.ts";
 import { createSegment } from "./segment-files.ts";
 import type { RepairedTail } from "./segment-files.ts";
 import { listSegments, pathIn, segmentName } from "./segment.ts";
-import type { SegmentName, SegmentWriter } from "./segment.ts";
+import type { SegmentName, SegmentStore, SegmentWriter } from "./segment.ts";
 import { StepRunner } from "./step-runner.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
@@ -47,18 +47,14 @@ export interface OpenedWal {
   readonly repaired: RepairedTail | undefined;
 }
 
-const SEGMENT_BYTES = 64 * 1024 * 1024;
-const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024;
 const SLOW_SYNC_MS = 1000;
 
 export class Wal {
   /** The entries since the compaction point. Follows the disk: never ahead of what is durable. */
   readonly log: MemoryLog;
   readonly metadata: WalMetadata;
-  readonly #directory: string;
-  readonly #fileSystem: FileSystem;
+  readonly #store: SegmentStore;
   readonly #runner: StepRunner;
-  readonly #segmentBytes: number;
   readonly #syncMode: SyncMode;
   readonly #unlock: () => void;
   readonly #batch = new BatchWriter();
@@ -81,9 +77,7 @@ export class Wal {
     const { options } = parts;
     this.log = parts.log;
     this.metadata = parts.metadata;
-    this.#directory = parts.directory;
-    this.#fileSystem = options.fileSystem ?? nodeFileSystem;
-    this.#segmentBytes = Math.min(options.segmentBytes ?? SEGMENT_BYTES, SEGMENT_BYTES_MAX);
+    this.#store = parts.store;
     this.#syncMode = options.syncMode ?? "adaptive";
     this.#unlock = parts.unlock;
     this.#hardState = parts.hardState;
@@ -94,8 +88,8 @@ export class Wal {
     this.#isMarkedClosed = parts.isClosed;
     this.#bytesSinceCompaction = parts.bytesSinceCompaction;
     this.#runner = new StepRunner({
-      fileSystem: this.#fileSystem,
-      directory: parts.directory,
+      fileSystem: parts.store.fileSystem,
+      directory: parts.store.directory,
       syncMode: this.#syncMode,
       now: options.now ?? (() => performance.now()),
       slowSyncMs: options.slowSyncMs ?? SLOW_SYNC_MS,
@@ -231,7 +225,7 @@ export class Wal {
   #release(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    this.#fileSystem.close(this.#tail.file);
+    this.#store.fileSystem.close(this.#tail.file);
     this.#unlock();
   }
 
@@ -281,7 +275,7 @@ export class Wal {
     if (hardState !== undefined) this.#batch.addHardState(hardState);
     this.#append();
     yield* this.#sync();
-    this.#marker = { ...marker, isReset: false };
+    this.#marker = marker;
     this.#hardState = atLeast(hardState ?? this.#hardState, marker);
     this.#bytesSinceCompaction = 0;
   }
@@ -316,17 +310,17 @@ export class Wal {
   /** Starts another segment when the next batch would make this one too large. */
   *#makeRoom(bytes: number): Steps<void> {
     const old = this.#tail;
-    if (old.end + BATCH_RECORD_BYTES + bytes <= this.#segmentBytes) return;
+    if (old.end + BATCH_RECORD_BYTES + bytes <= this.#store.segmentBytes) return;
     if (old.end === old.headEnd) return;
     old.trim();
     yield { kind: "syncFile", file: old.file };
     const name = segmentName(old.name.sequence + 1, this.log.lastIndex() + 1);
     const head = { metadata: this.metadata, hardState: this.#hardState, marker: this.#marker };
-    const next = yield* createSegment(this.#fileSystem, this.#directory, name, this.#chain, head);
+    const next = yield* createSegment(this.#store, name, this.#chain, head);
     this.#older.push(old.name);
     this.#tail = next.writer;
     this.#chain = next.chain;
-    this.#fileSystem.close(old.file);
+    this.#store.fileSystem.close(old.file);
   }
 
   /** Removes what is not needed any more, without keeping the log's own work waiting. */
@@ -337,7 +331,7 @@ export class Wal {
     }
     const steps = this.#removeSteps();
     this.#removal = this.#removal
-      .then(() => runOnPool(this.#fileSystem, steps))
+      .then(() => runOnPool(this.#store.fileSystem, steps))
       .catch((error: unknown) => {
         this.#runner.fail(error);
       });
@@ -345,7 +339,7 @@ export class Wal {
 
   *#removeSteps(): Steps<void> {
     for (const segment of this.#takeObsolete()) {
-      yield { kind: "remove", path: pathIn(this.#directory, segment.file) };
+      yield { kind: "remove", path: pathIn(this.#store.directory, segment.file) };
     }
   }
 
