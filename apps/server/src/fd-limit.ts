@@ -1,0 +1,54 @@
+/**
+ * Owns the budget of file descriptors: what the system allows, what is set aside for log, store
+ * and peers, and what remains for clients.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Descriptors that clients never get. */
+const reserved = 150;
+
+/** The soft limit in a text of the form of /proc/self/limits; infinite when there is none. */
+export function parseFdLimit(limits: string): number {
+  const soft = /^Max open files\s+(\S+)/m.exec(limits)?.[1];
+  const value = Number(soft);
+  return soft === undefined || Number.isNaN(value) ? Number.POSITIVE_INFINITY : value;
+}
+
+/** The soft limit of this process. */
+export function fdLimit(): number {
+  try {
+    return parseFdLimit(readFileSync("/proc/self/limits", "utf8"));
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Descriptors this process has open; 0 where the system does not tell. */
+export function fdsUsed(): number {
+  try {
+    // One of them is the directory being read.
+    return readdirSync("/proc/self/fd").length - 1;
+  } catch {
+    return 0;
+  }
+}
+
+/** How many connections clients may have, or why the server cannot start. */
+export type ConnectionBudget =
+  | { readonly ok: true; readonly connectionsMax: number }
+  | { readonly ok: false; readonly error: string };
+
+/**
+ * Divides the limit.
+ * @param wanted --max-connections; 0 takes what is there. More than there is, is not given.
+ */
+export function connectionBudget(limit: number, wanted: number): ConnectionBudget {
+  if (limit <= reserved) {
+    const error =
+      `file descriptor limit[${limit}] of etcd process is too low, ` +
+      `and should be set higher than ${reserved} to ensure internal usage`;
+    return { ok: false, error };
+  }
+  const available = limit - reserved;
+  return { ok: true, connectionsMax: wanted === 0 ? available : Math.min(wanted, available) };
+}
