@@ -258,10 +258,11 @@ export class Member {
   }
 
   /**
-   * Publishes this member and, when it is alone, leads at once. Resolves when published, so that
-   * the first client write of a fresh single member comes after what the member writes itself.
+   * Applies the founding entries, leads at once when alone, and begins to publish this member.
+   * A fresh single member waits for `published` before it serves, so that the first client write
+   * comes after what the member writes itself.
    */
-  async join(): Promise<void> {
+  async join(): Promise<{ readonly published: Promise<void> }> {
     const { voters } = this.storage.confState;
     // Founding entries are applied in the first turn of the loop.
     this.node.tick();
@@ -270,7 +271,7 @@ export class Member {
     if (this.isAlone || (voters.length === 1 && voters[0] === this.storage.memberId)) {
       this.node.campaign();
     }
-    await this.#publisher.publish();
+    return { published: this.#publisher.publish() };
   }
 
   /**
@@ -315,11 +316,7 @@ export class Member {
   async #settle(): Promise<void> {
     this.server.refuseNew();
     const deadline = this.#now() + SETTLE_TIMEOUT_MS;
-    while (
-      this.server.pendingProposals > 0 &&
-      this.node.leader !== "" &&
-      this.#now() < deadline
-    ) {
+    while (this.server.pendingProposals > 0 && this.node.leader !== "" && this.#now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

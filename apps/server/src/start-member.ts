@@ -199,9 +199,9 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const running = member;
   observers.attach(running, () => clients.connections);
   const app = createApp(member.server, { cors: config.cors, pprof: config.pprof });
-  const joined = member.join();
+  const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
-  if (member.isAlone) await joined;
+  if (member.isAlone) await published;
   clients.open(app);
   setTimeout(() => {
     void observers.start();

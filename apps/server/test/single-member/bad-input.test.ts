@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { etcdctl, freePort, program, runToEnd, ServerProcess } from "./server-process.ts";
+
+describe("an operator's mistake", () => {
+  let directory: string;
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), "etcd2-mistake-"));
+  });
+  after(() => {
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** Starts the server with the flags, expects it to refuse, and that it wrote nothing. */
+  async function refused(flags: readonly string[], status: number, message: RegExp): Promise<void> {
+    const before = readdirSync(directory).join();
+    const result = await runToEnd(program, flags, directory);
+    assert.equal(result.status, status, result.stderr);
+    assert.match(result.stderr, message);
+    assert.equal(readdirSync(directory).join(), before, "something was written");
+  }
+
+  const wrongFlags: [string, readonly string[], RegExp][] = [
+    ["an unknown flag", ["--nope"], /^flag provided but not defined: -nope$/m],
+    [
+      "a URL of an unknown scheme",
+      ["--listen-client-urls", "ftp://127.0.0.1:1"],
+      /URL scheme must be http or https: ftp:\/\/127\.0\.0\.1:1/,
+    ],
+    [
+      "a number that is none",
+      ["--snapshot-count", "abc"],
+      /invalid value "abc" for flag -snapshot-count: parse error/,
+    ],
+  ];
+  for (const [what, flags, message] of wrongFlags) {
+    it(`${what} is refused with status 2`, () => refused(flags, 2, message));
+  }
+
+  it("a plain word is refused with status 1", () =>
+    refused(["word"], 1, /'word' is not a valid flag\. See 'etcd --help'\./));
+
+  it("a data directory that is a file is refused", () => {
+    writeFileSync(join(directory, "file"), "");
+    return refused(
+      ["--data-dir", "file"],
+      1,
+      /cannot access data directory: file is not a directory/,
+    );
+  });
+
+  it("a directory of the original is refused with the command that imports it", () => {
+    mkdirSync(join(directory, "old", "member", "snap"), { recursive: true });
+    mkdirSync(join(directory, "old", "member", "wal"), { recursive: true });
+    return refused(["--data-dir", "old"], 1, /etcd-migrate --data-dir old --target NEW_DIR/);
+  });
+
+  it("a directory with both a member and a proxy is refused", () => {
+    mkdirSync(join(directory, "both", "member"), { recursive: true });
+    mkdirSync(join(directory, "both", "proxy"), { recursive: true });
+    return refused(["--data-dir", "both"], 1, /Both member and proxy directories exist/);
+  });
+
+  it("a port in use is refused, and no data directory appears", async () => {
+    const running = await ServerProcess.start();
+    try {
+      const peer = `http://127.0.0.1:${await freePort()}`;
+      const flags = [
+        "--listen-client-urls",
+        running.clientUrl,
+        "--advertise-client-urls",
+        running.clientUrl,
+      ];
+      const port = new URL(running.clientUrl).port;
+      await refused(
+        [...flags, "--listen-peer-urls", peer, "--data-dir", "unborn"],
+        1,
+        new RegExp(`listen tcp 127\\.0\\.0\\.1:${port}: bind: address already in use`),
+      );
+      assert.equal(existsSync(join(directory, "unborn")), false);
+    } finally {
+      await running.dispose();
+    }
+  });
+
+  it("a data directory in use by another process is refused", async () => {
+    const running = await ServerProcess.start();
+    try {
+      const urls = [`http://127.0.0.1:${await freePort()}`, `http://127.0.0.1:${await freePort()}`];
+      const [client = "", peer = ""] = urls;
+      const flags = ["--listen-client-urls", client, "--advertise-client-urls", client];
+      await refused(
+        [...flags, "--listen-peer-urls", peer, "--data-dir", running.dataDir],
+        1,
+        /open wal error: file already locked/,
+      );
+    } finally {
+      await running.dispose();
+    }
+  });
+
+  it("etcdctl without a server names the endpoints it tried", async () => {
+    const url = `http://127.0.0.1:${await freePort()}`;
+    const health = await runToEnd(etcdctl, ["--endpoints", url, "cluster-health"], directory);
+    assert.match(health.stdout, /cluster may be unhealthy: failed to list members/);
+    assert.equal(health.status, 4);
+    const members = await runToEnd(etcdctl, ["--endpoints", url, "member", "list"], directory);
+    assert.notEqual(members.status, 0);
+    assert.match(members.stderr, new RegExp(new URL(url).host));
+  });
+});
