@@ -3,11 +3,17 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { ByteWriter } from "../src/bytes.ts";
+import { writeEventRecord } from "../src/event-record.ts";
+import { PREFIX, indexKey, nodeKey } from "../src/keyspace.ts";
 import { MemoryKv } from "../src/memory-kv.ts";
 import { RocksKv } from "../src/rocks-kv.ts";
+import { FRAME, type FrameType, FrameWriter } from "../src/snapshot-frames.ts";
 import { importSnapshot, verifySnapshot } from "../src/snapshot.ts";
 import { StateMachine } from "../src/state-machine.ts";
+import { writeStats } from "../src/state-row.ts";
 import { StoreBuilder } from "../src/store-builder.ts";
+import { emptyStats } from "../src/tree/store-stats.ts";
 import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
 
 type Chunks = AsyncIterable<Uint8Array>;
@@ -242,6 +248,106 @@ describe("a damaged snapshot is refused:", () => {
       await assert.rejects(verifySnapshot(whole(without)), refusal);
       await assert.rejects(verifySnapshot(whole(doubled)), refusal);
     }
+  });
+
+  describe("with checksums that hold,", () => {
+    const header = (etcdIndex: number): Buffer => {
+      const writer = new ByteWriter();
+      for (const value of [9, 1, etcdIndex]) writer.varint(value);
+      writeStats(writer, emptyStats());
+      return writer.copy();
+    };
+    const rows = (...given: readonly [key: Buffer, value: Uint8Array][]): Buffer => {
+      const writer = new ByteWriter();
+      for (const [key, value] of given) {
+        writer.varint(key.length - 1);
+        writer.raw(key.subarray(1));
+        writer.varint(value.length);
+        writer.raw(value);
+      }
+      return writer.copy();
+    };
+    const file = Buffer.of(0, 1, 1);
+    const event = (etcdIndex: number): Buffer => {
+      const writer = new ByteWriter();
+      const node = {
+        key: "/1/a",
+        value: "",
+        dir: false,
+        createdIndex: 1,
+        modifiedIndex: etcdIndex,
+      };
+      const shown = { ...node, expirationMs: undefined, ttl: 0 };
+      const common = { prevNode: undefined, refresh: false, removed: undefined };
+      writeEventRecord(writer, { action: "set", node: shown, etcdIndex, ...common });
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(writer.length);
+      return Buffer.concat([length, writer.view()]);
+    };
+    const history = (index: number, ...events: number[]): [Buffer, Buffer] => [
+      indexKey(PREFIX.history, index),
+      Buffer.concat(events.map(event)),
+    ];
+    const trailer = (count: number): [FrameType, Buffer] => [FRAME.trailer, Buffer.of(count)];
+    const cases: readonly [string, number, [FrameType, Buffer][]][] = [
+      ["a wrong number of rows", 0, [[FRAME.nodes, rows([nodeKey("/1/a"), file])], trailer(2)]],
+      [
+        "nodes out of order",
+        0,
+        [[FRAME.nodes, rows([nodeKey("/1/b"), file], [nodeKey("/1/a"), file])], trailer(2)],
+      ],
+      [
+        "a node without its directory",
+        0,
+        [[FRAME.nodes, rows([nodeKey("/1/a/b"), file])], trailer(1)],
+      ],
+      [
+        "a node of unknown flags",
+        0,
+        [[FRAME.nodes, rows([nodeKey("/1/a"), Buffer.of(8, 1, 1)])], trailer(1)],
+      ],
+      [
+        "a gap in the history",
+        7,
+        [[FRAME.history, rows(history(5, 4, 5), history(7, 7))], trailer(2)],
+      ],
+      [
+        "a gap within a row of the history",
+        7,
+        [[FRAME.history, rows(history(7, 5, 7))], trailer(1)],
+      ],
+      [
+        "a row of the history under a wrong key",
+        7,
+        [[FRAME.history, rows(history(7, 5, 6))], trailer(1)],
+      ],
+      ["a history that ends elsewhere", 8, [[FRAME.history, rows(history(7, 6, 7))], trailer(1)]],
+      ["a second header", 0, [[FRAME.header, header(0)], trailer(0)]],
+      ["rows behind the trailer", 0, [trailer(0), [FRAME.nodes, rows([nodeKey("/1/a"), file])]]],
+      ["no trailer", 0, []],
+    ];
+    const stream = (etcdIndex: number, frames: readonly [FrameType, Buffer][]): Buffer => {
+      const writer = new FrameWriter();
+      const chunks = [writer.preamble(), writer.frame(FRAME.header, header(etcdIndex))];
+      for (const [type, payload] of frames) chunks.push(writer.frame(type, payload));
+      return Buffer.concat(chunks);
+    };
+    for (const [title, etcdIndex, frames] of cases) {
+      test(title, async () => {
+        const bytes = stream(etcdIndex, frames);
+        await assert.rejects(importSnapshot(new MemoryKv(), whole(bytes)), refusal);
+      });
+    }
+
+    test("but nothing is held against a good one", async () => {
+      const frames: [FrameType, Buffer][] = [
+        [FRAME.history, rows(history(5, 4, 5), history(7, 6, 7))],
+        [FRAME.nodes, rows([nodeKey("/1/a"), file])],
+        trailer(3),
+      ];
+      const info = await importSnapshot(new MemoryKv(), whole(stream(7, frames)));
+      assert.deepEqual([info.nodes, info.events, info.etcdIndex], [1, 4, 7]);
+    });
   });
 
   test("the kv it was going to is no store afterwards", async () => {

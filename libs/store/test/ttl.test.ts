@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { PREFIX, prefixRange } from "../src/keyspace.ts";
 import { MemoryKv } from "../src/memory-kv.ts";
 import { SteadyClock, type TimeSource } from "../src/steady-clock.ts";
 import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
@@ -96,6 +97,34 @@ describe("expiry", () => {
     store.clock.advance(1);
     assert.deepEqual(store.expireDue(), ["/1/a"]);
   });
+});
+
+test("a node has one row in the index of deadlines, gone when it is rewritten or removed", async () => {
+  const kv = new MemoryKv();
+  const store = await TestStore.open({ kv });
+  const rows = (): number => {
+    const iterator = kv.iterator(prefixRange(PREFIX.ttl));
+    const found = iterator.nextMany(100);
+    iterator.close();
+    return found.length / 2;
+  };
+  store.set("/1/a", "", store.clock.ttl(5));
+  store.set("/1/b", "", store.clock.ttl(5));
+  assert.equal(rows(), 2);
+  store.set("/1/a", "", store.clock.ttl(9));
+  store.write("update", "/1/b", store.clock.ttl(8));
+  assert.equal(rows(), 2);
+  store.write("update", "/1/a");
+  assert.equal(rows(), 1);
+  store.write("delete", "/1/b");
+  assert.equal(rows(), 0);
+  const life = store.clock.ttl(3);
+  store.machine.apply(
+    [command("set", "/1/c", life), command("delete", "/1/c"), command("set", "/1/c")].map(
+      (given, i) => ({ index: store.raftIndex + i + 1, term: 1, command: given }),
+    ),
+  );
+  assert.equal(rows(), 0);
 });
 
 describe("the time left", () => {

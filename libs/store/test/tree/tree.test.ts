@@ -525,6 +525,15 @@ describe("listings", () => {
     );
   });
 
+  test("leap to the very next sibling, however its name begins", async () => {
+    const store = await TestStore.open();
+    const siblings = ["/1/d/big", "/1/d/big\x00", "/1/d/big\x01a", "/1/d/big\x03", "/1/d/bigger"];
+    for (let i = 0; i < 100; i++) store.set(`/1/d/big/${i}`, "v");
+    for (let i = 0; i < 100; i++) store.set(`/1/d/_big/${i}`, "v");
+    for (const path of siblings.slice(1)) store.set(path, "v");
+    assert.deepEqual(store.keys("/1/d", false), siblings);
+  });
+
   test("show one moment, whatever is written meanwhile", async () => {
     const store = await TestStore.open();
     for (let i = 10; i < 99; i++) store.set(`/1/d/${i}`, "old");
