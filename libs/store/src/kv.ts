@@ -53,6 +53,11 @@ export interface Kv {
   getMany(keys: readonly Uint8Array[]): readonly (Uint8Array | undefined)[];
   batch(): KvBatch;
   iterator(range: KvRange, options?: KvIteratorOptions): KvIterator;
+  /**
+   * Brings what was written so far towards the disk without holding up this thread, so that a synced
+   * write soon after has little left to do. Promises nothing by itself.
+   */
+  prepareSync(): Promise<void>;
   /** Rough number of bytes on disk or in memory; 0 where unknown. */
   approximateSizeBytes(): number;
   /** Idempotent. Whatever is used afterwards throws StoreError closed. */

@@ -153,6 +153,10 @@ export class MemoryKv implements Kv {
     });
   }
 
+  prepareSync(): Promise<void> {
+    return Promise.resolve();
+  }
+
   approximateSizeBytes(): number {
     return this.#open ? this.#sizeBytes : 0;
   }

@@ -3,6 +3,8 @@
  * binding's synchronous calls, which run on the calling thread. It knows nothing of what the rows
  * mean.
  */
+import { open, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { RocksLevel } from "@nxtedition/rocksdb";
 import { StoreError } from "./errors.ts";
 import type { Kv, KvBatch, KvIterator, KvIteratorOptions, KvRange, KvRows } from "./kv.ts";
@@ -126,6 +128,7 @@ class RocksKvIterator implements KvIterator {
 /** An ordered byte store in a RocksDB directory. */
 export class RocksKv implements Kv {
   readonly #db: RocksLevel;
+  readonly #path: string;
   readonly #key: Uint8Array[] = [];
   readonly #iterators = new Set<RocksKvIterator>();
   /**
@@ -134,8 +137,9 @@ export class RocksKv implements Kv {
    */
   #freeBatch: RocksKvBatch | undefined;
   #open = true;
-  private constructor(db: RocksLevel) {
+  private constructor(db: RocksLevel, path: string) {
     this.#db = db;
+    this.#path = path;
   }
 
   /**
@@ -160,7 +164,7 @@ export class RocksKv implements Kv {
     } catch (error) {
       throw storageError(`the store at ${path} could not be opened`, error);
     }
-    return new RocksKv(db);
+    return new RocksKv(db, path);
   }
 
   /** Names the open database for another thread of this process. */
@@ -196,6 +200,20 @@ export class RocksKv implements Kv {
     const iterator = new RocksKvIterator(this.#db, range, keysOnly, this.#forget);
     this.#iterators.add(iterator);
     return iterator;
+  }
+
+  /** Syncs the engine's log files on the thread pool: its own synced write would block. */
+  async prepareSync(): Promise<void> {
+    for (const name of await readdir(this.#path)) {
+      if (!name.endsWith(".log")) continue;
+      try {
+        const file = await open(join(this.#path, name), "r");
+        await file.datasync().finally(() => file.close());
+      } catch (error) {
+        // The engine deletes logs it needs no more.
+        if (!hasCode(error, "ENOENT")) throw storageError(`${name} could not be synced`, error);
+      }
+    }
   }
 
   approximateSizeBytes(): number {

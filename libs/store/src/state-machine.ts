@@ -188,6 +188,11 @@ export class StateMachine {
     return this.kv.get(hostKey(key));
   }
 
+  /** Call some time before flushDurable(), so that it blocks the event loop only briefly. */
+  prepareFlush(): Promise<void> {
+    return this.kv.prepareSync();
+  }
+
   /** One synced write: everything applied so far is then durable. */
   flushDurable(): void {
     const batch = this.kv.batch();

@@ -29,6 +29,9 @@ class CrashingKv implements Kv {
   iterator(range: KvRange): KvIterator {
     return this.#inner.iterator(range);
   }
+  prepareSync(): Promise<void> {
+    return this.#inner.prepareSync();
+  }
   approximateSizeBytes(): number {
     return this.#inner.approximateSizeBytes();
   }

@@ -29,6 +29,22 @@ test("rows survive closing and opening", async () => {
   await second.close();
 });
 
+test("a sync can be prepared while writes go on", async () => {
+  const kv = await RocksKv.open(freshPath());
+  const write = (key: string, sync: boolean): void => {
+    const batch = kv.batch();
+    batch.put(Buffer.from(key), Buffer.alloc(100_000));
+    batch.write({ sync });
+  };
+  for (let i = 0; i < 20; i++) write(`k${i}`, false);
+  const preparing = kv.prepareSync();
+  write("more", false);
+  await preparing;
+  write("last", true);
+  assert.equal(kv.get(Buffer.from("k19"))?.length, 100_000);
+  await kv.close();
+});
+
 test("a database that is open already is refused as locked", async () => {
   const path = freshPath();
   const first = await RocksKv.open(path);
