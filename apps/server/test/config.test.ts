@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 
 import type { ConfigOutcome, ServerConfig } from "../src/config.ts";
@@ -580,5 +581,21 @@ describe("the initial cluster at a first start", () => {
 
   it("does not compare URLs of a member that joins", async () => {
     assert.deepEqual(await check("--name a --initial-cluster a=http://other:1", true), []);
+  });
+});
+
+describe("docs/configuration.md", () => {
+  it("lists every flag with its default and meaning, and no other", () => {
+    const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+    const rows = [...text.matchAll(/^\| `([\w-]+)` +\| (.*?) +\| (.*?) +\|$/gm)];
+    const listed = rows.map(([, name, value = "", help = ""]) => {
+      return `${name}|${value.replaceAll("`", "").trim()}|${help.replaceAll("\\", "").trim()}`;
+    });
+    const own = flagTable.filter(({ group }) => group !== "foreign");
+    assert.deepEqual(
+      listed.sort(),
+      own.map((flag) => `${flag.name}|${flag.default}|${flag.help}`).sort(),
+    );
+    for (const { name } of flagTable) assert.ok(text.includes(`\`${name}\``), name);
   });
 });

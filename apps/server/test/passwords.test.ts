@@ -67,7 +67,9 @@ describe("the password thread", () => {
       ),
     );
     clearInterval(ticker);
-    answers.forEach((answer, n) => assert.equal(answer, n % 3 === 0));
+    answers.forEach((answer, n) => {
+      assert.equal(answer, n % 3 === 0);
+    });
     assert.ok(turns > 0);
   });
 });

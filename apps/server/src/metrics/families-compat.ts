@@ -1,6 +1,6 @@
 /**
- * Owns the metric names of etcd 2.3.8, served beside the others. The
- * families of its v3 preview are there and all 0, as they were on every v2 cluster.
+ * Owns the metric names of etcd 2.3.8, served beside the others. The families of its v3
+ * preview are there and all 0, as they were on every v2 cluster.
  */
 import { formatId } from "../ids.ts";
 import { CountingHistogram, doublingBuckets } from "./histogram.ts";
@@ -16,7 +16,7 @@ const gauge = plainFamily.bind(undefined, "gauge");
  * value each.
  */
 function sendLabels(remoteID: string): Readonly<Record<string, string>> {
-  return { sendingType: "stream", remoteID, msgType: "batch" };
+  return { msgType: "batch", remoteID, sendingType: "stream" };
 }
 
 const rafthttp: readonly Family[] = [

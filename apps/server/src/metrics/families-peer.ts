@@ -4,7 +4,7 @@
  */
 import { formatId } from "../ids.ts";
 import type { PeerCounters } from "./counters.ts";
-import { counts, histogram, histograms } from "./family.ts";
+import { counts, histogram, histograms, sortedLabels } from "./family.ts";
 import type { Family, Sample, Scrape } from "./family.ts";
 
 /** The peer service and the kinds of its methods, for the labels that gRPC metrics have. */
@@ -18,7 +18,13 @@ const methodTypes: Readonly<Record<string, string>> = {
 function grpcLabels(samples: readonly Sample[]): readonly Sample[] {
   return samples.map((sample) => {
     const type = methodTypes[String(sample.labels["grpc_method"])] ?? "unary";
-    return { ...sample, labels: { ...sample.labels, grpc_service: service, grpc_type: type } };
+    const { le, ...rest } = sample.labels;
+    const labels = sortedLabels([
+      ...Object.entries(rest),
+      ["grpc_service", service],
+      ["grpc_type", type],
+    ]);
+    return { ...sample, labels: le === undefined ? labels : { ...labels, le } };
   });
 }
 

@@ -39,10 +39,15 @@ export function info(label: string, value: string | undefined): readonly Sample[
   return value === undefined || value === "" ? [] : [{ labels: { [label]: value }, value: 1 }];
 }
 
-function labelled(names: readonly string[], values: readonly string[]): Record<string, string> {
-  // Sorted by name, as Go programs write them: some scrapers compare texts.
-  const pairs = names.map((name, n): [string, string] => [name, values[n] ?? ""]);
-  return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Labels sorted by name, as Go programs write them: some scrapers compare texts. */
+export function sortedLabels(
+  pairs: readonly (readonly [name: string, value: string | number])[],
+): Record<string, string | number> {
+  return Object.fromEntries(pairs.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function labelled(names: readonly string[], values: readonly string[]) {
+  return sortedLabels(names.map((name, n) => [name, values[n] ?? ""]));
 }
 
 export function counts(names: readonly string[], given: LabelledCounts): readonly Sample[] {
@@ -53,7 +58,7 @@ export function counts(names: readonly string[], given: LabelledCounts): readonl
 export function histogram(
   name: string,
   given: CountingHistogram,
-  labels: Readonly<Record<string, string>> = none,
+  labels: Sample["labels"] = none,
 ): readonly Sample[] {
   const metricName = `${name}_bucket`;
   const cumulative = given.cumulative();

@@ -73,14 +73,14 @@ class RegisteredFamily {
 /** Every source is read once for a page, however many families use it. */
 function readOnce(sources: MetricSources, cache: Map<string, unknown>): MetricSources {
   const cached: Record<string, () => unknown> = {};
-  for (const [name, read] of Object.entries(sources)) {
-    if (typeof read !== "function") continue;
+  for (const [name, read] of Object.entries<(() => unknown) | undefined>({ ...sources })) {
+    if (read === undefined) continue;
     cached[name] = () => {
       if (!cache.has(name)) cache.set(name, read());
       return cache.get(name);
     };
   }
-  return cached as MetricSources;
+  return cached;
 }
 
 async function createRegistry(families: readonly Family[], scrape: Scrape): Promise<Registry> {
