@@ -13,7 +13,6 @@ const sections: Readonly<Record<string, string>> = {
 
 /** Keys inside the sections that are named otherwise than the flag. */
 const renamed: Readonly<Record<string, string>> = {
-  "peer-client-cert-auth": "peer-client-cert-auth",
   "allowed-cn": "cert-allowed-cn",
   "allowed-hostname": "cert-allowed-hostname",
 };
