@@ -4,7 +4,7 @@
  * is in tree/; sockets and text are the gateway's.
  */
 import type { ByteString } from "./command.ts";
-import type { EtcdError } from "./errors.ts";
+import { type EtcdError, StoreError } from "./errors.ts";
 import type { Watch, WatchHandle, WatcherHub } from "./ports.ts";
 import { type Schedule, defaultSchedule } from "./schedule.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
@@ -127,6 +127,7 @@ export class StoreWatcherHub implements WatcherHub {
       entry.standing = "behind";
       this.#wait(entry);
     }
+    if (this.#pass.size > 0 || this.#waiting.size > 0) this.#scheduleSlice();
   }
 
   close(): void {
@@ -208,14 +209,16 @@ export class StoreWatcherHub implements WatcherHub {
     this.#sliceScheduled = true;
     this.#schedule(() => {
       this.#sliceScheduled = false;
-      if (this.#closed) return;
-      this.#slice();
+      if (this.#closed || !this.#slice()) return;
       if (this.#pass.size > 0 || this.#waiting.size > 0) this.#scheduleSlice();
     });
   }
 
-  /** One slice of the pass over the history that all watches behind share. */
-  #slice(): void {
+  /**
+   * One slice of the pass over the history that all watches behind share.
+   * @returns False when the history is closed: the pass goes on after attach().
+   */
+  #slice(): boolean {
     const { history } = this.#source;
     // With nobody on the way the pass starts anew, at the watch that is furthest behind.
     if (this.#pass.size === 0) this.#position = this.#furthestBehind();
@@ -223,7 +226,9 @@ export class StoreWatcherHub implements WatcherHub {
     const boarding = this.#boarding();
     let deliveries = 0;
     const matches: HubWatch[] = [];
-    for (const event of history.read(Math.max(this.#position, history.firstIndex))) {
+    const events = this.#read(Math.max(this.#position, history.firstIndex));
+    if (events === undefined) return false;
+    for (const event of events) {
       this.#position = event.etcdIndex + 1;
       this.#board(boarding, event.etcdIndex);
       matches.length = 0;
@@ -233,6 +238,17 @@ export class StoreWatcherHub implements WatcherHub {
       if (deliveries >= SLICE_DELIVERIES) break;
     }
     if (this.#position > history.lastIndex) this.#joinLive();
+    return true;
+  }
+
+  /** Events from an index on; undefined while a closed store waits to be replaced. */
+  #read(since: number): readonly RecordedEvent[] | undefined {
+    try {
+      return this.#source.history.read(since);
+    } catch (error) {
+      if (error instanceof StoreError && error.code === "closed") return undefined;
+      throw error;
+    }
   }
 
   #deliverBehind(entry: HubWatch, event: RecordedEvent): void {

@@ -318,6 +318,29 @@ describe("watches from the past", () => {
     assert.deepEqual(indices(future), [25, 26]);
   });
 
+  test("wait out the time between the closing of one state machine and the next", async () => {
+    const { store, hub, watch } = await setUp();
+    const other = await TestStore.open({ clock: store.clock });
+    for (let i = 1; i <= 3000; i++) {
+      store.set("/1/a");
+      other.set("/1/a");
+    }
+    const behind = watch("/1/a", { sinceIndex: 1 });
+    store.turns.step();
+    await store.machine.close();
+    const late = watch("/1/a", { sinceIndex: 2 });
+    store.turns.drain();
+    assert.ok(behind.events.length < 3000);
+    assert.equal(behind.end, undefined);
+    hub.attach(other.machine);
+    store.turns.drain();
+    assert.deepEqual(
+      indices(behind),
+      Array.from({ length: 3000 }, (_, i) => i + 1),
+    );
+    assert.equal(late.events.length, 2999);
+  });
+
   test("whose events the new state machine no longer has end as slow", async () => {
     const { store, hub, watch } = await setUp();
     const other = await TestStore.open({ clock: store.clock, historyMax: 5 });
