@@ -64,7 +64,11 @@ function writeLog2(from: number, count: number, member: string): void {
 
 /** A snapshot of distinct keys, streamed to disk. */
 function writeSnapshot(member: string, index: number): void {
-  const path = join(member, "snap", `${"2".padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.snap`);
+  const path = join(
+    member,
+    "snap",
+    `${"2".padStart(16, "0")}-${index.toString(16).padStart(16, "0")}.snap`,
+  );
   mkdirSync(join(member, "snap"), { recursive: true });
   const pieces: string[] = [];
   const node = (p: string, rest: string): string =>
@@ -75,21 +79,32 @@ function writeSnapshot(member: string, index: number): void {
     if (list === undefined) byDirectory.set(n % 1000, [n]);
     else list.push(n);
   }
-  const member0 =
-    `"0":${node("/0", `"Value":"","Children":{"members":${node("/0/members", `"Value":"","Children":{"a1b2":${node("/0/members/a1b2", `"Value":"","Children":{"raftAttributes":${node("/0/members/a1b2/raftAttributes", `"Value":${JSON.stringify(JSON.stringify({ peerURLs }))},"Children":null`)}}`)}}`)},"version":${node("/0/version", '"Value":"2.3.0","Children":null')}}`)}`;
-  pieces.push(`{"Root":{"Path":"/","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{${member0},"1":{"Path":"/1","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{`);
+  const member0 = `"0":${node("/0", `"Value":"","Children":{"members":${node("/0/members", `"Value":"","Children":{"a1b2":${node("/0/members/a1b2", `"Value":"","Children":{"raftAttributes":${node("/0/members/a1b2/raftAttributes", `"Value":${JSON.stringify(JSON.stringify({ peerURLs }))},"Children":null`)}}`)}}`)},"version":${node("/0/version", '"Value":"2.3.0","Children":null')}}`)}`;
+  pieces.push(
+    `{"Root":{"Path":"/","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{${member0},"1":{"Path":"/1","CreatedIndex":0,"ModifiedIndex":0,"ExpireTime":"0001-01-01T00:00:00Z","Value":"","Children":{`,
+  );
   let firstDir = true;
   for (const [d, list] of [...byDirectory].sort(([a], [b]) => (`dir${a}` < `dir${b}` ? -1 : 1))) {
     const children = list
-      .map((n) => `"key${n}":${node(`/1/dir${d}/key${n}`, `"Value":"${valueOf(n)}","Children":null`)}`)
+      .map(
+        (n) => `"key${n}":${node(`/1/dir${d}/key${n}`, `"Value":"${valueOf(n)}","Children":null`)}`,
+      )
       .join(",");
-    pieces.push(`${firstDir ? "" : ","}"dir${d}":${node(`/1/dir${d}`, `"Value":"","Children":{${children}}`)}`);
+    pieces.push(
+      `${firstDir ? "" : ","}"dir${d}":${node(`/1/dir${d}`, `"Value":"","Children":{${children}}`)}`,
+    );
     firstDir = false;
   }
-  pieces.push(`}}}},"WatcherHub":{"EventHistory":{"Queue":{"Events":[]}}},"CurrentIndex":${distinctKeys + 3},"CurrentVersion":2}`);
+  pieces.push(
+    `}}}},"WatcherHub":{"EventHistory":{"Queue":{"Events":[]}}},"CurrentIndex":${distinctKeys + 3},"CurrentVersion":2}`,
+  );
   const metadata = bytesField(
     2,
-    Buffer.concat([bytesField(1, numberField(1, MEMBER)), numberField(2, index), numberField(3, 2)]),
+    Buffer.concat([
+      bytesField(1, numberField(1, MEMBER)),
+      numberField(2, index),
+      numberField(3, 2),
+    ]),
   );
   const json = pieces.map((piece) => Buffer.from(piece, "latin1"));
   const jsonBytes = json.reduce((sum, piece) => sum + piece.length, 0);
@@ -116,7 +131,11 @@ function write04(): void {
     writeSync(fd, Buffer.concat(pieces));
     pieces = [];
   };
-  add("etcd:join", { name: "m", raftURL: "http://localhost:7001", etcdURL: "http://localhost:4001" });
+  add("etcd:join", {
+    name: "m",
+    raftURL: "http://localhost:7001",
+    etcdURL: "http://localhost:4001",
+  });
   for (let i = 0; i < entryCount; i++) {
     add("etcd:set", { key: keyOf(i), value: valueOf(i), expireTime, dir: false });
   }

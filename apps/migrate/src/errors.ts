@@ -58,8 +58,14 @@ export class MigrateError extends Error {
         : this.offset === undefined
           ? `${this.file}: `
           : `${this.file}: offset ${this.offset}: `;
-    return `${place}${this.message}${this.remedy === undefined ? "" : ` (${this.remedy})`}`;
+    const text = `${place}${this.message}${this.remedy === undefined ? "" : ` (${this.remedy})`}`;
+    return oneLine(text);
   }
+}
+
+/** Text of a damaged file may hold anything; a terminal must not see it. */
+export function oneLine(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }
 
 /** True for damage of the source that --skip-corrupt may step over. */

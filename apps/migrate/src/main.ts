@@ -15,7 +15,11 @@ async function main(): Promise<void> {
     .description("brings the data of old etcd servers here, and back out")
     .version(VERSION, "--version")
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => { write(`etcd-migrate: ${text}`); } });
+    .configureOutput({
+      outputError: (text, write) => {
+        write(`etcd-migrate: ${text}`);
+      },
+    });
   addImportCommand(program);
   addVerifyCommand(program);
   addRepairCommand(program);

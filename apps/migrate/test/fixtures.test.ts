@@ -108,7 +108,9 @@ describe("a recorded data directory", () => {
       ["2.3.8-bad-snapshot", "damagedSnapshot"],
     ] as const) {
       using fixture = new UnpackedFixture(name);
-      const { notices } = await replayDirectory(fixture.directory, { name: expectedOf(name).member_name });
+      const { notices } = await replayDirectory(fixture.directory, {
+        name: expectedOf(name).member_name,
+      });
       assert.deepEqual(
         notices.map((notice) => notice.code),
         [code],
@@ -139,6 +141,9 @@ describe("a recorded data directory", () => {
       notices.map((notice) => notice.code),
       ["commitUnknown"],
     );
-    await assert.rejects(replayDirectory(member.directory, { name: "stranger" }), /Couldn't figure out the node ID/);
+    await assert.rejects(
+      replayDirectory(member.directory, { name: "stranger" }),
+      /Couldn't figure out the node ID/,
+    );
   });
 });

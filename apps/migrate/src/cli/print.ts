@@ -1,4 +1,5 @@
 /** What the commands print: notices as they come, summaries at the end. */
+import { oneLine } from "../errors.ts";
 import type { ImportReport } from "../import/run-import.ts";
 import { shortId } from "../replay/member-directory.ts";
 import type { Notice } from "../notices.ts";
@@ -6,8 +7,9 @@ import type { Notice } from "../notices.ts";
 /** One line on standard error. */
 export function printNotice(notice: Notice): void {
   const { file, offset, text } = notice;
-  const place = file === undefined ? "" : offset === undefined ? `${file}: ` : `${file}: offset ${offset}: `;
-  console.error(`etcd-migrate: ${place}${text}`);
+  const place =
+    file === undefined ? "" : offset === undefined ? `${file}: ` : `${file}: offset ${offset}: `;
+  console.error(oneLine(`etcd-migrate: ${place}${text}`));
 }
 
 /** The report as plain data for --output json. */

@@ -22,7 +22,10 @@ export function addImportCommand(program: Command): void {
     .command("import", { isDefault: true })
     .description("bring the data directory of an old server here")
     .option("--data-dir <dir>", "directory of the old server (only read)")
-    .option("--target <dir>", "data directory to write; without it 0.4 and 2.0.0 directories get a member folder next to their own files")
+    .option(
+      "--target <dir>",
+      "data directory to write; without it 0.4 and 2.0.0 directories get a member folder next to their own files",
+    )
     .option("--name <name>", "member the directory belongs to, where its files do not tell")
     .option("--wal-dir <dir>", "log directory of the old server, if it was separate")
     .option("--dry-run", "do everything but write", false)

@@ -77,7 +77,9 @@ async function mirror(flags: MirrorFlags): Promise<number> {
     });
     if (flags.output === "json") console.log(JSON.stringify(result));
     else {
-      console.log(`${result.events} changes followed, ${result.copies} copies, ${result.writes} writes`);
+      console.log(
+        `${result.events} changes followed, ${result.copies} copies, ${result.writes} writes`,
+      );
       console.log(
         result.inAgreement ? "both sides agree" : `${result.differences.length} keys differ:`,
       );

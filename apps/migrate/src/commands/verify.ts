@@ -57,5 +57,7 @@ function print(report: VerifyReport): void {
         `raft index ${store.raftIndex}`,
     );
   }
-  console.log(report.findings.length === 0 ? "nothing is wrong" : `${report.findings.length} found`);
+  console.log(
+    report.findings.length === 0 ? "nothing is wrong" : `${report.findings.length} found`,
+  );
 }

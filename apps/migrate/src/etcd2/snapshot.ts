@@ -85,7 +85,9 @@ function outerLayout(cursor: FileCursor): { crc: number; dataStart: number } {
   const length = readTagged(start, position, 0x12);
   if (crc === 0 || length === 0) throw new FormatError("the snapshot has no content");
   if (position.at + length !== cursor.size) {
-    throw new FormatError(`${length} bytes of content expected, ${cursor.size - position.at} there`);
+    throw new FormatError(
+      `${length} bytes of content expected, ${cursor.size - position.at} there`,
+    );
   }
   return { crc, dataStart: position.at };
 }

@@ -186,7 +186,11 @@ export class WalReader {
 
   #cut(cursor: FileCursor, offset: number): undefined {
     if (!this.#isNewest) {
-      throw damaged("the last record is cut short, but newer log files follow", cursor.path, offset);
+      throw damaged(
+        "the last record is cut short, but newer log files follow",
+        cursor.path,
+        offset,
+      );
     }
     this.tail = { file: cursor.path, offset, bytes: cursor.size - offset, kind: "cutShort" };
     cursor.seek(cursor.size);
@@ -209,7 +213,7 @@ export class WalReader {
     if (end > cursor.size || !cursor.isZeroFrom(end)) return false;
     cursor.seek(offset);
     const bytes = cursor.peek(end - offset);
-    for (let from = 0; from < bytes.length; ) {
+    for (let from = 0; from < bytes.length;) {
       const to = Math.min(bytes.length, from + SECTOR_BYTES - ((offset + from) % SECTOR_BYTES));
       if (isZero(bytes.subarray(from, to))) return true;
       from = to;

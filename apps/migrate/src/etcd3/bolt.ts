@@ -80,7 +80,8 @@ export class BoltFile {
     }
     for (let i = 0; i < count; i++) {
       const at = PAGE_HEADER_BYTES + i * ELEMENT_BYTES;
-      if (at + ELEMENT_BYTES > page.length) throw new FormatError("unreadable v3 store: short page");
+      if (at + ELEMENT_BYTES > page.length)
+        throw new FormatError("unreadable v3 store: short page");
       if (flags === BRANCH) {
         this.#walkPage(safeNumber(page, at + 8), depth + 1, visit);
         continue;

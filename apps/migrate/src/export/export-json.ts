@@ -14,8 +14,10 @@ const ROWS = 256;
 /** Yields the document in pieces. */
 export function* exportJson({ machine }: LoadedStore): Generator<string> {
   const { etcdIndex, raftIndex, raftTerm } = machine.reader;
-  yield `{"format":"${JSON_FORMAT}","etcdIndex":${etcdIndex},"raftIndex":${raftIndex},` +
-    `"raftTerm":${raftTerm},\n"nodes":[`;
+  yield (
+    `{"format":"${JSON_FORMAT}","etcdIndex":${etcdIndex},"raftIndex":${raftIndex},` +
+    `"raftTerm":${raftTerm},\n"nodes":[`
+  );
   let separator = "\n";
   const listing = walkTree(machine.kv);
   try {

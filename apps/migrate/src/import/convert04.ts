@@ -39,7 +39,7 @@ export async function convert04(
     listing.close();
   }
   const { history } = from;
-  for (let next = history.firstIndex; next <= history.lastIndex; ) {
+  for (let next = history.firstIndex; next <= history.lastIndex;) {
     for (const event of history.read(next)) {
       builder.addEvent(event);
       next = event.etcdIndex + 1;

@@ -13,12 +13,7 @@ const DEPTH_MAX = 2000;
 
 /** A decoded value whose strings are byte strings. */
 export type JsonValue =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly JsonValue[]
-  | ReadonlyMap<string, JsonValue>;
+  string | number | boolean | null | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
 
 export class JsonScanner {
   readonly #chunks: Iterator<Buffer>;
@@ -84,7 +79,7 @@ export class JsonScanner {
   /** A string as UTF-8 bytes. */
   string(): string {
     this.expect('"');
-    for (let from = this.#position; ; ) {
+    for (let from = this.#position; ;) {
       const end = this.#stringEnd(from);
       if (end >= 0) {
         const start = this.#position;

@@ -139,10 +139,7 @@ async function finalCheck(
   return differing;
 }
 
-function summarise(
-  mirrors: readonly RootMirror[],
-  differences: readonly string[],
-): MirrorResult {
+function summarise(mirrors: readonly RootMirror[], differences: readonly string[]): MirrorResult {
   const sum = (of: (mirror: RootMirror) => number): number =>
     mirrors.reduce((total, mirror) => total + of(mirror), 0);
   return {

@@ -215,11 +215,7 @@ export class RootMirror {
     await tasks.start(() => this.writer.putFile(node.key, node.value, life));
   }
 
-  async #putDirectory(
-    key: string,
-    endsAtMs: number | undefined,
-    tasks: Parallel,
-  ): Promise<void> {
+  async #putDirectory(key: string, endsAtMs: number | undefined, tasks: Parallel): Promise<void> {
     if (key === "/") return;
     this.#noteLife(key, endsAtMs);
     await tasks.drain();
@@ -383,7 +379,8 @@ export class RootMirror {
     if (response.status !== 200) throw refused(client, response.status, key);
     const answer = new JsonScanner([response.body]).value();
     const node = answer instanceof Map ? (answer as Map<string, unknown>).get("node") : undefined;
-    const members = node instanceof Map ? (node as Map<string, unknown>) : new Map<string, unknown>();
+    const members =
+      node instanceof Map ? (node as Map<string, unknown>) : new Map<string, unknown>();
     const ttl = members.get("ttl");
     const value = members.get("value");
     return {

@@ -48,12 +48,14 @@ export class TargetWriter {
       await this.remove(key);
       return;
     }
-    const form: Parameters = ttl === undefined ? { dir: "true" } : { dir: "true", ttl: String(ttl) };
+    const form: Parameters =
+      ttl === undefined ? { dir: "true" } : { dir: "true", ttl: String(ttl) };
     const created = await this.#put(key, { ...form, prevExist: "false" }, ALREADY_EXISTS);
     if (created) return;
     const existing = await this.#client.request({ method: "GET", key, query: {} }, this.#signal);
     const isDirectory =
-      existing.status === 200 && JsonObject.parse(existing.body.toString("utf8")).object("node").boolean("dir");
+      existing.status === 200 &&
+      JsonObject.parse(existing.body.toString("utf8")).object("node").boolean("dir");
     // A set turns a file into a directory; on a directory only an update changes the life.
     await this.#put(key, isDirectory ? { ...form, prevExist: "true" } : form);
   }
@@ -89,7 +91,11 @@ export class TargetWriter {
       const error = errorOf(response.body);
       if (accepted !== undefined && error?.code === accepted) return false;
       const obstacle =
-        error?.code === NOT_A_FILE ? key : error?.code === NOT_A_DIRECTORY ? error.cause : undefined;
+        error?.code === NOT_A_FILE
+          ? key
+          : error?.code === NOT_A_DIRECTORY
+            ? error.cause
+            : undefined;
       if (obstacle === undefined || obstacles === OBSTACLES_MAX) {
         throw refused(this.#client, response.status, toText(key));
       }

@@ -3,14 +3,7 @@
  * this machine's. Puts writes off and applies many at once; keeps expirations to the nanosecond
  * while it runs, since the order in which keys expired decided indexes.
  */
-import type {
-  AppliedEntry,
-  Command,
-  ExpiredNode,
-  Kv,
-  NodeExtern,
-  StoreClock,
-} from "@etcd2/store";
+import type { AppliedEntry, Command, ExpiredNode, Kv, NodeExtern, StoreClock } from "@etcd2/store";
 import { StateMachine, StoreBuilder } from "@etcd2/store";
 import { nanosToMs } from "../io/go-time.ts";
 import type { LoadedNode, LoadEnd, ReplayStore, ReplayWrite } from "./replay-store.ts";

@@ -8,5 +8,8 @@ const TOKEN = "etcd-cluster";
 
 /** The id of a machine: from its peer URL alone. */
 export function memberId04(raftUrl: string): string {
-  return createHash("sha1").update(raftUrl + TOKEN).digest("hex").slice(0, 16);
+  return createHash("sha1")
+    .update(raftUrl + TOKEN)
+    .digest("hex")
+    .slice(0, 16);
 }

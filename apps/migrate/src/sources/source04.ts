@@ -15,7 +15,12 @@ import { FileCursor } from "../io/file-cursor.ts";
 import { decodeAt, FormatError } from "../io/format-error.ts";
 import type { Pacer } from "../pacer.ts";
 import { loadNode04 } from "../replay/load.ts";
-import { encodeAttributes, encodeRaftAttributes, MEMBERS_PATH, shortId } from "../replay/member-directory.ts";
+import {
+  encodeAttributes,
+  encodeRaftAttributes,
+  MEMBERS_PATH,
+  shortId,
+} from "../replay/member-directory.ts";
 import type { Machine04 } from "../replay/replay04.ts";
 import { CONFIG_PATH, MACHINES_PATH, Replay04 } from "../replay/replay04.ts";
 import type { LoadedNode, ReplayStore } from "../replay/replay-store.ts";
@@ -42,13 +47,17 @@ function refuseStandby(source: Source04): void {
   const standby = readStandbyInfo(source.standbyPath);
   if (standby === undefined || (!standby.running && existsSync(source.logPath))) return;
   const machines = standby.cluster.map(({ name, peerUrl }) => `${name} (${peerUrl})`);
-  throw new MigrateError("unsupported", "belongs to a machine in standby: it holds no usable keys", {
-    file: source.directory,
-    remedy:
-      machines.length === 0
-        ? "take the directory of an active machine"
-        : `take the directory of one of ${machines.join(", ")}`,
-  });
+  throw new MigrateError(
+    "unsupported",
+    "belongs to a machine in standby: it holds no usable keys",
+    {
+      file: source.directory,
+      remedy:
+        machines.length === 0
+          ? "take the directory of an active machine"
+          : `take the directory of one of ${machines.join(", ")}`,
+    },
+  );
 }
 
 class OpenedSource04 implements OpenedSource {

@@ -214,10 +214,7 @@ async function loadSnapshot(snapshot: Snapshot2, store: ReplayStore): Promise<vo
 }
 
 /** What a member published about itself; empty when it never started. */
-function attributesOf(
-  store: ReplayStore,
-  id: string,
-): Pick<SourceMember, "name" | "clientUrls"> {
+function attributesOf(store: ReplayStore, id: string): Pick<SourceMember, "name" | "clientUrls"> {
   const value = store.peek(`${MEMBERS_PATH}/${shortId(id)}/attributes`)?.value;
   if (value === undefined || value === "") return { name: "", clientUrls: [] };
   try {

@@ -1,5 +1,6 @@
 /** What a check found wrong, and what would help. */
 import type { MigrateError } from "../errors.ts";
+import { oneLine } from "../errors.ts";
 import type { Notice, NoticeCode } from "../notices.ts";
 
 export interface Finding {
@@ -34,6 +35,7 @@ export function findingOfNotice(notice: Notice): Finding | undefined {
 
 /** One line: place, problem, way out. */
 export function describeFinding({ text, file, offset, remedy }: Finding): string {
-  const place = file === undefined ? "" : offset === undefined ? `${file}: ` : `${file}: offset ${offset}: `;
-  return `${place}${text}${remedy === undefined ? "" : ` (${remedy})`}`;
+  const place =
+    file === undefined ? "" : offset === undefined ? `${file}: ` : `${file}: offset ${offset}: `;
+  return oneLine(`${place}${text}${remedy === undefined ? "" : ` (${remedy})`}`);
 }

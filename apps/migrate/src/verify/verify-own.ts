@@ -13,7 +13,8 @@ export function checkOwnLog(source: SourceOwn, machine: StateMachine): readonly 
   for (;;) {
     const step = reading.next();
     if (step.done === true) {
-      if (step.value !== undefined) findings.push(...checkAgainstStore(walDir, step.value.log, machine));
+      if (step.value !== undefined)
+        findings.push(...checkAgainstStore(walDir, step.value.log, machine));
       else if (findings.length === 0) findings.push(error("there is no log here", walDir));
       return findings;
     }
@@ -43,9 +44,7 @@ function checkAgainstStore(
   const { appliedIndex } = machine;
   const first = log.firstIndex();
   if (first > appliedIndex + 1) {
-    return [
-      error(`it begins at ${first}, but the store stands at ${appliedIndex}`, walDir),
-    ];
+    return [error(`it begins at ${first}, but the store stands at ${appliedIndex}`, walDir)];
   }
   return [];
 }

@@ -29,7 +29,8 @@ export interface VerifyReport {
   readonly kind: DetectedSource["kind"];
   readonly findings: readonly Finding[];
   /** Undefined when damage kept the store from being read. */
-  readonly store: (StoreFacts & { readonly etcdIndex: number; readonly raftIndex: number }) | undefined;
+  readonly store:
+    (StoreFacts & { readonly etcdIndex: number; readonly raftIndex: number }) | undefined;
 }
 
 /** @throws MigrateError when the directory is none, or in use. */

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { copyFileSync, readFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { describe, it } from "node:test";
 import { MigrateError } from "../../src/errors.ts";
 import { decodeConfChange } from "../../src/etcd2/conf-change.ts";
@@ -173,12 +180,15 @@ describe("a write-ahead log", () => {
       const bad = Buffer.from(good);
       bad[at] = (bad[at] ?? 0) ^ 0x41;
       writeFileSync(path, bad);
-      assert.throws(() => scan(dir.path), (error: unknown) => {
-        assert.ok(error instanceof MigrateError, String(error));
-        assert.equal(error.file, path);
-        refusals++;
-        return true;
-      });
+      assert.throws(
+        () => scan(dir.path),
+        (error: unknown) => {
+          assert.ok(error instanceof MigrateError, String(error));
+          assert.equal(error.file, path);
+          refusals++;
+          return true;
+        },
+      );
     }
     assert.ok(refusals > 300);
   });
@@ -265,7 +275,10 @@ describe("an entry", () => {
     const v2 = decodeRequest(request({ method: "PUT", path: "/1/a", value: "b", prevExist: true }));
     assert.equal(v2.kind, "v2");
     assert.equal(v2.kind === "v2" && v2.prevExist, true);
-    const v3 = Buffer.concat([bytesField(4, bytesField(1, "key")), bytesField(100, numberField(1, 9))]);
+    const v3 = Buffer.concat([
+      bytesField(4, bytesField(1, "key")),
+      bytesField(100, numberField(1, 9)),
+    ]);
     assert.equal(decodeRequest(v3).kind, "v3");
     const wrapped = bytesField(2, request({ method: "DELETE", path: "/1/a" }));
     assert.equal(decodeRequest(wrapped).kind, "v2");
@@ -296,7 +309,10 @@ describe("an entry", () => {
   });
 
   it("may change the membership", () => {
-    const context = { id: 18446744073709551615n.toString(), peerURLs: ["http://b:2", "http://a:1"] };
+    const context = {
+      id: 18446744073709551615n.toString(),
+      peerURLs: ["http://b:2", "http://a:1"],
+    };
     const change = decodeConfChange(confChange(0, 0xffffffffffffffffn, context));
     assert.deepEqual(change, {
       kind: "add",

@@ -7,7 +7,7 @@ const BLOCK = 512;
 
 export function untar(archive: string, target: string): void {
   const bytes = gunzipSync(readFileSync(archive));
-  for (let at = 0; at + BLOCK <= bytes.length; ) {
+  for (let at = 0; at + BLOCK <= bytes.length;) {
     const header = bytes.subarray(at, at + BLOCK);
     const text = (from: number, length: number): string =>
       header.toString("latin1", from, from + length).replace(/\0.*$/s, "");
