@@ -85,7 +85,15 @@ export function inspectDataDir(layout: DataDirLayout): DataDirKind {
 
 /** Names in the directory that are not ours: worth a warning, nothing more. */
 export function unknownNames(layout: DataDirLayout): readonly string[] {
-  const known = new Set(["member", "proxy", "lost+found", ".touch", "tls"]);
+  const known = new Set([
+    "member",
+    "proxy",
+    "lost+found",
+    ".touch",
+    "tls",
+    "registration",
+    "registration.tmp",
+  ]);
   return list(layout.dataDir).filter((name) => !known.has(name));
 }
 

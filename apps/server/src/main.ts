@@ -83,8 +83,12 @@ async function main(): Promise<void> {
     log.warning(`couldn't parse log level string: ${badLevels}, continuing with default levels`);
   }
   const die = (error: unknown): never => {
-    log.critical(describe(error));
-    if (!(error instanceof StartError) && error instanceof Error) log.debug(error.stack ?? "");
+    if (error instanceof StartError) {
+      for (const { level, message } of error.lines) log.log(level, message);
+    } else {
+      log.critical(describe(error));
+      if (error instanceof Error) log.debug(error.stack ?? "");
+    }
     logging.flush();
     process.exit(1);
   };

@@ -125,14 +125,16 @@ async function openStorage(
     return storage;
   }
   ensureWritable(layout.dataDir);
-  const identity = await decideIdentity(config);
+  const identity = await decideIdentity(config, { logging });
   const { memberId, clusterId } = identity;
   log.info(`starting member ${formatId(memberId)} in cluster ${formatId(clusterId)}`);
-  return MemberStorage.create(
+  const storage = await MemberStorage.create(
     storageOptions,
     { memberId, clusterId },
     JSON.stringify({ founders: identity.founders, hosts: identity.hosts }),
   );
+  identity.settle();
+  return storage;
 }
 
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {

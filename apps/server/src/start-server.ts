@@ -1,12 +1,16 @@
 /**
- * Starts what the configuration asks for: binds the listeners, decides how the member comes to
- * life, opens its storage, and puts the gateway in front. Announces on the way what operators and
- * test suites look for. Owns the order; the steps are in other files.
+ * Starts what the data directory holds, or else what the configuration asks for: a member or a
+ * proxy. Announces on the way what operators and test suites look for. Owns the choice; the steps
+ * are in other files.
  */
 import type { Logging, Logger } from "./logger.ts";
 import type { ServerConfig } from "./config.ts";
 import { formatInitialCluster } from "./initial-cluster.ts";
 import { inspectDataDir, layoutOf, unknownNames } from "./data-dir.ts";
+import { DiscoveryError } from "./discovery/discovery-error.ts";
+import { withSrvCluster } from "./discovery/find-cluster.ts";
+import { RegistrationFile } from "./discovery/registration-file.ts";
+import { startProxy } from "./proxy/start-proxy.ts";
 import { startMember } from "./start-member.ts";
 import { urlTexts } from "./urls.ts";
 import { versionLines } from "./version.ts";
@@ -39,10 +43,31 @@ export async function startServer(
       `found invalid file/dir ${name} under data dir ${config.dataDir} (Ignore this if you are upgrading etcd)`,
     );
   }
-  if (kind === "member") {
-    log.notice("the server is already initialized as member before, starting as etcd member...");
+  if (kind !== "empty") {
+    log.notice(`the server is already initialized as ${kind} before, starting as etcd ${kind}...`);
   }
-  return startMember({ config, layout, isInitialized: kind === "member", logging, events });
+  if (kind === "member") {
+    // Left behind by a crash in the moment between making the storage and this.
+    new RegistrationFile(config.dataDir).remove();
+    if (config.discovery !== "") {
+      log.warning(
+        `discovery token ignored since a cluster has already been initialized. Valid log found at "${layout.walDir}"`,
+      );
+    }
+    return startMember({ config, layout, isInitialized: true, logging, events });
+  }
+  if (kind === "proxy" || config.proxy.mode !== "off") {
+    return startProxy({ config, layout, logging });
+  }
+  try {
+    const complete = await withSrvCluster(config, logging, false);
+    return await startMember({ config: complete, layout, isInitialized: false, logging, events });
+  } catch (error) {
+    const isFull = error instanceof DiscoveryError && error.outcome === "full";
+    if (!isFull || config.discoveryFallback !== "proxy") throw error;
+    log.notice("discovery cluster full, falling back to proxy");
+    return startProxy({ config, layout, logging });
+  }
 }
 
 /** The facts of the configuration, in the order of the original. */

@@ -23,7 +23,10 @@ export function targetOf(req: Request): RequestTarget {
 }
 
 /** Makes the middleware. `cors` are the origins of --cors. */
-export function createFrontDoor(keys: KeysHandler, cors: readonly string[]): RequestHandler {
+export function createFrontDoor(
+  keys: Pick<KeysHandler, "handle">,
+  cors: readonly string[],
+): RequestHandler {
   const origins = new Set(cors.map((origin) => origin.trim()).filter((origin) => origin !== ""));
 
   function enter(req: Request, res: ServerResponse, next: NextFunction): void {

@@ -1,4 +1,5 @@
 export { createApp } from "./app.ts";
+export { createFrontDoor } from "./front-door.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
 export {
   MembershipError,

@@ -1,0 +1,108 @@
+/**
+ * The initial cluster by whatever way the configuration names: as given, by service records, or
+ * through a discovery URL. Wires those ways to the program; holds no rules of its own.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { ServerConfig } from "../config.ts";
+import { formatId } from "../ids.ts";
+import type { InitialCluster } from "../initial-cluster.ts";
+import { formatInitialCluster, parseInitialCluster } from "../initial-cluster.ts";
+import type { Logging } from "../logger.ts";
+import { StartError } from "../start-error.ts";
+import type { DiscoveryOptions } from "./discovery.ts";
+import { joinCluster, readCluster } from "./discovery.ts";
+import type { DiscoverySubject } from "./discovery-error.ts";
+import { HttpDiscoveryService } from "./discovery-service.ts";
+import { RegistrationFile } from "./registration-file.ts";
+import { lookUpCluster, systemResolver } from "./srv.ts";
+
+function parse(text: string): InitialCluster {
+  const parsed = parseInitialCluster(text);
+  if (!parsed.ok) throw new StartError(`error setting up initial cluster: ${parsed.error}`);
+  return parsed.value;
+}
+
+/** The configuration with the cluster of --discovery-srv filled in, where that flag is used. */
+export async function withSrvCluster(
+  config: ServerConfig,
+  logging: Logging,
+  isProxy: boolean,
+): Promise<ServerConfig> {
+  if (config.discoverySrv === "" || config.discovery !== "") return config;
+  const text = await lookUpCluster(
+    {
+      domain: config.discoverySrv,
+      serviceName: config.discoverySrvName,
+      name: config.name,
+      advertisePeerUrls: config.advertisePeerUrls,
+      isProxy,
+    },
+    systemResolver(),
+    logging.logger("discovery"),
+  );
+  return { ...config, initialCluster: parse(text) };
+}
+
+async function withService<T>(
+  config: ServerConfig,
+  logging: Logging,
+  subject: DiscoverySubject,
+  run: (options: DiscoveryOptions) => Promise<T>,
+): Promise<T> {
+  if (!URL.canParse(config.discovery) || !/^https?:/i.test(config.discovery)) {
+    throw new StartError(
+      `--discovery ${config.discovery}: invalid URL; it should look like http://HOST:PORT/v2/keys/PATH`,
+    );
+  }
+  const service = new HttpDiscoveryService({
+    url: new URL(config.discovery),
+    proxy: config.discoveryProxy,
+    env: process.env,
+  });
+  try {
+    return await run({ service, subject, log: logging.logger("discovery"), delay });
+  } finally {
+    service.close();
+  }
+}
+
+/** A discovered cluster, and what to do once this member's storage is durable. */
+export interface DiscoveredCluster {
+  readonly cluster: InitialCluster;
+  /** Forgets that the registration was never used; the member may run from then on. */
+  readonly settle: () => void;
+}
+
+/** Registers this member with --discovery and waits for the others. @throws DiscoveryError */
+export async function discoverCluster(
+  config: ServerConfig,
+  memberId: string,
+  logging: Logging,
+): Promise<DiscoveredCluster> {
+  const { discovery: url, name, dataDir } = config;
+  const id = formatId(memberId);
+  const file = new RegistrationFile(dataDir);
+  const self = { url, id, value: formatInitialCluster(config.initialCluster) };
+  const text = await withService(config, logging, { url, name, dataDir, id }, (options) =>
+    joinCluster(options, self, file),
+  );
+  return {
+    cluster: parse(text),
+    settle: () => {
+      file.remove();
+    },
+  };
+}
+
+/** The peer URLs a proxy starts from. @throws DiscoveryError, StartError */
+export async function proxySeeds(
+  config: ServerConfig,
+  logging: Logging,
+): Promise<readonly string[]> {
+  const { discovery: url, name, dataDir } = config;
+  const cluster =
+    url === ""
+      ? (await withSrvCluster(config, logging, true)).initialCluster
+      : parse(await withService(config, logging, { url, name, dataDir, id: "" }, readCluster));
+  return [...cluster.values()].flat().map(({ text }) => text);
+}

@@ -1,0 +1,193 @@
+/**
+ * One request on its way through the proxy: to one endpoint after another until one answers, then
+ * the answer back, byte for byte as it comes. Bodies stream in both directions and are never held.
+ * Owns the rule of what may be sent twice: nothing that a member may have carried out.
+ */
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Logger } from "../logger.ts";
+import type { ServerCounters } from "../metrics/counters.ts";
+import type { Director } from "./director.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { hasBody, requestHeaders, responseHeaders } from "./headers.ts";
+import type { Upstream } from "./upstream.ts";
+
+export interface ExchangeContext {
+  readonly director: Director;
+  readonly upstream: Upstream;
+  readonly counters: ServerCounters;
+  readonly log: Logger;
+  /** 0 means no limit. */
+  readonly dialTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+}
+
+export class Exchange {
+  readonly #context: ExchangeContext;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #path: string;
+  readonly #method: string;
+  readonly #startMs = performance.now();
+  readonly #hasBody: boolean;
+  readonly #endpoints: readonly Endpoint[];
+  #tried = 0;
+  #outgoing: ClientRequest | undefined;
+  #isClientGone = false;
+
+  constructor(
+    context: ExchangeContext,
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+  ) {
+    this.#context = context;
+    this.#request = request;
+    this.#response = response;
+    this.#path = path;
+    this.#method = request.method ?? "GET";
+    this.#hasBody = hasBody(request);
+    this.#endpoints = context.director.available();
+  }
+
+  run(): void {
+    this.#context.counters.proxyRequests.add(this.#method);
+    if (this.#endpoints.length === 0) {
+      this.#drop("zero_endpoints", 503, "zero endpoints currently available");
+      return;
+    }
+    this.#response.once("close", () => {
+      this.#isClientGone = true;
+      // A client that has its answer leaves the connection to the member for others.
+      if (!this.#response.writableFinished) this.#outgoing?.destroy();
+    });
+    this.#tryNext();
+  }
+
+  #tryNext(): void {
+    const endpoint = this.#endpoints[this.#tried++];
+    if (endpoint === undefined) {
+      this.#giveUp();
+      return;
+    }
+    const outgoing = this.#context.upstream.request(endpoint, {
+      method: this.#method,
+      path: this.#path,
+      headers: requestHeaders(this.#request, endpoint.url.host),
+    });
+    this.#outgoing = outgoing;
+    let isSent = false;
+    outgoing.once("socket", (socket) => {
+      this.#whenConnected(socket, outgoing, () => {
+        isSent = true;
+        if (this.#hasBody) this.#sendBody(outgoing);
+      });
+    });
+    outgoing.once("response", (incoming) => {
+      this.#answer(incoming);
+    });
+    outgoing.on("error", (error) => {
+      if (this.#isClientGone) return;
+      if (this.#response.headersSent) this.#response.destroy();
+      else this.#failed(endpoint, error, isSent);
+    });
+    if (!this.#hasBody) outgoing.end();
+  }
+
+  #whenConnected(socket: Socket, outgoing: ClientRequest, go: () => void): void {
+    if (!socket.connecting) {
+      go();
+      return;
+    }
+    const { dialTimeoutMs } = this.#context;
+    const late =
+      dialTimeoutMs === 0
+        ? undefined
+        : setTimeout(() => {
+            outgoing.destroy(new Error(`no connection within ${dialTimeoutMs} ms`));
+          }, dialTimeoutMs);
+    const isSecure = "encrypted" in socket;
+    socket.once(isSecure ? "secureConnect" : "connect", () => {
+      clearTimeout(late);
+      go();
+    });
+    socket.once("close", () => {
+      clearTimeout(late);
+    });
+  }
+
+  /** Passes the body on as fast as the member takes it, and no faster. */
+  #sendBody(outgoing: ClientRequest): void {
+    const { writeTimeoutMs } = this.#context;
+    let late: NodeJS.Timeout | undefined;
+    this.#request.on("data", (chunk: Buffer) => {
+      if (outgoing.destroyed || outgoing.write(chunk)) return;
+      this.#request.pause();
+      if (writeTimeoutMs === 0) return;
+      late = setTimeout(() => {
+        outgoing.destroy(new Error(`took nothing for ${writeTimeoutMs} ms`));
+      }, writeTimeoutMs);
+    });
+    outgoing.on("drain", () => {
+      clearTimeout(late);
+      this.#request.resume();
+    });
+    outgoing.once("close", () => {
+      clearTimeout(late);
+      this.#request.resume();
+    });
+    this.#request.once("end", () => {
+      outgoing.end();
+    });
+  }
+
+  #failed(endpoint: Endpoint, error: Error, isSent: boolean): void {
+    const { counters, director, log } = this.#context;
+    counters.proxyDropped.add(`${this.#method}\tfailed_sending_request`);
+    log.info(`failed to direct request to ${endpoint.text}: ${error.message}`);
+    director.failed(endpoint);
+    const isSafe = (this.#method === "GET" || this.#method === "HEAD") && !this.#hasBody;
+    if (isSent && !isSafe) this.#giveUp();
+    else this.#tryNext();
+  }
+
+  #giveUp(): void {
+    const count = Math.min(this.#tried, this.#endpoints.length);
+    this.#drop("failed_getting_response", 502, `unable to get response from ${count} endpoint(s)`);
+  }
+
+  #drop(kind: string, status: number, message: string): void {
+    const { counters, log } = this.#context;
+    counters.proxyDropped.add(`${this.#method}\t${kind}`);
+    log.info(message);
+    const body = JSON.stringify({ message: `proxy: ${message}` });
+    this.#response.writeHead(status, [
+      "Content-Type",
+      "application/json",
+      "Content-Length",
+      String(Buffer.byteLength(body)),
+    ]);
+    this.#response.end(this.#method === "HEAD" ? undefined : body);
+  }
+
+  #answer(incoming: IncomingMessage): void {
+    const { counters } = this.#context;
+    const response = this.#response;
+    const status = incoming.statusCode ?? 502;
+    counters.proxyHandled.add(`${this.#method}\t${status}`);
+    counters.proxySeconds.observe(this.#method, (performance.now() - this.#startMs) / 1000);
+    const hasCors = response.hasHeader("access-control-allow-origin");
+    const headers = responseHeaders(incoming, hasCors);
+    response.writeHead(status, incoming.statusMessage ?? "", headers);
+    // Without a length it is a watch or a long listing: what there is goes out at once.
+    if (incoming.headers["content-length"] === undefined) response.flushHeaders();
+    incoming.once("close", () => {
+      // A cut answer must not look like a whole one.
+      if (!incoming.complete) response.destroy();
+    });
+    incoming.on("error", () => {
+      response.destroy();
+    });
+    incoming.pipe(response);
+  }
+}
