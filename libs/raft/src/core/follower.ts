@@ -117,6 +117,8 @@ function handleAppend(raft: Raft, message: AppendMessage): void {
 }
 
 function accept(raft: Raft, to: NodeId, index: Index): void {
+  // What a later leader counts on is part of the log again.
+  if (raft.removedAt > 0) raft.removedAt = Math.max(raft.removedAt, index);
   raft.send({
     type: "appendResponse",
     to,

@@ -17,6 +17,11 @@ export interface LogEnd {
   readonly term: Term;
 }
 
+/** True when a log that ends at `a` is at least as complete as one that ends at `b` (§5.4.1). */
+export function isUpToDate(a: LogEnd, b: LogEnd): boolean {
+  return a.term > b.term || (a.term === b.term && a.index >= b.index);
+}
+
 export class RaftLog {
   readonly #storage: LogStorage;
   readonly #unstable: Unstable;
@@ -79,12 +84,6 @@ export class RaftLog {
 
   hasEntry(index: Index, term: Term): boolean {
     return index <= this.lastIndex && this.termAt(index) === term;
-  }
-
-  /** True when a log that ends at `end` is at least as complete as this one (paper §5.4.1). */
-  isUpToDate(end: LogEnd): boolean {
-    const lastTerm = this.lastTerm;
-    return end.term > lastTerm || (end.term === lastTerm && end.index >= this.lastIndex);
   }
 
   /** Entries in [lo, hi): at least one, then as many as fit in `bytesMax` of data. */

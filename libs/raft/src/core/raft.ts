@@ -13,7 +13,7 @@ import { stepFollower } from "./follower.ts";
 import { Inflights } from "./inflights.ts";
 import { invariant } from "./invariant.ts";
 import { advanceCommit, appendEntries, confirmReads, stepLeader, tickLeader } from "./leader.ts";
-import { RaftLog } from "./raft-log.ts";
+import { isUpToDate, RaftLog } from "./raft-log.ts";
 import { ReadOnly } from "./read-only.ts";
 import { Tracker } from "./tracker.ts";
 import type {
@@ -59,6 +59,12 @@ export class Raft {
   heartbeatElapsed = 0;
   /** This time's draw from [electionTicks, 2 × electionTicks) (paper §5.2). */
   electionTimeout = 0;
+  /**
+   * A leader that was removed: where its log ends as far as anybody else may know. It cannot
+   * campaign any more, but those who have not heard of its removal may need its vote, and must not
+   * be refused it for proposals that never left or that nobody counted. 0 otherwise.
+   */
+  removedAt: Index = 0;
   /** The host saw the leader's process die: the lease it was given holds no longer. */
   isLeaseBroken = false;
   /** Just started: a leader this member does not remember may rely on its lease. */
@@ -147,9 +153,9 @@ export class Raft {
     const isDue = this.ticksToCampaign === 0 || this.electionElapsed >= this.electionTimeout;
     if (this.electionElapsed >= this.config.electionTicks) this.isLeaseUnknown = false;
     if (this.ticksToCampaign >= 0) this.ticksToCampaign -= 1;
-    if (!isDue) return;
-    this.electionElapsed = 0;
-    this.campaign();
+    // An election restarts the timer. Who may not stand goes on counting, so that it does not
+    // honour the lease of a leader that has fallen silent.
+    if (isDue) this.campaign();
   }
 
   /** Starts an election unless this member leads, may not vote, or must apply a change first. */
@@ -250,8 +256,7 @@ export class Raft {
       this.vote === to ||
       (this.vote === NOBODY && this.leader === NOBODY) ||
       (type === "preVote" && message.term > this.term);
-    const end = { index: message.lastIndex, term: message.lastTerm };
-    const reject = !isFree || !this.log.isUpToDate(end);
+    const reject = !isFree || !this.#isUpToDate(message);
     if (type === "preVote") {
       const term = reject ? this.term : message.term;
       this.send({ type: "preVoteResponse", to, from: this.id, term, reject });
@@ -261,6 +266,12 @@ export class Raft {
     if (reject) return;
     this.electionElapsed = 0;
     this.vote = to;
+  }
+
+  #isUpToDate({ lastIndex: index, lastTerm: term }: VoteMessage): boolean {
+    const last = this.log.lastIndex;
+    const ownEnd = this.removedAt > 0 ? Math.min(this.removedAt, last) : last;
+    return isUpToDate({ index, term }, { index: ownEnd, term: this.log.termAt(ownEnd) });
   }
 
   becomeFollower(term: Term, leader: NodeId): void {
@@ -282,6 +293,7 @@ export class Raft {
     this.#reset(this.term + 1);
     this.role = "candidate";
     this.vote = this.id;
+    this.removedAt = 0;
   }
 
   becomeLeader(): void {
@@ -379,6 +391,7 @@ export class Raft {
     if (!isVoter(conf, this.id)) {
       // The entry that removes the leader is committed, without it (thesis §4.2.2).
       this.becomeFollower(this.term, NOBODY);
+      this.removedAt = this.log.committed;
       return;
     }
     if (this.transferee !== NOBODY && !isVoter(conf, this.transferee)) this.transferee = NOBODY;

@@ -271,7 +271,6 @@ export class RawNode {
   #takeMessagesAfterPersist(): readonly Message[] {
     const raft = this.#raft;
     const all = raft.messagesAfterPersist;
-    if (all.length === 0) return all;
     raft.messagesAfterPersist = [];
     // Only a candidate writes to itself: its vote.
     const own = all.filter((message) => message.to === raft.id);

@@ -133,6 +133,11 @@ export class Host {
   /** The process dies and comes back: what was not persisted is gone. */
   restart(): void {
     this.applied = [];
+    // The crash may have come between replacing the state machine and persisting that.
+    const snapshot = this.storage.snapshot();
+    const { index, term } = snapshot;
+    const isInLog = index <= this.storage.lastIndex() && this.storage.term(index) === term;
+    if (!isInLog) this.storage.installSnapshot(snapshot);
     this.raw = this.#start();
   }
 

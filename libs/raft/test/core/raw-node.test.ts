@@ -190,6 +190,34 @@ test("answers to messages stepped before advance wait for the next Ready", () =>
   assert.deepEqual(typesOf(next.messagesAfterPersist), ["appendResponse"]);
 });
 
+test("a Ready that holds nothing gets nothing later either", () => {
+  const host = follower();
+  host.feed(append(host, [1], 0));
+  host.step(heartbeat(host));
+  const ready = host.raw.ready();
+  assert.deepEqual(typesOf(ready.messages), ["heartbeatResponse"]);
+  host.step(append(host, [1, 1], 1));
+  host.step(heartbeat(host));
+  host.raw.readIndex("r");
+  host.step({ type: "readIndexResponse", from: "2", to: "1", term: 1, context: "r", index: 1 });
+  const { messages, messagesAfterPersist, entries, readStates, committedEntries } = ready;
+  assert.deepEqual(
+    [messages, messagesAfterPersist, entries, readStates, committedEntries].map(
+      ({ length }) => length,
+    ),
+    [1, 0, 0, 0, 0],
+  );
+  host.persist(ready);
+  host.raw.advance(ready);
+  const next = host.workOnce();
+  assert.deepEqual(
+    [next.messages, next.messagesAfterPersist, next.entries, next.readStates].map(
+      ({ length }) => length,
+    ),
+    [2, 1, 1, 1],
+  );
+});
+
 test("soft state appears when it changed, and only then", () => {
   const host = new Host({ id: "1", conf: THREE });
   const first = host.feed(heartbeat(host, 1)).readies;

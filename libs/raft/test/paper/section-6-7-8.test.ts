@@ -141,6 +141,43 @@ test("a learner never campaigns, however long it waits", () => {
   assert.deepEqual([host.raw.role, typesOf(host.work().messages)], ["follower", []]);
 });
 
+// §6: a server votes whatever its own configuration says: it may not have heard of its promotion.
+test("a learner votes, once its leader has been silent for the minimum timeout", () => {
+  for (const silence of [10, 25, 300]) {
+    const host = follower({ conf: confState(["2", "3"], { learners: ["1"] }) });
+    host.tick(9);
+    assert.deepEqual(host.feed(voteRequest(host, "3")).messages, [], "the lease");
+    host.tick(silence - 9);
+    const { messages } = host.feed(voteRequest(host, "3"));
+    assert.deepEqual(
+      only(messages, "voteResponse").map(({ reject }) => reject),
+      [false],
+      `after ${silence} ticks`,
+    );
+  }
+});
+
+// §6: the same for a leader that was removed: others may not know yet that it was, and need its vote.
+test("a removed leader's vote is not withheld for proposals that nobody else has", () => {
+  const cluster = Cluster.ledByFirst(2);
+  const one = cluster.host("1");
+  one.raw.proposeConfChange(encodeChange("-1"));
+  cluster.post(one.work().messages);
+  for (const message of cluster.take(() => true)) cluster.host(message.to).step(message);
+  cluster.post(cluster.host("2").work().messages);
+  one.propose("too late");
+  // The leader learns that its removal is committed, and nobody learns it from the leader.
+  for (const message of cluster.take(() => true)) cluster.host(message.to).step(message);
+  one.work();
+  assert.deepEqual([one.raw.role, one.conf.voters], ["follower", ["2"]]);
+  assert.equal(one.raw.lastIndex, cluster.host("2").raw.lastIndex + 1);
+  assert.deepEqual(cluster.host("2").conf.voters, ["1", "2"]);
+  cluster.host("2").tick(10);
+  cluster.stabilize();
+  assert.deepEqual(cluster.leaders(), ["2"]);
+  assert.deepEqual(cluster.host("2").conf.voters, ["2"]);
+});
+
 // §6: "the cluster leader may not be part of the new configuration. In this case, the leader steps
 // down (returns to follower state) once it has committed the C_new log entry."
 test("a leader outside the new configuration manages it until it is committed, then steps down", () => {
