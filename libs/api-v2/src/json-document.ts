@@ -57,6 +57,11 @@ export class JsonDocument {
     return found;
   }
 
+  /** True when the field is `true`; of a field the original does not know, nothing else counts. */
+  isTrue(name: string): boolean {
+    return this.#values(name).at(-1) === true;
+  }
+
   /** An object field, undefined when absent. */
   object(name: string): JsonDocument | undefined {
     let found: JsonDocument | undefined;

@@ -30,6 +30,9 @@ const NO_SUCH_METHOD: readonly string[] = [
   "nosniff",
 ];
 
+/** What the leader can be asked to do about a member, beyond the original: POST .../<id>/<order>. */
+const ORDER = /^([0-9a-fA-F]+)\/(promote|move-leader)$/;
+
 /** Whether the request may change the membership: root access while auth is on. */
 export type AdminCheck = (authorization: string | undefined) => boolean | Promise<boolean>;
 
@@ -91,10 +94,9 @@ class MembersHandler {
   ): Promise<void> {
     const { membership } = this.#server;
     if (method === "POST") {
-      const urls = await this.#readUrls(req, res);
-      if (urls === undefined) return;
-      const member = await membership.add(urls, { learner: false });
-      answer(res, 201, this.#headers(), memberText(member) + "\n");
+      const order = ORDER.exec(rest);
+      if (order === null) await this.#add(req, res);
+      else await this.#order(res, order[1] ?? "", order[2] ?? "");
       return;
     }
     if (rest === "") {
@@ -109,15 +111,41 @@ class MembersHandler {
       await membership.remove(id);
       this.#done(res);
     } else {
-      const urls = await this.#readUrls(req, res);
-      if (urls === undefined) return;
-      await membership.updatePeerURLs(id, urls);
+      const given = await this.#readMember(req, res);
+      if (given === undefined) return;
+      await membership.updatePeerURLs(id, given.urls);
       this.#done(res);
     }
   }
 
-  /** The peer URLs of a body, or undefined when the request has been refused. */
-  async #readUrls(req: Request, res: Response): Promise<string[] | undefined> {
+  async #add(req: Request, res: Response): Promise<void> {
+    const given = await this.#readMember(req, res);
+    if (given === undefined) return;
+    const { urls, isLearner } = given;
+    const member = await this.#server.membership.add(urls, { learner: isLearner });
+    answer(res, 201, this.#headers(), memberText(member) + "\n");
+  }
+
+  /** Refusals carry their reason: nobody depends on the original's silence here. */
+  async #order(res: Response, text: ByteString, order: string): Promise<void> {
+    const { membership } = this.#server;
+    const id = canonicalId(text) ?? text;
+    try {
+      if (order === "promote") await membership.promote(id);
+      else await membership.moveLeader(id);
+    } catch (error) {
+      if (!(error instanceof MembershipError) || error.code === "notFound") throw error;
+      this.#refuse(res, 500, toByteString(error.message));
+      return;
+    }
+    answer(res, 200, this.#headers(), "");
+  }
+
+  /** The member a body describes, or undefined when the request has been refused. */
+  async #readMember(
+    req: Request,
+    res: Response,
+  ): Promise<{ urls: string[]; isLearner: boolean } | undefined> {
     const type = req.headers["content-type"] ?? "";
     if (type !== "application/json") {
       this.#refuse(res, 415, `Bad Content-Type ${type}, accept application/json`);
@@ -126,8 +154,10 @@ class MembersHandler {
     const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
     try {
       if (body === undefined) throw new JsonDecodeError("http: request body too large");
-      const given = JsonDocument.parse(body, "refused").strings("peerURLs") ?? [];
-      return parseMemberUrls(given.map(fromByteString));
+      const document = JsonDocument.parse(body, "refused");
+      const given = document.strings("peerURLs") ?? [];
+      const urls = parseMemberUrls(given.map(fromByteString));
+      return { urls, isLearner: document.isTrue("isLearner") };
     } catch (error) {
       if (!(error instanceof JsonDecodeError || error instanceof MemberUrlError)) throw error;
       this.#refuse(res, 400, toByteString(error.message));
@@ -137,7 +167,7 @@ class MembersHandler {
 
   #explain(res: Response, method: string, rest: ByteString, error: unknown): void {
     if (!(error instanceof MembershipError)) throw error;
-    const id = canonicalId(rest) ?? rest;
+    const id = canonicalId(ORDER.exec(rest)?.[1] ?? rest) ?? rest;
     if (error.code === "peerUrlExists") this.#refuse(res, 409, "etcdserver: peerURL exists");
     else if (error.code === "idExists") this.#refuse(res, 409, "etcdserver: ID exists");
     else if (error.code === "notFound") this.#refuse(res, 404, `No such member: ${id}`);
@@ -173,7 +203,9 @@ function memberText(member: Member): ByteString {
   const { id, name, peerURLs, clientURLs } = member;
   return (
     `{"id":${jsonString(toByteString(id))},"name":${jsonString(toByteString(name))},` +
-    `"peerURLs":${listText(peerURLs)},"clientURLs":${listText(clientURLs)}}`
+    `"peerURLs":${listText(peerURLs)},"clientURLs":${listText(clientURLs)}` +
+    // Only where the original has no words: a cluster without learners looks as it always did.
+    (member.isLearner ? ',"isLearner":true}' : "}")
   );
 }
 
