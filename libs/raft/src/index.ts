@@ -66,3 +66,5 @@ export { Wal } from "./wal/wal.ts";
 export type { OpenedWal, WalOptions } from "./wal/wal.ts";
 export { readWal } from "./wal/read-wal.ts";
 export type { WalItem } from "./wal/read-wal.ts";
+export { dumpWal } from "./wal/dump.ts";
+export type { DumpOptions, DumpResult } from "./wal/dump.ts";
