@@ -51,6 +51,7 @@ export interface Kv {
   get(key: Uint8Array): Uint8Array | undefined;
   /** As get for each key, in one call. */
   getMany(keys: readonly Uint8Array[]): readonly (Uint8Array | undefined)[];
+  /** A batch to fill and write; one that is not written costs memory until it is collected. */
   batch(): KvBatch;
   iterator(range: KvRange, options?: KvIteratorOptions): KvIterator;
   /**

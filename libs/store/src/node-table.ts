@@ -186,7 +186,7 @@ export class NodeTable implements NodeSpace {
     const from = indexKey(PREFIX.ttl, Math.max(0, this.#deadlineMin));
     const range = { from, to: prefixRange(PREFIX.ttl).to };
     const iterator = this.#kv.iterator(range, { keysOnly: true });
-    const stale = this.#kv.batch();
+    let stale: KvBatch | undefined;
     let first = Number.MAX_SAFE_INTEGER;
     scan: for (;;) {
       const rows = iterator.nextMany(Math.min(SCAN_ROWS, max));
@@ -202,6 +202,7 @@ export class NodeTable implements NodeSpace {
         const path = pathOfTtlKey(key);
         const node = this.get(path);
         if (node?.expirationMs === undefined || ttlRow(node) !== deadlineMs) {
+          stale ??= this.#kv.batch();
           stale.delete(key);
           continue;
         }
@@ -210,7 +211,7 @@ export class NodeTable implements NodeSpace {
       }
     }
     iterator.close();
-    if (stale.length > 0) stale.write({ sync: false });
+    stale?.write({ sync: false });
     this.#deadlineMin = first;
     return due;
   }

@@ -42,7 +42,7 @@ function closedError(): StoreError {
 }
 
 /** The native memory of a larger batch is not kept for the next one. */
-const BATCH_REUSE_BYTES_MAX = 1 << 20;
+const BATCH_REUSE_BYTES_MAX = 2 << 20;
 
 class RocksKvBatch implements KvBatch {
   readonly #batch: ReturnType<RocksLevel["_chainedBatch"]>;
@@ -51,6 +51,8 @@ class RocksKvBatch implements KvBatch {
   length = 0;
   constructor(db: RocksLevel, written: (batch: RocksKvBatch) => void) {
     this.#batch = db._chainedBatch();
+    // The database would hold on to every batch until it is closed by the public, slow call.
+    db.detachResource(this.#batch);
     this.#written = written;
   }
 
@@ -74,8 +76,7 @@ class RocksKvBatch implements KvBatch {
     }
     this.#batch._clear();
     if (this.#bytes <= BATCH_REUSE_BYTES_MAX) this.#written(this);
-    // The database refers to a batch, and so to its native memory, until it is closed.
-    else void this.#batch.close();
+    else this.#batch._closeSync();
     this.#bytes = 0;
     this.length = 0;
   }
@@ -101,6 +102,8 @@ class RocksKvIterator implements KvIterator {
       values: !keysOnly,
       highWaterMarkBytes: ROWS_BYTES_MAX,
     });
+    // As with batches; RocksKv knows which are open.
+    db.detachResource(this.#iterator);
   }
 
   nextMany(rowsMax: number): KvRows {

@@ -13,7 +13,7 @@ declare module "@nxtedition/rocksdb" {
     _put(key: Uint8Array, value: Uint8Array, options: object): void;
     _del(key: Uint8Array, options: object): void;
     _clear(): void;
-    close(): Promise<void>;
+    _closeSync(): void;
     _writeSync(options: { readonly sync: boolean }): void;
   }
   export class RocksLevel {
@@ -24,6 +24,7 @@ declare module "@nxtedition/rocksdb" {
     readonly handle: unknown;
     getProperty(name: string): string;
     _getManySync(keys: readonly Uint8Array[], options: object): (Uint8Array | undefined | null)[];
+    detachResource(resource: object): void;
     _chainedBatch(): RocksBatch;
     _iterator(options: object): RocksIterator;
   }

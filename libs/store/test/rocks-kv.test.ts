@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { RocksKv } from "../src/rocks-kv.ts";
 import { StateMachine } from "../src/state-machine.ts";
 import { FakeClock, command } from "./support.ts";
@@ -27,6 +29,33 @@ test("rows survive closing and opening", async () => {
   const second = await RocksKv.open(path);
   assert.equal(Buffer.from(second.get(Buffer.from("k")) ?? []).toString(), "v");
   await second.close();
+});
+
+test("closed iterators and written batches leave nothing behind in the process", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const kv = await RocksKv.open(freshPath());
+  const use = async (): Promise<number> => {
+    for (let i = 0; i < 10_000; i++) {
+      const iterator = kv.iterator({ from: Buffer.from("a"), to: Buffer.from("b") });
+      iterator.nextMany(1);
+      iterator.close();
+      const [one, two] = [kv.batch(), kv.batch()];
+      one.put(Buffer.from("x"), Buffer.from("y"));
+      one.write({ sync: false });
+      two.delete(Buffer.from("x"));
+      two.write({ sync: false });
+      if (i % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  await use();
+  const before = await use();
+  const grownBytes = (await use()) - before;
+  // Even 100 bytes a round would be a megabyte.
+  assert.ok(grownBytes < 500_000, `${grownBytes} bytes`);
+  await kv.close();
 });
 
 test("a sync can be prepared while writes go on", async () => {
