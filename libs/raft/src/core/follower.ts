@@ -131,11 +131,16 @@ function accept(raft: Raft, to: NodeId, index: Index): void {
   });
 }
 
-/** True when the snapshot tells this member more than it has applied, and is meant for it. */
+/**
+ * True when the snapshot tells this member more than it has applied, and is meant for it. Not when
+ * the log is about to reach it: what lies between is in the host's hands to be made durable.
+ */
 export function wantsSnapshot(raft: Raft, message: SnapshotMessage): boolean {
-  const { index, confState } = message.snapshot;
-  const known = raft.log.pendingSnapshot?.index ?? raft.log.applied;
-  return message.term >= raft.term && index > known && isMember(confState, raft.id);
+  const { index, term, confState } = message.snapshot;
+  const { log } = raft;
+  if (message.term < raft.term || !isMember(confState, raft.id)) return false;
+  if (index > log.stableIndex && log.hasEntry(index, term)) return false;
+  return index > (log.pendingSnapshot?.index ?? log.applied);
 }
 
 function handleSnapshot(raft: Raft, message: SnapshotMessage): void {

@@ -425,6 +425,17 @@ test("a snapshot the log reaches anyway keeps the log and counts as applied", ()
   assert.deepEqual(typesOf(messages), ["appendResponse"]);
 });
 
+test("a snapshot the log is about to reach is not wanted", () => {
+  const host = follower();
+  host.step(append(host, [1, 1, 1], 0));
+  const message = snapshotMessage(host, 3, 1);
+  assert.equal(host.raw.wantsSnapshot(message), false, "entry 3 is not durable yet");
+  host.work();
+  assert.equal(host.raw.wantsSnapshot(message), true);
+  host.step(snapshotMessage(host, 9, 1));
+  assert.equal(host.raw.wantsSnapshot(snapshotMessage(host, 9, 1)), false, "it is being persisted");
+});
+
 test("a snapshot beyond the log replaces it, and is persisted before it is acknowledged", () => {
   const host = follower();
   host.feed(append(host, [1, 1], 0));
