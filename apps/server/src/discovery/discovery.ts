@@ -106,15 +106,15 @@ class Discovery {
           // The request may have been carried out although its answer is lost.
           isOutcomeUnknown = true;
           await this.#backOff("registration", error);
-        } else if (error instanceof ServiceRefusal && error.code === KEY_EXISTS) {
-          if (isOutcomeUnknown) return;
-          // Somebody else registered this very id since the look: not ours to take up.
-          note.remove();
-          throw this.#fail("duplicateId", error);
-        } else {
-          note.remove();
-          throw this.#failed(error);
+          continue;
         }
+        const isThere = error instanceof ServiceRefusal && error.code === KEY_EXISTS;
+        if (isThere && isOutcomeUnknown) return;
+        // Refused at once: there is no registration of this start that the note could be about.
+        if (error instanceof ServiceRefusal && !isOutcomeUnknown) note.remove();
+        // Somebody else registered this very id since the look: not ours to take up.
+        if (isThere) throw this.#fail("duplicateId", error);
+        throw this.#failed(error);
       }
     }
   }
