@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { MigrateError } from "../src/errors.ts";
@@ -9,18 +7,8 @@ import { shortId } from "../src/replay/member-directory.ts";
 import type { ReplayResult } from "../src/sources/source.ts";
 import type { Expected } from "./support/fixtures.ts";
 import { expectedKeys, expectedOf, fixtureNames, UnpackedFixture } from "./support/fixtures.ts";
+import { hashTree } from "./support/hash-tree.ts";
 import { replayDirectory } from "./support/replay-directory.ts";
-
-/** One hash over all files and their names. */
-function hashTree(directory: string): string {
-  const hash = createHash("sha256");
-  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    hash.update(path);
-    if (entry.isFile()) hash.update(readFileSync(path));
-  }
-  return hash.digest("hex");
-}
 
 /** The index before a damaged fixture's server restarted, which publishes it anew. */
 function expectedIndex(expected: Expected): number | undefined {
