@@ -31,6 +31,7 @@ export class Cluster {
   readonly directory: string;
   readonly members: MemberProcess[] = [];
   readonly #flags: readonly string[];
+  #joined = 0;
 
   private constructor(options: ClusterOptions) {
     this.directory = mkdtempSync(join(tmpdir(), "etcd2-cluster-"));
@@ -80,7 +81,8 @@ export class Cluster {
 
   /** Announces a member, starts it with --initial-cluster-state existing. Returns it and its id. */
   async join(options: { learner?: boolean } = {}): Promise<{ id: string; member: MemberProcess }> {
-    const name = `m${String(this.members.length + 1)}`;
+    this.#joined += 1;
+    const name = `joined${String(this.#joined)}`;
     const member = await MemberProcess.reserve(name, this.directory);
     const { id } = await this.announce(member, options);
     this.members.push(member);

@@ -14,7 +14,7 @@ import { until } from "./until.ts";
 const root = join(import.meta.dirname, "..", "..");
 
 /** The built server; another build may be measured by naming it. */
-const BINARY = process.env["ETCD_BINARY"] ?? join(root, "apps", "server", "bin", "etcd");
+const BINARY = process.env["CLUSTER_BINARY"] ?? join(root, "apps", "server", "bin", "etcd");
 
 /** A port nobody listens on just now. */
 export async function freePort(): Promise<number> {
@@ -40,7 +40,8 @@ export interface SelfStats {
 
 export class MemberProcess {
   readonly name: string;
-  readonly dataDir: string;
+  /** Another directory may be named between two starts. */
+  dataDir: string;
   readonly clientUrl: string;
   readonly peerUrl: string;
   /** Everything the process wrote to its console, over all its starts. */

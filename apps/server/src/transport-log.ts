@@ -14,9 +14,15 @@ export function describeTransportEvent(message: string, fields: Fields): string 
   const id = typeof peer === "string" && peer !== "" ? ` ${formatId(peer)}` : "";
   const place = url ?? address;
   const at = place === undefined ? "" : ` at ${String(place)}`;
-  const why = reason === undefined ? "" : `: ${String(reason)}`;
+  const why = reason === undefined ? "" : `: ${withoutWrapping(String(reason))}`;
   const rest = Object.entries(others).map(([name, value]) => `${name}: ${String(value)}`);
   return `${message}${id}${at}${why}${rest.length > 0 ? ` (${rest.join(", ")})` : ""}`;
+}
+
+/** The errno of a failed connection without what gRPC says around it. */
+function withoutWrapping(reason: string): string {
+  const wrapped = /^No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note: /;
+  return wrapped.exec(reason)?.[1] ?? reason;
 }
 
 /** Writes what the transport has to say under the name of the original's package. */
