@@ -61,7 +61,26 @@ export class Exchange {
       // A client that has its answer leaves the connection to the member for others.
       if (!this.#response.writableFinished) this.#outgoing?.destroy();
     });
+    if (/[?&]wait=/.test(this.#path)) this.#watchForEnd();
     this.#tryNext();
+  }
+
+  /**
+   * A client that ends its side of the connection still gets the answer to what it asked, except
+   * to a watch, which would go on for ever: there it has gone away.
+   */
+  #watchForEnd(): void {
+    const { socket } = this.#request;
+    const leave = (): void => {
+      this.#isClientGone = true;
+      this.#outgoing?.destroy();
+      if (this.#response.headersSent) this.#response.end();
+      else this.#response.destroy();
+    };
+    socket.once("end", leave);
+    this.#response.once("close", () => {
+      socket.removeListener("end", leave);
+    });
   }
 
   #tryNext(): void {
@@ -183,10 +202,10 @@ export class Exchange {
     if (incoming.headers["content-length"] === undefined) response.flushHeaders();
     incoming.once("close", () => {
       // A cut answer must not look like a whole one.
-      if (!incoming.complete) response.destroy();
+      if (!incoming.complete && !response.writableEnded) response.destroy();
     });
     incoming.on("error", () => {
-      response.destroy();
+      if (!response.writableEnded) response.destroy();
     });
     incoming.pipe(response);
   }
