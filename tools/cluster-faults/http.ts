@@ -14,6 +14,12 @@ export interface Answer {
 /** No answer came: the request may or may not have taken effect. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
+  /** Nobody listened: the request has no effect. */
+  readonly wasRefused: boolean;
+  constructor(message: string, wasRefused = false) {
+    super(message);
+    this.wasRefused = wasRefused;
+  }
 }
 
 export interface RequestOptions {
@@ -68,8 +74,10 @@ export function send(url: string, options: RequestOptions = {}): Promise<Answer>
           : { "Content-Type": body.type, "Content-Length": Buffer.byteLength(body.text) },
     });
     call.on("timeout", () => call.destroy(new NoAnswer(`no answer in time from ${url}`)));
-    call.on("error", (error) => {
-      reject(error instanceof NoAnswer ? error : new NoAnswer(`${url}: ${error.message}`));
+    call.on("error", (error: NodeJS.ErrnoException) => {
+      const wasRefused = error.code === "ECONNREFUSED";
+      const known = error instanceof NoAnswer;
+      reject(known ? error : new NoAnswer(`${url}: ${error.message}`, wasRefused));
     });
     call.on("response", (response) => {
       let text = "";

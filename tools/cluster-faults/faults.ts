@@ -1,0 +1,74 @@
+/**
+ * Faults that befall a cluster one after another, chosen by a seeded random source: members killed
+ * and started again, stopped and continued, asked to leave and started again, now and then two at
+ * a time. Knows processes and signals, nothing of what the cluster is for.
+ */
+import type { Cluster } from "./cluster.ts";
+import type { MemberProcess } from "./member-process.ts";
+import { pause } from "./until.ts";
+
+export interface FaultOptions {
+  readonly random: () => number;
+  /** Milliseconds without a fault between two of them, at most. */
+  readonly restMs: number;
+  readonly onFault?: (text: string) => void;
+}
+
+type Kind = "SIGKILL" | "SIGSTOP" | "SIGTERM";
+const KINDS: readonly Kind[] = ["SIGKILL", "SIGSTOP", "SIGTERM", "SIGKILL"];
+
+/** The longest a member is down or stopped, in milliseconds. */
+const DOWN_MAX = { SIGKILL: 700, SIGSTOP: 1500, SIGTERM: 500 } as const;
+
+export class Faults {
+  readonly #cluster: Cluster;
+  readonly #options: FaultOptions;
+  count = 0;
+
+  constructor(cluster: Cluster, options: FaultOptions) {
+    this.#cluster = cluster;
+    this.#options = options;
+  }
+
+  /** Goes on for this long; every member runs when it returns. */
+  async run(durationMs: number): Promise<void> {
+    const { random, restMs } = this.#options;
+    const end = performance.now() + durationMs;
+    while (performance.now() < end) {
+      const victims = await this.#choose();
+      await Promise.all(victims.map((victim) => this.#harm(victim)));
+      await pause(random() * restMs);
+    }
+  }
+
+  /** The leader half of the time; one in five times two members at once. */
+  async #choose(): Promise<readonly MemberProcess[]> {
+    const { random } = this.#options;
+    const { members } = this.#cluster;
+    const any = (): MemberProcess | undefined => members[Math.floor(random() * members.length)];
+    const wantsLeader = random() < 0.5;
+    const leader = wantsLeader
+      ? await this.#cluster.leader(3000).catch(() => undefined)
+      : undefined;
+    const first = leader ?? any();
+    const second = random() < 0.2 ? any() : undefined;
+    return [...new Set([first, second])].filter((member) => member !== undefined);
+  }
+
+  async #harm(victim: MemberProcess): Promise<void> {
+    const { random, onFault } = this.#options;
+    const kind = KINDS[Math.floor(random() * KINDS.length)] ?? "SIGKILL";
+    const downMs = random() * DOWN_MAX[kind];
+    this.count += 1;
+    onFault?.(`${kind} ${victim.name} for ${downMs.toFixed(0)} ms`);
+    if (kind === "SIGSTOP") {
+      victim.signal("SIGSTOP");
+      await pause(downMs);
+      victim.signal("SIGCONT");
+      return;
+    }
+    await victim.end(kind);
+    await pause(downMs);
+    this.#cluster.restart(victim);
+  }
+}

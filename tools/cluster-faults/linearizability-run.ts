@@ -1,0 +1,77 @@
+/**
+ * One run of clients against a cluster under faults, and its verdict: is the history linearizable,
+ * and do all members hold the same tree once everything is well again?
+ */
+import { checkHistory } from "../linearizability/checker.ts";
+import type { Model } from "../linearizability/checker.ts";
+import { registerModel } from "../linearizability/register.ts";
+import type { RegisterOutput } from "../linearizability/register.ts";
+import { Cluster } from "./cluster.ts";
+import { Faults } from "./faults.ts";
+import { HistoryClients } from "./history.ts";
+import type { HistoryOperation, KeyedInput } from "./history.ts";
+
+export interface RunOptions {
+  readonly members: number;
+  readonly clients: number;
+  readonly keys: number;
+  readonly durationMs: number;
+  readonly seed: number;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly flags: readonly string[];
+  readonly onFault?: (text: string) => void;
+}
+
+export interface RunVerdict {
+  readonly operations: readonly HistoryOperation[];
+  readonly unknown: number;
+  readonly faults: number;
+  /** Keys whose history no order explains. */
+  readonly wrongKeys: readonly string[];
+}
+
+/** A small generator with a full period (mulberry32): one seed, one sequence of choices. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** @throws Error with the members' consoles when the cluster does not recover or members differ. */
+export async function runUnderFaults(options: RunOptions): Promise<RunVerdict> {
+  const { members: size, clients, keys, heartbeatMs, electionMs, flags, seed } = options;
+  const cluster = await Cluster.start({ size, heartbeatMs, electionMs, flags });
+  try {
+    const recorder = new HistoryClients({
+      urls: cluster.members.map((member) => member.clientUrl),
+      clients,
+      keys,
+      slotMs: 2000,
+      timeoutMs: 5000,
+      random: seededRandom(seed),
+    });
+    const faults = new Faults(cluster, {
+      random: seededRandom(seed + 1),
+      restMs: 600,
+      ...(options.onFault !== undefined && { onFault: options.onFault }),
+    });
+    await faults.run(options.durationMs);
+    await cluster.ready(30_000);
+    await recorder.stop();
+    await cluster.sameTree("/register", 30_000);
+    const { operations, unknownCount } = recorder;
+    const model: Model<string | null, KeyedInput, RegisterOutput> = registerModel;
+    const wrongKeys = checkHistory(operations, model, ({ key }) => key);
+    return { operations, unknown: unknownCount, faults: faults.count, wrongKeys };
+  } catch (error) {
+    const consoles = cluster.members.map(({ name, log }) => `${name}:\n${log.slice(-6000)}`);
+    throw new Error([String(error), ...consoles].join("\n----\n"), { cause: error });
+  } finally {
+    await cluster.close();
+  }
+}
