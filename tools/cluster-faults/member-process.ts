@@ -107,7 +107,7 @@ export class MemberProcess {
 
   /** Sends the signal without waiting. */
   signal(signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): void {
-    if (this.pid > 0) process.kill(this.pid, signal);
+    if (this.isRunning) process.kill(this.pid, signal);
   }
 
   /** @throws NoAnswer */

@@ -61,6 +61,8 @@ class IncomingSnapshot implements SnapshotSink {
     this.#message = message;
     this.#onEnd = onEnd;
     this.#path = options.storage.nextGeneration();
+    // A transfer may break off before the import listens.
+    this.#pipe.on("error", () => undefined);
     this.#imported = this.#import();
     // The failure is reported by write(), commit() or abort(); never as an unhandled rejection.
     this.#imported.catch(() => undefined);
