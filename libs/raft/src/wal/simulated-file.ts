@@ -28,6 +28,8 @@ export class SimulatedFile {
   #durableSize = 0;
   /** Numbers of the sectors that differ, or may differ. */
   #unsynced = new Set<number>();
+  /** Numbers of the sectors that were ever written to the medium. */
+  #everSynced = new Set<number>();
 
   get size(): number {
     return this.#size;
@@ -66,7 +68,10 @@ export class SimulatedFile {
 
   sync(): void {
     this.#durable = grown(this.#durable, this.#visible.length);
-    for (const sector of this.#unsynced) this.#copySector(this.#durable, sector);
+    for (const sector of this.#unsynced) {
+      this.#copySector(this.#durable, sector);
+      this.#everSynced.add(sector);
+    }
     this.#durableSize = this.#size;
     this.#unsynced.clear();
   }
@@ -82,8 +87,10 @@ export class SimulatedFile {
     const kept = Math.floor(random() * (sectors.length + 1));
     this.#durable = grown(this.#durable, this.#visible.length);
     sectors.forEach((sector, at) => {
-      if (keeps(loss, at < kept, random)) this.#copySector(this.#durable, sector);
-      else if (loss === "garbage" && random() < 0.3) this.#spoil(sector, random);
+      if (keeps(loss, at < kept, random)) {
+        this.#copySector(this.#durable, sector);
+        this.#everSynced.add(sector);
+      } else if (loss === "garbage" && random() < 0.3) this.#spoil(sector, random);
     });
     const newSize = loss === "all" || (loss !== "none" && random() < 0.5);
     if (newSize) this.#durableSize = this.#size;
@@ -100,6 +107,7 @@ export class SimulatedFile {
     copy.#durable = Buffer.from(this.#durable);
     copy.#durableSize = this.#durableSize;
     copy.#unsynced = new Set(this.#unsynced);
+    copy.#everSynced = new Set(this.#everSynced);
     return copy;
   }
 
@@ -117,9 +125,9 @@ export class SimulatedFile {
 
   /** Data that was durable is never spoilt: a sector is rewritten completely or not at all. */
   #spoil(sector: number, random: Random): void {
+    if (this.#everSynced.has(sector)) return;
     const start = sector * SECTOR_BYTES;
     const bytes = this.#durable.subarray(start, start + SECTOR_BYTES);
-    if (bytes.some((byte) => byte !== 0)) return;
     for (let at = 0; at < bytes.length; at += 1) bytes[at] = Math.floor(random() * 256);
   }
 }

@@ -350,21 +350,30 @@ describe("after a crash", () => {
       const disk = new SimulatedDisk({ random: seededRandom(kept) });
       const wal = createOn(disk, 400);
       for (let index = 1; index <= 30; index += 1) saveNow(wal, entriesOf(1, index, 1, 60));
-      const names = disk.readDirectory(DIRECTORY).filter((name) => name.endsWith(".wal"));
-      const removed = names.slice(0, 5).map((name) => ({
-        path: `${DIRECTORY}/${name}`,
-        bytes: disk.readFile(`${DIRECTORY}/${name}`),
-      }));
+      const contents = new Map(
+        disk.readDirectory(DIRECTORY).map((name) => [name, disk.readFile(`${DIRECTORY}/${name}`)]),
+      );
       wal.compactSync(snapshotAt(30, 1), 28);
       const before = describeLog(wal, snapshotAt(30, 1));
       wal.closeSync();
-      assert.equal(disk.readDirectory(DIRECTORY).includes(names[4] ?? ""), false);
-      removed.forEach(({ path, bytes }, at) => {
-        if ((kept >> at) % 2 === 1) disk.writeFile(path, bytes);
+      // The five segments just before those that are left.
+      const isLeft = new Set(disk.readDirectory(DIRECTORY));
+      const removed = [...contents].filter(([name]) => !isLeft.has(name)).slice(-5);
+      assert.equal(removed.length, 5);
+      removed.forEach(([name, bytes], at) => {
+        if ((kept >> at) % 2 === 1) disk.writeFile(`${DIRECTORY}/${name}`, bytes);
       });
       const { wal: again, compaction, repaired } = openOn(disk, 400);
       assert.equal(describeLog(again, compaction), before);
       assert.equal(repaired, undefined);
+      again.closeSync();
+      assert.equal(describeLog(openOn(disk, 400).wal, compaction), before);
+      // What does not connect to the log is removed.
+      const left = disk.readDirectory(DIRECTORY);
+      const isConnected = (at: number): boolean => kept >> at === 31 >> at;
+      removed.forEach(([name], at) => {
+        assert.equal(left.includes(name), isConnected(at), `kept ${kept}, segment ${at}`);
+      });
     }
   });
 });

@@ -111,7 +111,9 @@ describe("one flipped bit", () => {
           const { wal, compaction, repaired } = openOn(disk, SEGMENT_BYTES);
           assert.equal(describeLog(wal, compaction), states.at(-2), `offset ${offset}`);
           assert.equal(repaired?.offset, lastBatch.start);
-          assert.equal(repaired.droppedBytes, lastBatch.end - lastBatch.start);
+          // A flip may turn the last byte into a zero, which counts as never written.
+          const dropped = lastBatch.end - lastBatch.start;
+          assert.ok(repaired.droppedBytes === dropped || repaired.droppedBytes === dropped - 1);
           cut += 1;
           continue;
         }
@@ -293,6 +295,14 @@ describe("damaged directories", () => {
     const message =
       /0000000000000001-0{15}1.wal at offset 86: a record says member 00000000000000ff/;
     assert.match(refusal(disk).message, message);
+  });
+
+  it("a hard state that commits what is not there is refused", () => {
+    const disk = newDisk();
+    const wal = createOn(disk);
+    saveNow(wal, entriesOf(1, 1, 3), hardStateOf(1, 4));
+    wal.closeSync();
+    assert.match(refusal(disk).message, /index 4 is committed, but the entries end at 3/);
   });
 
   it("an empty, short or foreign segment is refused, wherever it stands", () => {

@@ -1,4 +1,5 @@
 /** What the tests of the log share: random numbers, entries, and the visible state of a log. */
+import { crc32 } from "node:zlib";
 import type {
   ConfState,
   Entry,
@@ -116,7 +117,8 @@ export function describeState(state: LogState): string {
 }
 
 function describeEntry(entry: Entry): string {
-  return `${entry.index}@${entry.term} ${entry.type} ${Buffer.from(entry.data).toString("hex")}`;
+  const { index, term, type, data } = entry;
+  return `${index}@${term} ${type} ${data.length}B crc ${crc32(data).toString(16)}`;
 }
 
 /** Saves and insists that it was done at once. */

@@ -173,6 +173,27 @@ describe("save", () => {
     assert.deepEqual(wal.hardState, NO_HARD_STATE);
   });
 
+  it("repeats at the start of a segment what the log before it amounts to", () => {
+    const disk = newDisk();
+    const wal = createOn(disk, 400);
+    saveNow(wal, entriesOf(1, 1, 4, 60), hardStateOf(1, 3));
+    wal.compactSync(snapshotAt(3, 1), 3);
+    saveNow(wal, entriesOf(1, 5, 4, 60));
+    const tail = segments(disk).at(-1);
+    const head = [...readWal(DIRECTORY, disk)].flatMap((item) =>
+      item.kind === "record" && item.file === tail ? [item.content] : [],
+    );
+    assert.deepEqual(head.slice(0, 4), [
+      { type: "batch" },
+      { type: "metadata", metadata: METADATA },
+      { type: "hardState", hardState: hardStateOf(1, 3) },
+      {
+        type: "compaction",
+        marker: { snapshot: snapshotAt(3, 1), keepFrom: 3, previousTerm: 1, isReset: false },
+      },
+    ]);
+  });
+
   it("names segments by sequence and by the index that comes next", () => {
     const disk = newDisk();
     const wal = createOn(disk, 400);
