@@ -35,6 +35,10 @@ const HEALTH_TIMEOUT_MS = 750;
 export interface ServerOps {
   selfStats(): SelfStats;
   leaderStats(): LeaderStats | undefined;
+  exportSnapshot(): AsyncIterable<Uint8Array> {
+    return this.#parts.storage.machine.exportSnapshot();
+  }
+
   metricsPage(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
   setLogLevel(level: string): void;

@@ -12,6 +12,7 @@ import { createErrorHandler } from "./error-handler.ts";
 import { createFrontDoor } from "./front-door.ts";
 import { useGatewayMessages } from "./http-messages.ts";
 import type { EtcdServer, GatewayOptions } from "./ports.ts";
+import { createAdminRouter } from "./routes/admin.ts";
 import { createAuthRouter } from "./routes/auth.ts";
 import { createDebugRouter } from "./routes/debug.ts";
 import { createHealthRouter } from "./routes/health.ts";
@@ -37,6 +38,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   const isAdmin = access.isAdmin.bind(access);
   app.use(createFrontDoor(new KeysHandler(server, access), options.cors));
   app.use(createMembersRouter(server, isAdmin));
+  app.use(createAdminRouter(server, isAdmin));
   app.use(createAuthRouter({ server, store, admin, isAdmin }));
   app.use(createMachinesRouter(server));
   app.use("/v2/stats", createStatsRouter(server));

@@ -53,9 +53,9 @@ export interface Membership {
   remove(id: string): Promise<void>;
   /** @throws MembershipError notFound, removed, peerUrlExists, timeout, stopped. */
   updatePeerURLs(id: string, peerURLs: readonly string[]): Promise<void>;
-  /** Makes a learner a voter. @throws MembershipError notFound, unsafe, timeout, stopped. */
+  /** Makes a learner a voter. @throws MembershipError notFound, removed, unsafe, timeout, stopped. */
   promote(id: string): Promise<void>;
-  /** Hands leadership to the member. @throws MembershipError notFound, timeout, stopped. */
+  /** Hands leadership to the member. @throws MembershipError notFound, removed, unsafe, timeout. */
   moveLeader(id: string): Promise<void>;
 }
 
@@ -149,6 +149,8 @@ export interface EtcdServer {
   /** undefined unless this member leads. */
   leaderStats(): LeaderStats | undefined;
   health(): Promise<HealthReport>;
+  /** The replicated state as of the call, as a checksummed stream; return() gives it up. */
+  exportSnapshot(): AsyncIterable<Uint8Array>;
   /** Prometheus text. */
   metricsPage(): Promise<{ contentType: string; body: string }>;
   /** Members of GET /debug/vars in order; values are rendered as JSON. */

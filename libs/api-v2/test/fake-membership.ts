@@ -62,10 +62,11 @@ export class FakeMembership implements Membership {
     return this.started > 0 ? this.self() : undefined;
   }
 
-  add(peerURLs: readonly string[]): Promise<Member> {
+  add(peerURLs: readonly string[], options: { readonly learner: boolean }): Promise<Member> {
     return this.#change(() => {
       this.#refuseTaken(peerURLs, undefined);
-      const member = this.#unstarted(peerURLs, `${peerURLs.join("")}${String(Date.now())}`);
+      const seed = `${peerURLs.join("")}${String(Date.now())}`;
+      const member = { ...this.#unstarted(peerURLs, seed), isLearner: options.learner };
       this.#put(member);
       this.#group(write("create", `/0/members/${member.id}/raftAttributes`, "{}"));
       return member;

@@ -172,6 +172,10 @@ export class FakeServer implements EtcdServer {
     return { healthy, reason: healthy ? "" : "there is no leader" };
   }
 
+  exportSnapshot(): AsyncIterable<Uint8Array> {
+    return this.#machine.exportSnapshot();
+  }
+
   metricsPage(): Promise<{ contentType: string; body: string }> {
     const lines = [...this.counters].map(([series, value]) => `${series} ${String(value)}\n`);
     return Promise.resolve({ contentType: "text/plain; version=0.0.4", body: lines.join("") });

@@ -18,7 +18,12 @@ import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
 import { JSON_BODY_BYTES_MAX } from "../limits.ts";
 import { MemberUrlError, parseMemberUrls } from "../member-urls.ts";
-import { MembershipError, type EtcdServer, type Member } from "../ports.ts";
+import {
+  MembershipError,
+  type EtcdServer,
+  type Member,
+  type MembershipErrorCode,
+} from "../ports.ts";
 
 const PREFIX = "/v2/members";
 
@@ -32,6 +37,17 @@ const NO_SUCH_METHOD: readonly string[] = [
 
 /** What the leader can be asked to do about a member, beyond the original: POST .../<id>/<order>. */
 const ORDER = /^([0-9a-fA-F]+)\/(promote|move-leader)$/;
+
+/** Statuses of orders that are refused. */
+const ORDER_STATUS: Readonly<Record<MembershipErrorCode, number>> = {
+  notFound: 404,
+  removed: 410,
+  unsafe: 412,
+  peerUrlExists: 409,
+  idExists: 409,
+  timeout: 500,
+  stopped: 500,
+};
 
 /** Whether the request may change the membership: root access while auth is on. */
 export type AdminCheck = (authorization: string | undefined) => boolean | Promise<boolean>;
@@ -134,11 +150,12 @@ class MembersHandler {
       if (order === "promote") await membership.promote(id);
       else await membership.moveLeader(id);
     } catch (error) {
-      if (!(error instanceof MembershipError) || error.code === "notFound") throw error;
-      this.#refuse(res, 500, toByteString(error.message));
+      if (!(error instanceof MembershipError)) throw error;
+      const message = error.code === "notFound" ? `No such member: ${id}` : error.message;
+      this.#refuse(res, ORDER_STATUS[error.code], toByteString(message));
       return;
     }
-    answer(res, 200, this.#headers(), "");
+    this.#done(res);
   }
 
   /** The member a body describes, or undefined when the request has been refused. */
@@ -167,7 +184,7 @@ class MembersHandler {
 
   #explain(res: Response, method: string, rest: ByteString, error: unknown): void {
     if (!(error instanceof MembershipError)) throw error;
-    const id = canonicalId(ORDER.exec(rest)?.[1] ?? rest) ?? rest;
+    const id = canonicalId(rest) ?? rest;
     if (error.code === "peerUrlExists") this.#refuse(res, 409, "etcdserver: peerURL exists");
     else if (error.code === "idExists") this.#refuse(res, 409, "etcdserver: ID exists");
     else if (error.code === "notFound") this.#refuse(res, 404, `No such member: ${id}`);

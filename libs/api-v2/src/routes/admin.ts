@@ -1,0 +1,97 @@
+/**
+ * GET /v2/admin/snapshot, beyond the original: the replicated state as one checksummed stream. Owns
+ * how many run at once, who may ask and the pace of the stream; its content is the store's.
+ */
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { Router, type Request, type Response } from "express";
+import { byMethod } from "../allow.ts";
+import { answer, answerJson } from "../answer.ts";
+import type { EtcdServer } from "../ports.ts";
+import type { AdminCheck } from "./members.ts";
+
+/** Each keeps a view of the store alive and takes its share of the disk. */
+const SNAPSHOTS_MAX = 2;
+
+/**
+ * A member that can learn from its cluster in this time that it is up to date does so; one without
+ * a leader gives what it has, since that may be the last copy.
+ */
+const CONFIRM_TIMEOUT_MS = 500;
+
+/** Routes below /v2/admin. */
+export function createAdminRouter(server: EtcdServer, isAdmin: AdminCheck): Router {
+  const router = Router({ strict: true, caseSensitive: true });
+  const handler = new SnapshotHandler(server, isAdmin);
+  router.all("/v2/admin/snapshot", byMethod("GET", { GET: (req, res) => handler.get(req, res) }));
+  return router;
+}
+
+class SnapshotHandler {
+  readonly #server: EtcdServer;
+  readonly #isAdmin: AdminCheck;
+  #running = 0;
+
+  constructor(server: EtcdServer, isAdmin: AdminCheck) {
+    this.#server = server;
+    this.#isAdmin = isAdmin;
+  }
+
+  async get(req: Request, res: Response): Promise<void> {
+    if (!(await this.#isAdmin(req.headers.authorization))) {
+      answerJson(res, 401, '{"message":"Insufficient credentials"}');
+      return;
+    }
+    if (this.#running >= SNAPSHOTS_MAX) {
+      const message = `${SNAPSHOTS_MAX} snapshots are being taken already: try again later`;
+      answer(
+        res,
+        503,
+        ["Content-Type", "application/json", "Retry-After", "5"],
+        `{"message":"${message}"}`,
+      );
+      return;
+    }
+    this.#running += 1;
+    try {
+      await this.#confirm();
+      await this.#stream(res);
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  /** Waits until this member has applied what its cluster has acknowledged so far. */
+  #confirm(): Promise<void> {
+    return new Promise((resolve) => {
+      const goOn = (reason: string): void => {
+        this.#server.log("warn", `snapshot of this member's own state, as it stands: ${reason}`);
+        resolve();
+      };
+      const timer = setTimeout(goOn, CONFIRM_TIMEOUT_MS, "the cluster did not confirm it in time");
+      this.#server.readIndex((error) => {
+        clearTimeout(timer);
+        if (error === undefined) resolve();
+        else goOn(error.cause);
+      });
+    });
+  }
+
+  async #stream(res: Response): Promise<void> {
+    const chunks = Readable.from(this.#server.exportSnapshot());
+    res.writeHead(200, [
+      "Content-Type",
+      "application/octet-stream",
+      "X-Etcd-Cluster-Id",
+      this.#server.clusterId,
+    ]);
+    try {
+      // Ends the export when the client goes, and cuts the connection when the export fails: a
+      // stream without its end is no snapshot.
+      await pipeline(chunks, res);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#server.log("warn", `a snapshot stream was cut short: ${reason}`);
+    }
+  }
+}
