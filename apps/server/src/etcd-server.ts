@@ -35,10 +35,6 @@ const HEALTH_TIMEOUT_MS = 750;
 export interface ServerOps {
   selfStats(): SelfStats;
   leaderStats(): LeaderStats | undefined;
-  exportSnapshot(): AsyncIterable<Uint8Array> {
-    return this.#parts.storage.machine.exportSnapshot();
-  }
-
   metricsPage(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
   setLogLevel(level: string): void;
@@ -220,6 +216,10 @@ export class EtcdServer implements EtcdServerPort {
 
   leaderStats(): LeaderStats | undefined {
     return this.#attachedOps.leaderStats();
+  }
+
+  exportSnapshot(): AsyncIterable<Uint8Array> {
+    return this.#parts.storage.machine.exportSnapshot();
   }
 
   metricsPage(): Promise<{ contentType: string; body: string }> {
