@@ -119,9 +119,10 @@ export class StepRunner {
   }
 
   #isInline(operation: SlowOperation): boolean {
-    // Freeing the blocks of a large file takes long even on a fast disk.
-    if (operation.kind === "remove") return this.#options.syncMode === "inline";
-    return this.#policy.isInline;
+    if (this.#options.syncMode === "inline") return true;
+    // Creating, renaming and removing files commits to the file system's journal, which takes
+    // several times as long as a sync of data, even on a fast disk. It is also rare.
+    return operation.kind === "syncData" && this.#policy.isInline;
   }
 
   /** Performs the operation and goes on to the next. */

@@ -50,7 +50,7 @@ export interface OpenedWal {
 const SLOW_SYNC_MS = 1000;
 
 export class Wal {
-  /** The entries since the compaction point. Follows the disk: never ahead of what is durable. */
+  /** The entries since the compaction point, as of the last save that was completed. */
   readonly log: MemoryLog;
   readonly metadata: WalMetadata;
   readonly #store: SegmentStore;
