@@ -54,6 +54,9 @@ export function createPeerClient(options: PeerClientOptions): Client {
   const channel: ChannelOptions = {
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_retries": 0,
+    // Without this the library keeps a megabyte of frames for a retry that never comes, reports
+    // them as written, and back-pressure does not begin before that is full.
+    "grpc.per_rpc_retry_buffer_size": 0,
     "grpc.enable_channelz": 0,
     "grpc.enable_http_proxy": 0,
     "grpc.service_config_disable_resolution": 1,

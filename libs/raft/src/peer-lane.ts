@@ -59,9 +59,17 @@ export class PeerLane {
   flush(): void {
     const stream = this.#stream;
     if (stream === undefined) return;
-    const { batchBytesMax, inflightBytesMax } = this.#context.limits;
-    while (this.#queue.length > 0 && stream.writable && stream.inflightBytes < inflightBytesMax) {
+    const { batchBytesMax } = this.#context.limits;
+    while (this.#queue.length > 0 && stream.writable) {
       this.#write(stream, this.#queue.take(batchBytesMax));
+    }
+  }
+
+  /** Writes all that is queued, whether the socket keeps up or not: for the last moment of a link. */
+  flushAll(): void {
+    const stream = this.#stream;
+    while (stream !== undefined && this.#queue.length > 0) {
+      this.#write(stream, this.#queue.take(this.#context.limits.batchBytesMax));
     }
   }
 

@@ -7,6 +7,7 @@ import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { createServer } from "node:net";
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
+import { widenFlowWindows } from "./flow-window.ts";
 import { resolveLoopback } from "./loopback.ts";
 import { parsePeerUrl } from "./peer-client.ts";
 import { DEFAULT_TRANSPORT_LIMITS } from "./transport-options.ts";
@@ -38,6 +39,7 @@ export class PeerServer {
   readonly #servers: NetServer[] = [];
   readonly #listeners: PeerListener[] = [];
   readonly #sockets = new Set<Socket>();
+  readonly #leaveWindows: () => void;
   #plain: ConnectionInjector | undefined;
   #secure: ConnectionInjector | undefined;
   #closed = false;
@@ -51,6 +53,9 @@ export class PeerServer {
       "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
       "grpc.enable_channelz": 0,
     });
+    this.#leaveWindows = widenFlowWindows((port) =>
+      this.#listeners.some((listener) => listener.port === port),
+    );
   }
 
   get listeners(): readonly PeerListener[] {
@@ -101,6 +106,7 @@ export class PeerServer {
     this.grpc.tryShutdown(() => undefined);
     await Promise.all(ended);
     clearTimeout(timer);
+    this.#leaveWindows();
     this.grpc.forceShutdown();
   }
 

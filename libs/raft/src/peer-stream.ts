@@ -15,14 +15,15 @@ export interface PeerStreamEvents {
   onDrained(): void;
   /** The other side sent bytes that are no frame. */
   onBadFrame(error: CodecError): void;
-  /** The call is over, for whatever reason. Called once, never after cancel(). */
+  /** The call is over, for whatever reason. Called once, never after end() or cancel(). */
   onEnd(status: StatusObject): void;
 }
 
 export class PeerStream {
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
   readonly #events: PeerStreamEvents;
-  #inflightBytes = 0;
+  /** Frames written and not yet taken by the socket: the measure of back-pressure. */
+  #inflight = 0;
   #over = false;
 
   constructor(client: Client, events: PeerStreamEvents) {
@@ -40,31 +41,33 @@ export class PeerStream {
     });
   }
 
-  /** Bytes written and not yet taken by the socket: the measure of back-pressure. */
-  get inflightBytes(): number {
-    return this.#inflightBytes;
-  }
-
-  /** True while the socket keeps up; when false, onDrained() follows. */
+  /**
+   * True when the socket has taken all that was written; when false, onDrained() follows. The
+   * library passes frames on one by one, one per turn of the event loop, so several frames in
+   * flight gain nothing: with slow turns they only make a line in front of the newest one, which
+   * could have waited in our queue and travelled in the next frame.
+   */
   get writable(): boolean {
-    return !this.#over && !this.#call.writableNeedDrain;
+    return !this.#over && this.#inflight === 0;
   }
 
   /** `onWritten` is called when the socket has taken the frame, not if the call ends before. */
   write(frame: Buffer, onWritten?: () => void): void {
     if (this.#over) return;
-    this.#inflightBytes += frame.length;
+    this.#inflight++;
     this.#call.write(frame, (error?: Error | null) => {
-      this.#inflightBytes -= frame.length;
+      this.#inflight--;
       if (this.#over || (error !== undefined && error !== null)) return;
       onWritten?.();
       this.#events.onDrained();
     });
   }
 
-  /** Ends the call in good order: the other side knows that nobody died. */
+  /** Ends the call in good order: the other side knows that nobody died. No event follows. */
   end(): void {
-    if (!this.#over) this.#call.end();
+    if (this.#over) return;
+    this.#over = true;
+    this.#call.end();
   }
 
   /** Drops the call; no event follows. */

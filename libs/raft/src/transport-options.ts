@@ -34,8 +34,6 @@ export interface TransportLimits {
   readonly queueBytesMax: number;
   /** A batch is cut when it reaches this; one larger message still travels alone. */
   readonly batchBytesMax: number;
-  /** Bytes handed to a stream and not yet taken by the socket; beyond it messages queue. */
-  readonly inflightBytesMax: number;
   /** Largest frame accepted from a peer. */
   readonly frameBytesMax: number;
   /** From the start of an attempt to the peer's Hello. */
@@ -58,8 +56,7 @@ export interface TransportLimits {
 export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   queueCountMax: 4096,
   queueBytesMax: 16 * 1024 * 1024,
-  batchBytesMax: 128 * 1024,
-  inflightBytesMax: 256 * 1024,
+  batchBytesMax: 256 * 1024,
   frameBytesMax: 16 * 1024 * 1024,
   dialTimeoutMs: 2000,
   backoffMinMs: 100,

@@ -58,7 +58,7 @@ describe("a member whose process is killed", () => {
     const [loss] = a.listener.lost;
     assert.ok(loss !== undefined && loss.id === memberId(2));
     const tookMs = loss.at - killedAt;
-    assert.ok(tookMs < 100, `${tookMs} ms`);
+    assert.ok(tookMs < 200, `${tookMs} ms`);
     assert.equal(a.transport.activeSince(memberId(2)), 0);
     await until(() => performance.now() > killedAt + 300, "time for second thoughts");
     assert.equal(a.listener.lost.length, 1);
@@ -79,7 +79,7 @@ describe("a member whose process is killed", () => {
       child.process.kill("SIGKILL");
       await until(() => a.listener.lost.some((loss) => loss.id === id), "the report", 1000);
       const tookMs = (a.listener.lost.at(-1)?.at ?? 0) - killedAt;
-      assert.ok(tookMs < 100, `${tookMs} ms`);
+      assert.ok(tookMs < 200, `${tookMs} ms`);
     }
     assert.equal(a.listener.lost.length, 2);
   });
@@ -94,6 +94,32 @@ describe("a member whose process is killed", () => {
       child.process.kill("SIGKILL");
       await until(() => a.listener.lost.length === count, "the report");
     }
+  });
+});
+
+describe("a member whose process is stopped", () => {
+  it("costs bounded memory however much is sent to it, and no loss is reported", async () => {
+    const a = await start(1);
+    const child = await startChild(2, `1=${a.url}`);
+    const to = memberId(2);
+    a.transport.addPeer({ id: to, urls: [child.url] });
+    await until(() => a.transport.activeSince(to) > 0, "our link");
+    child.process.kill("SIGSTOP");
+    const rssBefore = process.memoryUsage.rss();
+    for (let index = 1; index <= 8000; index++) {
+      const data = Buffer.alloc(64 * 1024, index);
+      const entries = [{ term: 1, index, type: "normal" as const, data }];
+      const prevIndex = index - 1;
+      a.transport.send([
+        { type: "append", from: a.id, to, term: 1, prevIndex, prevTerm: 1, entries, commit: 0 },
+      ]);
+      if (index % 50 === 0) await new Promise(setImmediate);
+    }
+    const grownMb = (process.memoryUsage.rss() - rssBefore) / 1e6;
+    assert.ok(grownMb < 150, `${grownMb} MB more for 500 MB sent`);
+    await until(() => a.listener.unreachable.length > 0, "the report");
+    assert.deepEqual(a.listener.lost, []);
+    child.process.kill("SIGCONT");
   });
 });
 

@@ -262,7 +262,8 @@ describe("a peer that cannot be reached", () => {
 describe("a peer that does not read", () => {
   it("fills its bounded queue and no more; heartbeats are kept fresh, appends gapless", async () => {
     const limits = { queueCountMax: 200, queueBytesMax: 1_000_000 };
-    const a = await start(1, { limits });
+    // The clock stands still, so that all of it is one burst.
+    const a = await start(1, { limits, transport: { now: () => 1 } });
     const b = await start(2);
     a.transport.addPeer({ id: b.id, urls: [b.url] });
     await until(() => a.transport.activeSince(b.id) > 0, "the link");
@@ -306,6 +307,18 @@ describe("a peer that does not read", () => {
     a.transport.addPeer({ id: memberId(2), urls: [mute.url] });
     await until(() => mute.sockets.length >= 3, "several attempts");
     assert.equal(a.transport.activeSince(memberId(2)), 0);
+  });
+});
+
+describe("a link that is removed", () => {
+  it("still delivers what was queued, in both lanes", async () => {
+    const [a, b] = [await start(1), await start(2)];
+    connect(a, b);
+    await connected(a, b);
+    for (let i = 1; i <= 20; i++)
+      a.transport.send([append(a.id, b.id, i, 50_000), heartbeat(a, b, i)]);
+    a.transport.removePeer(b.id);
+    await until(() => b.listener.messages.length === 40, "all of it");
   });
 });
 
