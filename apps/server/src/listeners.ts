@@ -23,6 +23,8 @@ export interface ListenersOptions {
   readonly onServer: (server: Server) => void;
   /** Connections at one time over all listeners; further ones are closed at once. */
   readonly connectionsMax: number;
+  /** A connection was accepted. */
+  readonly onConnection?: () => void;
   readonly onShed: () => void;
 }
 
@@ -97,7 +99,8 @@ export class ClientListeners {
   async #bind(url: SocketUrl): Promise<void> {
     const server = this.#create(url);
     this.#options.onServer(server);
-    server.on(url.scheme === "http" ? "connection" : "secureConnection", (socket: Duplex) => {
+    // With TLS these are the bare connections: one that never completes its handshake counts too.
+    server.on("connection", (socket: Duplex) => {
       // The gateway hands in connections of its own making too; those hold no descriptor.
       if (socket instanceof Socket) this.#accept(socket);
     });
@@ -120,6 +123,7 @@ export class ClientListeners {
       socket.destroy();
       return;
     }
+    this.#options.onConnection?.();
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);

@@ -2,9 +2,9 @@
  * Wires what is counted and measured to the metrics page and to /debug/vars: who reads which
  * figure of a running member. The counters themselves are in metrics/.
  */
-import { readdirSync, readFileSync } from "node:fs";
 import type { TransportMetrics } from "@etcd2/raft";
 import type { ServerConfig } from "./config.ts";
+import { fdLimit, fdsUsed } from "./fd-limit.ts";
 import { formatId } from "./ids.ts";
 import type { Member } from "./member.ts";
 import type { ServerCounters } from "./metrics/counters.ts";
@@ -16,28 +16,23 @@ export interface Observers {
   readonly counters: ServerCounters;
   readonly transport: TransportMetrics;
   /** The member the figures are about, once it exists. */
-  attach(member: Member, clients: () => number): void;
+  attach(member: Member, clients: ClientPorts): void;
   /** Begins measurements that load code; call when serving. */
   start(): Promise<void>;
   page(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
 }
 
-function fdLimit(): number {
-  try {
-    const limits = readFileSync("/proc/self/limits", "utf8");
-    return Number(/Max open files\s+(\d+)/.exec(limits)?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
+/** What of the client ports is shown. */
+export interface ClientPorts {
+  readonly connections: number;
+  readonly connectionsMax: number;
 }
 
-function fdsUsed(): number {
-  try {
-    return readdirSync("/proc/self/fd").length;
-  } catch {
-    return 0;
-  }
+/** The limit as a number that JSON and Prometheus can show; 0 where there is none. */
+function shownFdLimit(): number {
+  const limit = fdLimit();
+  return Number.isFinite(limit) ? limit : 0;
 }
 
 function raftStatus(member: Member): unknown {
@@ -59,11 +54,10 @@ function raftStatus(member: Member): unknown {
 }
 
 function memberSources(
-  config: ServerConfig,
   member: () => Member,
-  clients: () => number,
+  clients: () => ClientPorts | undefined,
 ): MetricSources {
-  const limit = fdLimit();
+  const limit = shownFdLimit();
   return {
     identity: () => ({
       memberId: formatId(member().storage.memberId),
@@ -102,8 +96,8 @@ function memberSources(
         .cluster.members.filter(({ id }) => id !== member().storage.memberId)
         .map(({ id }) => ({ id, isActive: member().transport.activeSince(id) > 0 })),
     clients: () => ({
-      connections: clients(),
-      connectionsMax: config.connectionsMax,
+      connections: clients()?.connections ?? 0,
+      connectionsMax: clients()?.connectionsMax ?? 0,
       receivedBytes: 0,
       sentBytes: 0,
     }),
@@ -113,14 +107,14 @@ function memberSources(
 
 export function createObservers(config: ServerConfig): Observers {
   let attached: Member | undefined;
-  let connections = (): number => 0;
+  let ports: ClientPorts | undefined;
   const member = (): Member => {
     if (attached === undefined) throw new Error("no member is attached yet");
     return attached;
   };
   const metrics: Metrics = createMetrics(
     { compat: config.metricsCompat, detail: config.metrics },
-    memberSources(config, member, () => connections()),
+    memberSources(member, () => ports),
   );
   const { counters } = metrics;
   return {
@@ -151,7 +145,7 @@ export function createObservers(config: ServerConfig): Observers {
     },
     attach: (running, clients) => {
       attached = running;
-      connections = clients;
+      ports = clients;
     },
     start: () => metrics.start(),
     // The original names no character set; the text is ASCII.
@@ -159,7 +153,7 @@ export function createObservers(config: ServerConfig): Observers {
     debugVars: () =>
       new Map<string, unknown>([
         ["cmdline", process.argv.slice(1)],
-        ["file_descriptor_limit", fdLimit()],
+        ["file_descriptor_limit", shownFdLimit()],
         ["memstats", { ...process.memoryUsage() }],
         ["raft.status", raftStatus(member())],
       ]),

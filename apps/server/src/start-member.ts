@@ -3,16 +3,14 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
-import type { ServerOptions } from "node:http";
-import { createApp, createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
-import { addRaftService, createPeerServer, GrpcTransport } from "@etcd2/raft";
-import type { PeerServer } from "@etcd2/raft";
+import { createApp } from "@etcd2/api-v2";
+import { addRaftService, GrpcTransport } from "@etcd2/raft";
+import type { PeerCredentials } from "@etcd2/raft";
 import type { ServerConfig } from "./config.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 import { ensureWritable } from "./data-dir.ts";
 import { decideIdentity } from "./identity.ts";
 import { formatId } from "./ids.ts";
-import { ClientListeners } from "./listeners.ts";
 import type { Logging } from "./logger.ts";
 import type { MemberLog } from "./member.ts";
 import { Member } from "./member.ts";
@@ -21,7 +19,8 @@ import type { StorageOptions } from "./member-storage.ts";
 import { createObservers } from "./observers.ts";
 import type { Observers } from "./observers.ts";
 import { createPasswords } from "./passwords.ts";
-import { StartError } from "./start-error.ts";
+import { openListeners } from "./start-listeners.ts";
+import type { Listeners } from "./start-listeners.ts";
 import { announceConfig } from "./start-server.ts";
 import type { RunningServer, ServerEvents } from "./start-server.ts";
 import { createTransportLog } from "./transport-log.ts";
@@ -40,44 +39,6 @@ export interface StartMemberOptions {
   readonly isInitialized: boolean;
   readonly logging: Logging;
   readonly events: ServerEvents;
-}
-
-interface Listening {
-  readonly peers: PeerServer;
-  readonly clients: ClientListeners;
-}
-
-async function listen(config: ServerConfig, logging: Logging): Promise<Listening> {
-  const log = logging.logger("etcdmain");
-  const peers = await createPeerServer({ addresses: urlTexts(config.listenPeerUrls) }).catch(
-    (error: unknown) => {
-      throw new StartError(error instanceof Error ? error.message : String(error), {
-        cause: error,
-      });
-    },
-  );
-  for (const url of config.listenPeerUrls) log.info(`listening for peers on ${url.text}`);
-  const clients = new ClientListeners({
-    urls: config.listenClientUrls,
-    // The listeners need not know the classes requests and responses are made of.
-    http: createHttpServerOptions() as ServerOptions,
-    tls: undefined,
-    onServer: prepareHttpServer,
-    connectionsMax: config.connectionsMax === 0 ? Number.POSITIVE_INFINITY : config.connectionsMax,
-    onShed: () => undefined,
-  });
-  try {
-    await clients.listen();
-  } catch (error) {
-    await peers.close();
-    for (const url of config.listenPeerUrls)
-      log.info(`stopping listening for peers on ${url.text}`);
-    throw error;
-  }
-  for (const url of config.listenClientUrls) {
-    log.info(`listening for client requests on ${url.text}`);
-  }
-  return { peers, clients };
 }
 
 function memberLog(logging: Logging): MemberLog {
@@ -102,6 +63,7 @@ function memberLog(logging: Logging): MemberLog {
 async function openStorage(
   options: StartMemberOptions,
   observers: Observers,
+  credentials: PeerCredentials,
 ): Promise<MemberStorage> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
@@ -125,7 +87,7 @@ async function openStorage(
     return storage;
   }
   ensureWritable(layout.dataDir);
-  const identity = await decideIdentity(config, { logging });
+  const identity = await decideIdentity(config, { logging, credentials });
   const { memberId, clusterId } = identity;
   log.info(`starting member ${formatId(memberId)} in cluster ${formatId(clusterId)}`);
   const storage = await MemberStorage.create(
@@ -140,11 +102,19 @@ async function openStorage(
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
   const { config, logging, events } = options;
   const log = logging.logger("etcdserver");
-  const { peers, clients } = await listen(config, logging);
-  let member: Member;
   const observers = createObservers(config);
+  const { counters } = observers;
+  const listeners = await openListeners({
+    config,
+    layout: options.layout,
+    logging,
+    onConnection: () => (counters.connectionsAccepted += 1),
+    onShed: () => (counters.connectionsShed += 1),
+  });
+  const { peerCredentials } = listeners;
+  let member: Member;
   try {
-    const storage = await openStorage(options, observers);
+    const storage = await openStorage(options, observers, peerCredentials);
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     member = await Member.start({
       name: config.name,
@@ -170,8 +140,9 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
           listener,
           metrics: observers.transport,
           log: createTransportLog(logging),
+          credentials: peerCredentials,
         });
-        addRaftService(peers.grpc, {
+        addRaftService(listeners.grpc, {
           transport,
           isRemoved: (id) => self.cluster.isRemoved(id),
           clusterInfo: () => self.clusterInfo(),
@@ -194,35 +165,29 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
       onSoftState: () => undefined,
     });
   } catch (error) {
-    await clients.close(0);
-    await peers.close();
+    await listeners.close(0);
     throw error;
   }
   const running = member;
-  observers.attach(running, () => clients.connections);
+  observers.attach(running, listeners);
   const app = createApp(member.server, { cors: config.cors, pprof: config.pprof });
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await published;
-  clients.open(app);
+  listeners.open(app, app);
   setTimeout(() => {
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();
   let closing: Promise<void> | undefined;
   return {
     close: () => {
-      closing ??= closeAll(member, clients, peers);
+      closing ??= closeAll(member, listeners);
       return closing;
     },
   };
 }
 
-async function closeAll(
-  member: Member,
-  clients: ClientListeners,
-  peers: PeerServer,
-): Promise<void> {
+async function closeAll(member: Member, listeners: Listeners): Promise<void> {
   await member.close();
-  await clients.close(CLOSE_GRACE_MS);
-  await peers.close();
+  await listeners.close(CLOSE_GRACE_MS);
 }
