@@ -260,6 +260,11 @@ export class Raft {
     if (type === "preVote") {
       const term = reject ? this.term : message.term;
       this.send({ type: "preVoteResponse", to, from: this.id, term, reject });
+      if (isFree && reject && this.role !== "candidate" && !this.#isInLease()) {
+        // Nobody leads that this member knows of, and the one that asks cannot win its vote:
+        // without waiting for its own timeout this member rehearses, with the longer log.
+        this.ticksToCampaign = 0;
+      }
       return;
     }
     this.send({ type: "voteResponse", to, from: this.id, term: this.term, reject });
@@ -338,7 +343,8 @@ export class Raft {
   #restartElectionTimer(): void {
     const { electionTicks, random } = this.config;
     this.electionElapsed = 0;
-    this.electionTimeout = electionTicks + Math.floor(random() * electionTicks);
+    // Squared, so that the earliest of several members comes early, and the others late.
+    this.electionTimeout = electionTicks + Math.floor(random() ** 2 * electionTicks);
     this.isLeaseBroken = false;
     this.ticksToCampaign = -1;
   }

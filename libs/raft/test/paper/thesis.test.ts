@@ -433,6 +433,25 @@ test("a follower whose leader died grants the pre-vote of a peer that saw it too
   );
 });
 
+// §9.6 and §5.4.1 together: of two that rehearse, the one with the longer log must not wait for its
+// timeout because it asked too early and the other can never win.
+test("who refuses a pre-vote for its longer log rehearses at the next tick, unless it has a leader", () => {
+  const host = follower({ draw: 0.99 });
+  host.feed(append(host, [1], 0));
+  host.raw.connectionLost("2");
+  assert.deepEqual(
+    only(host.feed(preVote(host, "3", [], 2)).messages, "preVoteResponse").map((m) => m.reject),
+    [true],
+  );
+  host.tick();
+  assert.equal(host.raw.role, "preCandidate");
+  const led = follower({ draw: 0.99 });
+  led.feed(append(led, [1], 0));
+  led.feed(preVote(led, "3", [], 2));
+  led.tick();
+  assert.equal(led.raw.role, "follower");
+});
+
 // §10.2.1: "the leader can write to its disk in parallel with replicating the entry to its followers",
 // counting itself only when its write is done; the rule is in raw-node.test.ts. Here: followers may
 // not do the same.
