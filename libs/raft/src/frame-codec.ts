@@ -81,11 +81,26 @@ function helloBytes(hello: Hello): Uint8Array {
   return toBinary(HelloSchema, create(HelloSchema, hello));
 }
 
+const ID = /^[0-9a-f]{16}$/;
+/** Cluster ids and versions end up in logs and status texts of whoever is spoken to. */
+const LABEL = /^[\x21-\x7e]{0,64}$/;
+
+/** @throws CodecError unless `text` is a member id, or empty where that is allowed. */
+function checkId(text: string, what: string, emptyAllowed = false): void {
+  if (ID.test(text) || (emptyAllowed && text === "")) return;
+  throw new CodecError("outOfRange", `${what} is not a member id`);
+}
+
 function parseHello(bytes: Uint8Array): Hello {
   const { clusterId, from, to, serverVersion, minClusterVersion } = checked(
     () => fromBinary(HelloSchema, bytes),
     "hello",
   );
+  checkId(from, "the sender of a hello");
+  checkId(to, "the receiver of a hello");
+  for (const label of [clusterId, serverVersion, minClusterVersion]) {
+    if (!LABEL.test(label)) throw new CodecError("outOfRange", "unprintable text in a hello");
+  }
   return { clusterId, from, to, serverVersion, minClusterVersion };
 }
 
@@ -278,6 +293,10 @@ export function encodeClusterInfo(info: ClusterInfo): Buffer {
 /** @throws CodecError */
 export function decodeClusterInfo(bytes: Uint8Array): ClusterInfo {
   const info = checked(() => fromBinary(ClusterInfoResponseSchema, bytes), "cluster info");
+  checkId(info.memberId, "the sender of cluster info");
+  checkId(info.leaderId, "the leader", true);
+  for (const { id } of info.members) checkId(id, "the id of a member");
+  for (const id of info.removedIds) checkId(id, "the id of a removed member");
   return {
     clusterId: info.clusterId,
     memberId: info.memberId,

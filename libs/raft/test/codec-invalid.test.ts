@@ -97,7 +97,33 @@ describe("invalid input", () => {
     commit: 6,
     entries: [{ term: 5, index: 8, type: "normal", data: new Uint8Array(0) }],
   };
+  const hello = {
+    clusterId: "c",
+    from: good.from,
+    to: good.to,
+    serverVersion: "2.4.0",
+    minClusterVersion: "2.3.0",
+  };
+  const greet = (change: Partial<typeof hello>): unknown =>
+    frames.decodeStreamFrame(frames.encodeHelloFrame({ ...hello, ...change }));
+  const info = {
+    clusterId: "c",
+    memberId: good.from,
+    leaderId: "",
+    serverVersion: "2.4.0",
+    clusterVersion: "2.4.0",
+    members: [],
+    removedIds: [],
+  };
   const table: readonly (readonly [string, () => unknown])[] = [
+    ["a hello from nobody", () => greet({ from: "" })],
+    ["a hello to no id", () => greet({ to: "0000" })],
+    ["a hello of a cluster with a line break", () => greet({ clusterId: "a\nb" })],
+    ["a hello with an endless version", () => greet({ serverVersion: "9".repeat(65) })],
+    [
+      "cluster info of a removed member that is no id",
+      () => frames.decodeClusterInfo(frames.encodeClusterInfo({ ...info, removedIds: ["x"] })),
+    ],
     [
       "a negative term",
       () => codec.encodeEntry({ term: -1, index: 1, type: "normal", data: new Uint8Array() }),

@@ -9,7 +9,7 @@ import * as codec from "../src/codec.ts";
 import * as frames from "../src/frame-codec.ts";
 import * as messages from "../src/message-codec.ts";
 import { append, base, big, confChange, confState, data, entry } from "./codec-records.ts";
-import { hardState, message, metadata, same, text, uint, unknownFields } from "./codec-records.ts";
+import { hardState, message, id, metadata, same, uint, unknownFields } from "./codec-records.ts";
 import { pbConfChange, pbConfState, pbEntry, pbMessage, pbMetadata } from "./codec-records.ts";
 
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
@@ -157,12 +157,13 @@ describe("messages", () => {
 });
 
 describe("frames", () => {
+  const label = fc.stringMatching(/^[!-~]{0,64}$/);
   const hello = fc.record({
-    clusterId: text,
-    from: text,
-    to: text,
-    serverVersion: text,
-    minClusterVersion: text,
+    clusterId: label,
+    from: id,
+    to: id,
+    serverVersion: label,
+    minClusterVersion: label,
   });
 
   it("of every kind come back and are valid to the generated code", () => {
@@ -215,12 +216,20 @@ describe("frames", () => {
   it("of cluster info come back", () => {
     const info = {
       clusterId: "a",
-      memberId: "b",
+      memberId: "000000000000000b",
       leaderId: "",
       serverVersion: "2.4.0",
       clusterVersion: "2.4.0",
-      members: [{ id: "c", name: "n", peerUrls: ["http://x:1"], clientUrls: [], isLearner: true }],
-      removedIds: ["d"],
+      members: [
+        {
+          id: "000000000000000c",
+          name: "n",
+          peerUrls: ["http://x:1"],
+          clientUrls: [],
+          isLearner: true,
+        },
+      ],
+      removedIds: ["000000000000000d"],
     };
     same(frames.decodeClusterInfo(frames.encodeClusterInfo(info)), info);
   });
