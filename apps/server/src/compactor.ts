@@ -3,6 +3,7 @@
  * log forget what lies before, less a reserve for followers that lag. This is all that is left of
  * "taking a snapshot": no tree is ever serialised.
  */
+import { RaftError } from "@etcd2/raft";
 import type { RaftNode, Wal } from "@etcd2/raft";
 import type { MemberStorage } from "./member-storage.ts";
 
@@ -20,6 +21,7 @@ export interface CompactorOptions {
   /** Entries kept behind the applied index for followers that are a little behind. */
   readonly catchUpEntries: number;
   readonly log: (message: string) => void;
+  readonly onFatal: (error: Error) => void;
 }
 
 export class Compactor {
@@ -45,7 +47,11 @@ export class Compactor {
     this.#running = true;
     this.#options.node
       .exclusively(() => this.#compact())
-      .catch(() => undefined)
+      .catch((error: unknown) => {
+        // A node that is closing needs no compaction; everything else is a failing disk.
+        if (error instanceof RaftError && error.code === "stopped") return;
+        this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
+      })
       .finally(() => {
         this.#running = false;
       });

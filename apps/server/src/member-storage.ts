@@ -17,6 +17,9 @@ export const META_CONF_STATE = "conf-state";
 /** Names that begin with "local" stay out of snapshots. */
 export const META_BOOTSTRAP = "local-bootstrap";
 
+/** The index of the snapshot this generation was received as. */
+export const META_INSTALLED = "local-installed-index";
+
 export const EMPTY_CONF_STATE: ConfState = {
   voters: [],
   learners: [],
@@ -192,8 +195,20 @@ export class MemberStorage {
     const { wal } = opened;
     const confBytes = machine.readMeta(META_CONF_STATE);
     // A crash between the switch to an installed snapshot and the log's restart leaves the log
-    // behind the state machine: the state machine is the newer truth.
-    if (machine.appliedIndex > wal.log.lastIndex() && confBytes !== undefined) {
+    // behind the state machine: the state machine is the newer truth. Otherwise entries that were
+    // applied are missing from the log: somebody cut it.
+    const last = wal.log.lastIndex();
+    if (machine.appliedIndex > last && confBytes !== undefined) {
+      const installed = Number(
+        Buffer.from(machine.readMeta(META_INSTALLED) ?? []).toString("utf8"),
+      );
+      if (installed !== machine.appliedIndex) {
+        await wal.close();
+        throw new StartError(
+          `the log in ${layout.walDir} ends at index ${last}, but ${layout.storeDir} has applied index ` +
+            `${machine.appliedIndex}: the end of the log was lost; rebuild this member from its peers or restore a backup`,
+        );
+      }
       await wal.installSnapshot({
         index: machine.appliedIndex,
         term: machine.appliedTerm,
@@ -220,6 +235,12 @@ export class MemberStorage {
 
   /** Replaces the state machine by a complete generation; the raft loop must stand still. */
   async switchTo(path: string): Promise<StateMachine> {
+    // Says that the log may be behind this state, should a crash come before the log restarts.
+    const incoming = await openMachine(path, this.#options);
+    const index = Buffer.from(String(incoming.appliedIndex), "utf8");
+    incoming.apply([], new Map([[META_INSTALLED, index]]));
+    incoming.flushDurable();
+    await incoming.close();
     await this.#machine.close();
     this.#directory.switchTo(path);
     this.#machine = await openMachine(path, this.#options);

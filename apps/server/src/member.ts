@@ -193,6 +193,7 @@ export class Member {
       snapshotCount: options.snapshotCount,
       catchUpEntries: options.catchUpEntries,
       log: options.log.server,
+      onFatal: options.onFatal,
     });
     this.#publisher = new Publisher({
       server: this.server,

@@ -496,7 +496,12 @@ export class RaftNode {
       const hardState = this.#unsavedHardState;
       this.#unsavedHardState = undefined;
       try {
-        void this.#log.save([], hardState, false);
+        const saved = this.#log.save([], hardState, false);
+        if (saved !== undefined) {
+          saved.catch((error: unknown) => {
+            this.#fail(error);
+          });
+        }
       } catch (error) {
         this.#fail(error);
       }
