@@ -3,7 +3,7 @@
  * pass as bytes: decoding happens in our own handlers, where an invalid frame can be answered with
  * a reason instead of an opaque internal error. Knows no handler and no client.
  */
-import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { ServiceDefinition } from "@grpc/grpc-js";
 import { RaftService } from "@etcd2/proto/raft";
 
 /** Identity (de)serialiser. */
@@ -32,7 +32,7 @@ function method(path: string, requestStream: boolean, responseStream: boolean) {
   };
 }
 
-export const RAFT_SERVICE: ServiceDefinition<UntypedServiceImplementation> = {
+export const RAFT_SERVICE: ServiceDefinition = {
   stream: method(STREAM_PATH, true, true),
   snapshot: method(SNAPSHOT_PATH, true, false),
   clusterInfo: method(CLUSTER_INFO_PATH, false, false),
