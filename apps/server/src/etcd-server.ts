@@ -14,7 +14,7 @@ import type {
   SelfStats,
 } from "@etcd2/api-v2";
 import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
-import type { Command, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
+import type { Command, StoreReader, WatcherHub, WriteAction, WriteCommand } from "@etcd2/store";
 import { encodeCommand, EtcdError } from "@etcd2/store";
 import type { Applied } from "./applier.ts";
 import type { Cluster } from "./cluster.ts";
@@ -66,7 +66,7 @@ export interface EtcdServerParts {
   /** A link to this member is up. */
   readonly isConnected: (id: NodeId) => boolean;
   /** Why client writes are refused just now (disk reserve, quota); undefined when they are not. */
-  readonly writeRefusal: () => EtcdError | undefined;
+  readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   /** Why the member is unhealthy although it has a leader; "" when it is not. */
   readonly alarm: () => string;
 }
@@ -170,7 +170,7 @@ export class EtcdServer implements EtcdServerPort {
   }
 
   propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void {
-    const refusal = this.#parts.writeRefusal();
+    const refusal = this.#parts.writeRefusal(command.action);
     if (refusal !== undefined) {
       setImmediate(done, refusal);
       return;

@@ -15,7 +15,7 @@ import type {
   TransportListener,
 } from "@etcd2/raft";
 import { RaftNode } from "@etcd2/raft";
-import type { EtcdError } from "@etcd2/store";
+import type { EtcdError, WriteAction } from "@etcd2/store";
 import { StoreWatcherHub } from "@etcd2/store";
 import { Applier } from "./applier.ts";
 import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "./bootstrap.ts";
@@ -67,7 +67,7 @@ export interface MemberOptions {
   readonly passwords: PasswordHasher;
   readonly metrics: GatewayMetrics;
   readonly counters: ProposalCounters;
-  readonly writeRefusal: () => EtcdError | undefined;
+  readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   readonly alarm: () => string;
   /** Makes the transport for this listener; given the ids the storage holds. */
   readonly createTransport: (listener: TransportListener, member: Member) => Transport;

@@ -3,6 +3,7 @@
  * figure of a running member. The counters themselves are in metrics/.
  */
 import type { TransportMetrics } from "@etcd2/raft";
+import type { Alarms } from "./alarms.ts";
 import type { ServerConfig } from "./config.ts";
 import { fdLimit, fdsUsed } from "./fd-limit.ts";
 import { formatId } from "./ids.ts";
@@ -15,12 +16,18 @@ import type { MetricSources } from "./metrics/sources.ts";
 export interface Observers {
   readonly counters: ServerCounters;
   readonly transport: TransportMetrics;
-  /** The member the figures are about, once it exists. */
-  attach(member: Member, clients: ClientPorts): void;
+  attach(observed: Observed): void;
   /** Begins measurements that load code; call when serving. */
   start(): Promise<void>;
   page(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
+}
+
+/** What the figures are about, once it exists. */
+export interface Observed {
+  readonly member: Member;
+  readonly clients: ClientPorts;
+  readonly alarms: Pick<Alarms, "names" | "disk">;
 }
 
 /** What of the client ports is shown. */
@@ -53,10 +60,8 @@ function raftStatus(member: Member): unknown {
   };
 }
 
-function memberSources(
-  member: () => Member,
-  clients: () => ClientPorts | undefined,
-): MetricSources {
+function memberSources(config: ServerConfig, observed: () => Observed): MetricSources {
+  const member = (): Member => observed().member;
   const limit = shownFdLimit();
   return {
     identity: () => ({
@@ -89,6 +94,7 @@ function memberSources(
         historyLastIndex: machine.history.lastIndex,
         sizeBytes: machine.approximateSizeBytes,
         liveBytes: machine.approximateSizeBytes,
+        quotaBytes: config.quotaBytes,
       };
     },
     peers: () =>
@@ -96,25 +102,26 @@ function memberSources(
         .cluster.members.filter(({ id }) => id !== member().storage.memberId)
         .map(({ id }) => ({ id, isActive: member().transport.activeSince(id) > 0 })),
     clients: () => ({
-      connections: clients()?.connections ?? 0,
-      connectionsMax: clients()?.connectionsMax ?? 0,
+      connections: observed().clients.connections,
+      connectionsMax: observed().clients.connectionsMax,
       receivedBytes: 0,
       sentBytes: 0,
     }),
+    disk: () => observed().alarms.disk,
+    alarms: () => observed().alarms.names,
     fds: () => ({ used: fdsUsed(), limit }),
   };
 }
 
 export function createObservers(config: ServerConfig): Observers {
-  let attached: Member | undefined;
-  let ports: ClientPorts | undefined;
-  const member = (): Member => {
+  let attached: Observed | undefined;
+  const observed = (): Observed => {
     if (attached === undefined) throw new Error("no member is attached yet");
     return attached;
   };
   const metrics: Metrics = createMetrics(
     { compat: config.metricsCompat, detail: config.metrics },
-    memberSources(member, () => ports),
+    memberSources(config, observed),
   );
   const { counters } = metrics;
   return {
@@ -122,19 +129,20 @@ export function createObservers(config: ServerConfig): Observers {
     transport: {
       onFrameSent: (to, bytes, messages, seconds) => {
         counters.onFrameSent(to, bytes, messages, seconds);
-        attached?.stats.appendSent(bytes);
+        attached?.member.stats.appendSent(bytes);
       },
       onFrameReceived: (from, bytes, messages) => {
         counters.onFrameReceived(from, bytes, messages);
-        attached?.stats.appendReceived(bytes);
+        attached?.member.stats.appendReceived(bytes);
       },
       onSendFailed: (to, messages) => {
         counters.onSendFailed(to, messages);
-        if (attached?.node.isLeader === true) attached.stats.followerFailed(to);
+        if (attached?.member.node.isLeader === true) attached.member.stats.followerFailed(to);
       },
       onRoundTrip: (to, seconds) => {
         counters.onRoundTrip(to, seconds);
-        if (attached?.node.isLeader === true) attached.stats.followerSucceeded(to, seconds);
+        if (attached?.member.node.isLeader === true)
+          attached.member.stats.followerSucceeded(to, seconds);
       },
       onSnapshotBytesSent: (to, bytes) => {
         counters.onSnapshotBytesSent(to, bytes);
@@ -143,9 +151,8 @@ export function createObservers(config: ServerConfig): Observers {
         counters.onSnapshotBytesReceived(from, bytes);
       },
     },
-    attach: (running, clients) => {
+    attach: (running) => {
       attached = running;
-      ports = clients;
     },
     start: () => metrics.start(),
     // The original names no character set; the text is ASCII.
@@ -155,7 +162,7 @@ export function createObservers(config: ServerConfig): Observers {
         ["cmdline", process.argv.slice(1)],
         ["file_descriptor_limit", shownFdLimit()],
         ["memstats", { ...process.memoryUsage() }],
-        ["raft.status", raftStatus(member())],
+        ["raft.status", raftStatus(observed().member)],
       ]),
   };
 }

@@ -3,26 +3,31 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
+import type { RequestListener } from "node:http";
 import { createApp } from "@etcd2/api-v2";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
+import { Alarms } from "./alarms.ts";
 import type { ServerConfig } from "./config.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 import { ensureWritable } from "./data-dir.ts";
 import { decideIdentity } from "./identity.ts";
 import { formatId } from "./ids.ts";
 import type { Logging } from "./logger.ts";
-import type { MemberLog } from "./member.ts";
+import type { MemberLog, MemberOptions } from "./member.ts";
 import { Member } from "./member.ts";
 import { MemberStorage } from "./member-storage.ts";
 import type { StorageOptions } from "./member-storage.ts";
 import { createObservers } from "./observers.ts";
 import type { Observers } from "./observers.ts";
 import { createPasswords } from "./passwords.ts";
+import type { WorkerPasswordHasher } from "./passwords.ts";
+import { StartError } from "./start-error.ts";
 import { openListeners } from "./start-listeners.ts";
 import type { Listeners } from "./start-listeners.ts";
 import { announceConfig } from "./start-server.ts";
 import type { RunningServer, ServerEvents } from "./start-server.ts";
+import { countTransport } from "./transport-counts.ts";
 import { createTransportLog } from "./transport-log.ts";
 import { urlTexts } from "./urls.ts";
 import { compatClusterVersion, compatVersion } from "./version.ts";
@@ -99,95 +104,163 @@ async function openStorage(
   return storage;
 }
 
+/** What a member needs besides its storage. */
+interface Surroundings {
+  readonly observers: Observers;
+  readonly listeners: Listeners;
+  readonly alarms: Alarms;
+  readonly passwords: WorkerPasswordHasher;
+}
+
+function memberOptions(
+  { config, logging, events }: StartMemberOptions,
+  storage: MemberStorage,
+  { observers, listeners, alarms, passwords }: Surroundings,
+): MemberOptions {
+  return {
+    name: config.name,
+    clientURLs: urlTexts(config.advertiseClientUrls),
+    storage,
+    tickMs: config.heartbeatMs,
+    electionTicks: config.electionTicks,
+    snapshotCount: config.snapshotCount,
+    catchUpEntries: config.catchUpEntries,
+    strictReconfigCheck: config.strictReconfigCheck,
+    forceNewCluster: config.forceNewCluster,
+    passwords,
+    metrics: observers.counters,
+    counters: observers.counters,
+    writeRefusal: (action) => alarms.refusal(action),
+    alarm: () => alarms.reason,
+    createTransport: (listener, self) => {
+      const transport = new GrpcTransport({
+        clusterId: storage.clusterId,
+        memberId: storage.memberId,
+        serverVersion: compatVersion,
+        minClusterVersion: compatClusterVersion,
+        listener: countTransport(listener, observers.counters),
+        metrics: observers.transport,
+        log: createTransportLog(logging),
+        credentials: listeners.peerCredentials,
+      });
+      addRaftService(listeners.grpc, {
+        transport,
+        isRemoved: (id) => self.cluster.isRemoved(id),
+        clusterInfo: () => self.clusterInfo(),
+      });
+      return transport;
+    },
+    ops: () => ({
+      metricsPage: () => observers.page(),
+      debugVars: () => observers.debugVars(),
+      setLogLevel: (level) => {
+        logging.setLevel(level);
+      },
+      log: (level, message) => {
+        logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
+      },
+    }),
+    log: memberLog(logging),
+    onFatal: events.onFatal,
+    onRemoved: events.onRemoved,
+    onSoftState: () => undefined,
+  };
+}
+
+function createAlarms({ config, layout, logging }: StartMemberOptions, size: () => number): Alarms {
+  const log = logging.logger("etcdserver");
+  return new Alarms({
+    paths: [layout.storeDir, layout.walDir],
+    diskReserveBytes: config.diskReserveBytes,
+    quotaBytes: config.quotaBytes,
+    sizeBytes: size,
+    warn: (message) => {
+      log.warning(message);
+    },
+    notice: (message) => {
+      log.notice(message);
+    },
+  });
+}
+
+interface AccessLogging {
+  /** Puts --access-log around a handler. */
+  around(handler: RequestListener): RequestListener;
+  /** Writes what was gathered. */
+  close(): void;
+}
+
+/** @throws StartError when the log cannot be opened */
+async function accessLogging(
+  { config, logging }: StartMemberOptions,
+  { counters }: Observers,
+): Promise<AccessLogging> {
+  if (config.accessLog === "") return { around: (handler) => handler, close: () => undefined };
+  const { withAccessLog } = await import("./access-log.ts");
+  const { openAccessSink } = await import("./access-sink.ts");
+  try {
+    const sink = openAccessSink({
+      target: config.accessLog,
+      onDropped: (lines) => (counters.accessLogLinesDropped += lines),
+      onError: (error) => {
+        logging.logger("etcdhttp").error(`cannot write the access log: ${error.message}`);
+      },
+    });
+    const close = (): void => {
+      sink.close();
+    };
+    // A process that ends by a fault of its own says last what it was asked.
+    process.once("exit", close);
+    return { around: (handler) => withAccessLog(handler, sink), close };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`cannot open the access log: ${reason}`, { cause: error });
+  }
+}
+
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
-  const { config, logging, events } = options;
+  const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
   const observers = createObservers(config);
   const { counters } = observers;
+  const accessLog = await accessLogging(options, observers);
   const listeners = await openListeners({
     config,
-    layout: options.layout,
+    layout,
     logging,
     onConnection: () => (counters.connectionsAccepted += 1),
     onShed: () => (counters.connectionsShed += 1),
   });
-  const { peerCredentials } = listeners;
+  const passwords = createPasswords({ cost: config.bcryptCost });
   let member: Member;
+  let alarms: Alarms;
   try {
-    const storage = await openStorage(options, observers, peerCredentials);
+    const storage = await openStorage(options, observers, listeners.peerCredentials);
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
-    member = await Member.start({
-      name: config.name,
-      clientURLs: urlTexts(config.advertiseClientUrls),
-      storage,
-      tickMs: config.heartbeatMs,
-      electionTicks: config.electionTicks,
-      snapshotCount: config.snapshotCount,
-      catchUpEntries: config.catchUpEntries,
-      strictReconfigCheck: config.strictReconfigCheck,
-      forceNewCluster: config.forceNewCluster,
-      passwords: createPasswords({ cost: config.bcryptCost }),
-      metrics: observers.counters,
-      counters: observers.counters,
-      writeRefusal: () => undefined,
-      alarm: () => "",
-      createTransport: (listener, self) => {
-        const transport = new GrpcTransport({
-          clusterId: storage.clusterId,
-          memberId: storage.memberId,
-          serverVersion: compatVersion,
-          minClusterVersion: compatClusterVersion,
-          listener,
-          metrics: observers.transport,
-          log: createTransportLog(logging),
-          credentials: peerCredentials,
-        });
-        addRaftService(listeners.grpc, {
-          transport,
-          isRemoved: (id) => self.cluster.isRemoved(id),
-          clusterInfo: () => self.clusterInfo(),
-        });
-        return transport;
-      },
-      ops: () => ({
-        metricsPage: () => observers.page(),
-        debugVars: () => observers.debugVars(),
-        setLogLevel: (level) => {
-          logging.setLevel(level);
-        },
-        log: (level, message) => {
-          logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
-        },
-      }),
-      log: memberLog(logging),
-      onFatal: events.onFatal,
-      onRemoved: events.onRemoved,
-      onSoftState: () => undefined,
-    });
+    alarms = createAlarms(options, () => storage.machine.approximateSizeBytes);
+    await alarms.start();
+    const surroundings = { observers, listeners, alarms, passwords };
+    member = await Member.start(memberOptions(options, storage, surroundings));
   } catch (error) {
     await listeners.close(0);
     throw error;
   }
-  const running = member;
-  observers.attach(running, listeners);
+  observers.attach({ member, clients: listeners, alarms });
   const app = createApp(member.server, { cors: config.cors, pprof: config.pprof });
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await published;
-  listeners.open(app, app);
+  listeners.open(accessLog.around(app), app);
   setTimeout(() => {
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();
   let closing: Promise<void> | undefined;
-  return {
-    close: () => {
-      closing ??= closeAll(member, listeners);
-      return closing;
-    },
+  const close = async (): Promise<void> => {
+    alarms.close();
+    await member.close();
+    await listeners.close(CLOSE_GRACE_MS);
+    await passwords.close();
+    accessLog.close();
   };
-}
-
-async function closeAll(member: Member, listeners: Listeners): Promise<void> {
-  await member.close();
-  await listeners.close(CLOSE_GRACE_MS);
+  return { close: () => (closing ??= close()) };
 }
