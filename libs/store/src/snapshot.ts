@@ -24,6 +24,9 @@ import { TreeNode } from "./tree/tree-node.ts";
 const FRAME_BYTES_MAX = 64 << 10;
 const FETCH_ROWS = 256;
 
+/** Where clients' keys are. */
+const CLIENT_KEYS = "/1/";
+
 /** Host values with such names belong to one member and are left out. */
 const LOCAL_META = "local";
 
@@ -32,6 +35,8 @@ export interface SnapshotInfo {
   readonly raftTerm: number;
   readonly etcdIndex: number;
   readonly nodes: number;
+  /** Those of the nodes that are clients' files. */
+  readonly keys: number;
   readonly events: number;
   /** Bytes of the stream. */
   readonly bytes: number;
@@ -214,6 +219,7 @@ class SnapshotParser {
   readonly #frames = new FrameReader();
   header: Header | undefined;
   nodes = 0;
+  keys = 0;
   events = 0;
   bytes = 0;
   #rowCount = 0;
@@ -248,8 +254,8 @@ class SnapshotParser {
 
   info(): SnapshotInfo {
     const { raftIndex, raftTerm, etcdIndex } = this.end();
-    const { nodes, events, bytes } = this;
-    return { raftIndex, raftTerm, etcdIndex, nodes, events, bytes };
+    const { nodes, keys, events, bytes } = this;
+    return { raftIndex, raftTerm, etcdIndex, nodes, keys, events, bytes };
   }
 
   #frame({ type, payload }: Frame): void {
@@ -279,8 +285,7 @@ class SnapshotParser {
     const full = Buffer.concat([Buffer.of(0), key]);
     switch (type) {
       case FRAME.nodes:
-        this.nodes += 1;
-        this.#target.node(pathOfKey(full), readNodeRecord(new ByteReader(value)));
+        this.#node(pathOfKey(full), readNodeRecord(new ByteReader(value)));
         break;
       case FRAME.history:
         this.#history(indexOfKey(full), value);
@@ -294,6 +299,12 @@ class SnapshotParser {
       default:
         throw damaged(`it has a frame of unknown type ${type}`);
     }
+  }
+
+  #node(path: string, node: TreeNode): void {
+    this.nodes += 1;
+    if (!node.dir && path.startsWith(CLIENT_KEYS)) this.keys += 1;
+    this.#target.node(path, node);
   }
 
   #history(last: number, row: Buffer): void {
@@ -342,6 +353,11 @@ async function parse(
 export interface ImportOptions {
   /** Lives left are counted from its steady clock. Default: the clock of this machine. */
   readonly clock?: StoreClock;
+  /**
+   * What lives are counted by: the life left when the snapshot was taken, for one that is on its way
+   * between members, or the wall clock's moment of expiry, for one that was kept. Default "left".
+   */
+  readonly lives?: "left" | "wallClock";
   readonly schedule?: Schedule;
 }
 
@@ -365,7 +381,7 @@ export async function importSnapshot(
         createdIndex: node.createdIndex,
         modifiedIndex: node.modifiedIndex,
         expirationMs: node.expirationMs,
-        ttlMs: node.deadlineMs,
+        ttlMs: options.lives === "wallClock" ? undefined : node.deadlineMs,
       });
     },
     historyRow: (first, last, row) => {

@@ -1,5 +1,28 @@
-/** `backup`: an offline copy of a data directory. The declaration only; the format belongs to the store. */
-import type { Command } from "../command.ts";
+/** `backup`: an offline copy of a data directory, which needs no server. */
+import { refuse } from "../admin-command.ts";
+import type { Command, CommandContext } from "../command.ts";
+import { messageOf } from "../errors.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { loadOffline } from "../offline-loader.ts";
+
+async function run({ flags }: CommandContext): Promise<number> {
+  const { backupDirectory } = await loadOffline();
+  const dataDir = flags.string("data-dir");
+  const backupDir = flags.string("backup-dir");
+  if (dataDir === "") throw refuse("Provide the directory to copy with --data-dir");
+  if (backupDir === "") throw refuse("Provide the directory of the copy with --backup-dir");
+  try {
+    await backupDirectory({
+      dataDir,
+      walDir: flags.string("wal-dir"),
+      backupDir,
+      backupWalDir: flags.string("backup-wal-dir"),
+    });
+  } catch (error) {
+    throw refuse(messageOf(error));
+  }
+  return exitCodes.success;
+}
 
 export const backup: Command = {
   name: "backup",
@@ -11,4 +34,5 @@ export const backup: Command = {
     { kind: "string", name: "backup-dir", usage: "Path to the backup dir" },
     { kind: "string", name: "backup-wal-dir", usage: "Path to the backup wal dir" },
   ],
+  run,
 };

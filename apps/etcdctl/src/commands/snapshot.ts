@@ -1,4 +1,4 @@
-/** `snapshot`: a consistent copy of a running cluster's data, taken through a member. */
+/** `snapshot`: a consistent copy of a running cluster's data, taken through a member, and its use. */
 import type { IncomingMessage } from "node:http";
 import { adminCommand, refuse } from "../admin-command.ts";
 import { underBase } from "../client.ts";
@@ -6,6 +6,8 @@ import type { Command, CommandContext } from "../command.ts";
 import { ClientError, messageOf } from "../errors.ts";
 import { answeredMessage } from "../members-api.ts";
 import type { Session } from "../session.ts";
+import { snapshotRestore } from "./snapshot-restore.ts";
+import { snapshotStatus } from "./snapshot-status.ts";
 
 async function refusal(message: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
@@ -58,7 +60,7 @@ const saveCommand: Command = {
 
 export const snapshot: Command = {
   name: "snapshot",
-  usage: "snapshots of a running cluster",
+  usage: "save, check and restore snapshots of a cluster",
   isHidden: true,
-  subcommands: [saveCommand],
+  subcommands: [saveCommand, snapshotStatus, snapshotRestore],
 };

@@ -1,0 +1,102 @@
+/**
+ * The members that a restored cluster is to have, and their ids. The ids depend on the data that is
+ * restored, so that no member of the old cluster is ever taken for one of the new. Every member's
+ * run with the same plan and the same data comes to the same ids.
+ */
+import { createHash } from "node:crypto";
+
+export interface PlannedMember {
+  /** 16 hexadecimal digits. */
+  readonly id: string;
+  readonly name: string;
+  /** Sorted. */
+  readonly peerURLs: readonly string[];
+}
+
+export interface ClusterPlan {
+  /** 16 hexadecimal digits. */
+  readonly clusterId: string;
+  /** Whose directory is being made. */
+  readonly self: PlannedMember;
+  /** Sorted by id. */
+  readonly members: readonly PlannedMember[];
+}
+
+export interface PlanOptions {
+  readonly name: string;
+  /** As `--initial-cluster` gives it; "" for this member alone. */
+  readonly initialCluster: string;
+  /** Separated by commas; "" for those the plan names. */
+  readonly advertisePeerUrls: string;
+  readonly token: string;
+  /** Names the data to be restored. */
+  readonly origin: string;
+}
+
+/** Where a server listens for peers when it is not told otherwise. */
+export const DEFAULT_PEER_URLS = "http://localhost:2380,http://localhost:7001";
+
+function digest(text: string): string {
+  return createHash("sha1").update(text).digest("hex").slice(0, 16);
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !["http:", "https:"].includes(url.protocol)) {
+    throw new Error(`URL scheme must be http or https: ${text}`);
+  }
+  if (!/:\d+\/?$/.test(text))
+    throw new Error(`URL address does not have the form "host:port": ${text}`);
+  return text.replace(/\/$/, "");
+}
+
+function urlList(text: string): readonly string[] {
+  return text.split(",").map((url) => checkedUrl(url.trim()));
+}
+
+/** Names and their peer URLs, from "name=url,name=url,...". */
+function parseInitialCluster(text: string): ReadonlyMap<string, readonly string[]> {
+  const cluster = new Map<string, string[]>();
+  const seen = new Set<string>();
+  for (const part of text.split(",")) {
+    const equals = part.indexOf("=");
+    const name = part.slice(0, Math.max(0, equals)).trim();
+    if (equals < 0 || name === "") {
+      throw new Error(`--initial-cluster: "${part}" does not have the form "name=peerURL"`);
+    }
+    const url = checkedUrl(part.slice(equals + 1).trim());
+    if (seen.has(url)) throw new Error(`--initial-cluster: ${url} is named twice`);
+    seen.add(url);
+    cluster.set(name, [...(cluster.get(name) ?? []), url]);
+  }
+  return cluster;
+}
+
+/** @throws Error when the options contradict each other. */
+export function planCluster(options: PlanOptions): ClusterPlan {
+  const { name, token, origin } = options;
+  const advertised =
+    options.advertisePeerUrls === "" ? undefined : urlList(options.advertisePeerUrls);
+  const cluster =
+    options.initialCluster === ""
+      ? new Map([[name, advertised ?? urlList(DEFAULT_PEER_URLS)]])
+      : parseInitialCluster(options.initialCluster);
+  const own = cluster.get(name);
+  if (own === undefined) {
+    throw new Error(`--initial-cluster does not name the member "${name}" of --name`);
+  }
+  if (advertised !== undefined && [...advertised].sort().join() !== [...own].sort().join()) {
+    throw new Error(
+      `--initial-cluster has ${name}=${own.join(`,${name}=`)}, ` +
+        `but --initial-advertise-peer-urls is ${advertised.join(",")}`,
+    );
+  }
+  const members = [...cluster].map(([memberName, urls]): PlannedMember => {
+    const peerURLs = [...urls].sort();
+    return { id: digest(`${peerURLs.join(",")}\n${token}\n${origin}`), name: memberName, peerURLs };
+  });
+  members.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const self = members.find((member) => member.name === name);
+  if (self === undefined) throw new Error(`the member "${name}" is not in the plan`);
+  return { clusterId: digest(members.map(({ id }) => id).join()), self, members };
+}

@@ -1,0 +1,41 @@
+/** `snapshot restore`: the data directory of one member of a new cluster, from a snapshot file. */
+import { join } from "node:path";
+import { importSnapshot } from "@etcd2/store";
+import { type ClusterPlan, planCluster, type PlanOptions } from "./cluster-plan.ts";
+import { isVacant, NewDirectory } from "./new-directory.ts";
+import { buildMember } from "./new-member.ts";
+import { fileChunks, readSnapshotFile, type SnapshotReport } from "./snapshot-file.ts";
+
+export interface RestoreOptions extends Omit<PlanOptions, "origin"> {
+  readonly file: string;
+  readonly dataDir: string;
+}
+
+export interface Restored {
+  readonly snapshot: SnapshotReport;
+  readonly plan: ClusterPlan;
+}
+
+/**
+ * Restores. What expired by the wall clock since the snapshot was taken expires when the server
+ * starts.
+ * @throws Error when the snapshot is damaged, the plan is wrong or the place is taken; nothing is
+ * left behind then.
+ */
+export async function restoreSnapshot(options: RestoreOptions): Promise<Restored> {
+  const { file, dataDir } = options;
+  if (!isVacant(dataDir)) throw new Error(`${dataDir} exists and is not empty`);
+  const snapshot = await readSnapshotFile(file);
+  const plan = planCluster({ ...options, origin: snapshot.hash });
+  const target = new NewDirectory(dataDir);
+  try {
+    const memberDir = join(target.path, "member");
+    await buildMember({ memberDir, walDir: join(memberDir, "wal") }, plan, async (kv) => {
+      await importSnapshot(kv, fileChunks(file), { lives: "wallClock" });
+    });
+    target.publish();
+  } finally {
+    target.dispose();
+  }
+  return { snapshot, plan };
+}
