@@ -8,6 +8,7 @@ import type { Notice } from "./flags.ts";
 import type { Logging } from "./logger.ts";
 import { createLogging, createTextLogging, wantsColor } from "./logger.ts";
 import { openLogSink } from "./log-sink.ts";
+import type { ServiceNotifier } from "./sd-notify.ts";
 import { StartError } from "./start-error.ts";
 import { startServer } from "./start-server.ts";
 import type { RunningServer } from "./start-server.ts";
@@ -16,6 +17,14 @@ const STDERR = 2;
 
 function logNotices(logging: Logging, notices: readonly Notice[]): void {
   for (const { level, pkg, message } of notices) logging.logger(pkg).log(level, message);
+}
+
+/** systemd's view of this process; its code is loaded once the server serves. */
+async function announceReady(logging: Logging): Promise<ServiceNotifier> {
+  const { ServiceNotifier: Notifier } = await import("./sd-notify.ts");
+  const notifier = new Notifier({ env: process.env, log: logging.logger("etcdmain") });
+  void notifier.ready();
+  return notifier;
 }
 
 /** Ends the process as the signal would have; as process 1 the status is 0. */
@@ -27,7 +36,11 @@ function leaveBySignal(signal: NodeJS.Signals): void {
 
 const signalNames = { SIGINT: "interrupt", SIGTERM: "terminated" } as const;
 
-function stopOnSignals(server: RunningServer, logging: Logging): void {
+function stopOnSignals(
+  server: RunningServer,
+  notifier: Promise<ServiceNotifier>,
+  logging: Logging,
+): void {
   let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
@@ -35,6 +48,7 @@ function stopOnSignals(server: RunningServer, logging: Logging): void {
       stopping = true;
       const log = logging.logger("osutil");
       log.notice(`received ${signalNames[signal]} signal, shutting down...`);
+      void notifier.then((told) => told.stopping());
       server.close().then(
         () => {
           logging.flush();
@@ -104,7 +118,7 @@ async function main(): Promise<void> {
         process.exit(0);
       },
     });
-    stopOnSignals(server, logging);
+    stopOnSignals(server, announceReady(logging), logging);
   } catch (error) {
     die(error);
   }
