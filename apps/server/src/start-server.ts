@@ -10,7 +10,6 @@ import { inspectDataDir, layoutOf, unknownNames } from "./data-dir.ts";
 import { DiscoveryError } from "./discovery/discovery-error.ts";
 import { withSrvCluster } from "./discovery/find-cluster.ts";
 import { RegistrationFile } from "./discovery/registration-file.ts";
-import { startProxy } from "./proxy/start-proxy.ts";
 import { startMember } from "./start-member.ts";
 import { urlTexts } from "./urls.ts";
 import { versionLines } from "./version.ts";
@@ -56,8 +55,13 @@ export async function startServer(
     }
     return startMember({ config, layout, isInitialized: true, logging, events });
   }
-  if (kind === "proxy" || config.proxy.mode !== "off") {
+  // Members need not load it.
+  const proxy = async (): Promise<RunningServer> => {
+    const { startProxy } = await import("./proxy/start-proxy.ts");
     return startProxy({ config, layout, logging });
+  };
+  if (kind === "proxy" || config.proxy.mode !== "off") {
+    return proxy();
   }
   try {
     const complete = await withSrvCluster(config, logging, false);
@@ -66,7 +70,7 @@ export async function startServer(
     const isFull = error instanceof DiscoveryError && error.outcome === "full";
     if (!isFull || config.discoveryFallback !== "proxy") throw error;
     log.notice("discovery cluster full, falling back to proxy");
-    return startProxy({ config, layout, logging });
+    return proxy();
   }
 }
 

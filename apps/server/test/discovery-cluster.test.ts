@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
+import { selfSigned } from "../src/tls/auto-tls.ts";
 import { ask, freePort, program, until } from "./single-member/server-process.ts";
 
 interface Process {
@@ -304,5 +305,33 @@ describe("a member that asks its peers what runs already", () => {
       assert.match(process.log(), /"etcdctl member remove [0-9a-f]+"/);
       assert.ok(!isMember(process));
     }
+  });
+});
+
+describe("a proxy to members that speak TLS", () => {
+  const fleet = new Fleet();
+  after(() => {
+    fleet.dispose();
+  });
+
+  it("reaches both of their ports with no more than their authority", async () => {
+    const directory = join(fleet.directory, "tls");
+    const { certFile, keyFile } = await selfSigned({ directory, hosts: ["127.0.0.1"], years: 1 });
+    const secure = async (name: string): Promise<string> =>
+      `https://127.0.0.1:${new URL((await fleet.urls(name)).peerUrl).port}`;
+    const peerUrl = await secure("a");
+    const clientUrl = await secure("client port");
+    await fleet.start("a", [
+      ...["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
+      ...["--listen-client-urls", clientUrl, "--advertise-client-urls", clientUrl],
+      ...["--initial-cluster", `a=${peerUrl}`, "--cert-file", certFile, "--key-file", keyFile],
+      ...["--peer-cert-file", certFile, "--peer-key-file", keyFile],
+    ]);
+    const proxy = await fleet.start("p", [
+      ...["--proxy", "on", "--initial-cluster", `a=${peerUrl}`],
+      ...["--peer-trusted-ca-file", certFile, "--proxy-refresh-interval", "200"],
+    ]);
+    await says(proxy, `proxy: endpoints found ["${clientUrl}"]`);
+    assert.equal((await ask("PUT", `${proxy.clientUrl}/v2/keys/a`, "value=1")).status, 201);
   });
 });

@@ -2,7 +2,7 @@
  * The note a member keeps in its data directory between registering with a discovery service and
  * having storage of its own. Its presence proves that this registration never led to a member that
  * ran, so that a start after a crash may take the registration up again. See
- * docs/decisions/resumable-discovery.md. Knows nothing of the service.
+ * docs/decisions/0006-resumable-discovery.md. Knows nothing of the service.
  */
 import {
   closeSync,

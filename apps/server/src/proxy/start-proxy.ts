@@ -3,11 +3,13 @@
  * the order: nothing is written before the peers are known, nothing is served before they have
  * been asked once.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { ServerOptions } from "node:http";
-import { Server as TlsServer } from "node:tls";
+import { createSecureContext, Server as TlsServer } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { fetchClusterInfo } from "@etcd2/raft";
+import type { PeerCredentials } from "@etcd2/raft";
 import type { ServerConfig } from "../config.ts";
 import type { DataDirLayout } from "../data-dir.ts";
 import { ensureWritable } from "../data-dir.ts";
@@ -61,6 +63,36 @@ async function tlsSides({ config, layout, logging }: StartProxyOptions): Promise
   }
 }
 
+/** How members are reached, on both of their ports: with what the peer flags name. */
+interface MemberTls {
+  readonly credentials: PeerCredentials;
+  readonly tls: () => Pick<ConnectionOptions, "secureContext">;
+}
+
+function memberTls({ peerTls }: ServerConfig, peer: TlsSide | undefined): MemberTls {
+  const { trustedCaFile, caFile } = peerTls;
+  const path = trustedCaFile === "" ? caFile : trustedCaFile;
+  if (peer !== undefined || path === "") {
+    return {
+      credentials: createPeerCredentials(peer),
+      tls: () => (peer === undefined ? {} : { secureContext: peer.secureContext() }),
+    };
+  }
+  // An authority without a certificate of our own is enough to check the members.
+  try {
+    const secureContext = createSecureContext({ ca: readFileSync(path) });
+    const outgoing = {
+      secureContext: () => secureContext,
+      isSelfSigned: false,
+      hasAuthority: true,
+    };
+    return { credentials: createPeerCredentials(outgoing), tls: () => ({ secureContext }) };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`cannot read the peer authority ${path}: ${reason}`, { cause: error });
+  }
+}
+
 /** The peer URLs to ask first: what the proxy itself has learned, else what the flags say. */
 async function firstPeers(
   { config, logging }: StartProxyOptions,
@@ -88,9 +120,8 @@ function createDirector(
   { config, logging }: StartProxyOptions,
   peerUrls: readonly string[],
   file: PeerFile,
-  { peer }: TlsSides,
+  credentials: PeerCredentials,
 ): Director {
-  const credentials = createPeerCredentials(peer);
   return new Director({
     peerUrls,
     // A discovery URL tells who founded the cluster, once; everything else is looked up again.
@@ -143,6 +174,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
     );
   }
   const sides = await tlsSides(options);
+  const { credentials, tls } = memberTls(config, sides.peer);
   const file = new PeerFile(layout.proxyDir);
   const peers = await firstPeers(options, file);
   const listeners = await bind(options, sides);
@@ -153,9 +185,9 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
     await listeners.close(0);
     throw error;
   }
-  const director = createDirector(options, peers, file, sides);
+  const director = createDirector(options, peers, file, credentials);
   const upstream = new Upstream({
-    tls: () => (sides.peer === undefined ? {} : { secureContext: sides.peer.secureContext() }),
+    tls,
     readTimeoutMs: config.proxy.readTimeoutMs,
   });
   const limit = fdLimit();

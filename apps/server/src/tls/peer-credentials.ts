@@ -11,6 +11,9 @@ import { checkServerIdentity, connect } from "node:tls";
 import { describeTlsError, wrongHost } from "./tls-error.ts";
 import type { TlsSide } from "./tls-side.ts";
 
+/** What connections to peers need of a side; a program without certificates has only this. */
+export type OutgoingTls = Pick<TlsSide, "secureContext" | "isSelfSigned" | "hasAuthority">;
+
 /** Credentials of the peer listeners, current whenever a connection comes in. */
 class PeerServerCredentials extends ServerCredentials {
   constructor(side: TlsSide) {
@@ -46,11 +49,11 @@ function hostOf(target: Target): string {
  * server names, which Node refuses.
  */
 class PeerConnector implements experimental.SecureConnector {
-  readonly #side: TlsSide;
+  readonly #side: OutgoingTls;
   readonly #host: string;
   readonly #callCredentials: CallCredentials;
 
-  constructor(side: TlsSide, host: string, callCredentials: CallCredentials) {
+  constructor(side: OutgoingTls, host: string, callCredentials: CallCredentials) {
     this.#side = side;
     this.#host = host;
     this.#callCredentials = callCredentials;
@@ -99,9 +102,9 @@ class PeerConnector implements experimental.SecureConnector {
 
 /** Credentials towards peers, current at every attempt to connect. */
 class PeerChannelCredentials extends ChannelCredentials {
-  readonly #side: TlsSide;
+  readonly #side: OutgoingTls;
 
-  constructor(side: TlsSide) {
+  constructor(side: OutgoingTls) {
     super();
     this.#side = side;
   }
@@ -131,7 +134,9 @@ export function createPeerServerCredentials(side: TlsSide): ServerCredentials {
 }
 
 /** For GrpcTransport: plain text for http, this side's certificates for https. */
-export function createPeerCredentials(side: TlsSide | undefined): (url: URL) => ChannelCredentials {
+export function createPeerCredentials(
+  side: OutgoingTls | undefined,
+): (url: URL) => ChannelCredentials {
   const plain = ChannelCredentials.createInsecure();
   const secure =
     side === undefined ? ChannelCredentials.createSsl() : new PeerChannelCredentials(side);
