@@ -46,6 +46,11 @@ export interface ProposalCounters {
   proposalFailed(): void;
   /** Seconds from proposal to outcome. */
   proposalApplied(seconds: number): void;
+  /** A round of confirming reads with the leader ended. */
+  readConfirmed(seconds: number, ok: boolean): void;
+  /** A run of entries was written to the store. */
+  batchApplied(seconds: number, entries: number): void;
+  healthJudged(healthy: boolean): void;
 }
 
 export interface EtcdServerParts {
@@ -59,6 +64,7 @@ export interface EtcdServerParts {
   readonly counters: ProposalCounters;
   /** Milliseconds a consensus request may take: 5 s + 2 × election timeout. */
   readonly requestTimeoutMs: number;
+  readonly electionMs: number;
   /** Random number of this process. */
   readonly session: number;
   /** Monotonic milliseconds. */
@@ -87,7 +93,8 @@ export class EtcdServer implements EtcdServerPort {
   #stopped = false;
   #clusterVersion = "";
   #authGeneration = 0;
-  #leaderChangedAt = 0;
+  /** When the leader of now was elected; 0 before the first. */
+  #leaderElectedAt = 0;
 
   constructor(parts: EtcdServerParts) {
     this.#parts = parts;
@@ -100,7 +107,11 @@ export class EtcdServer implements EtcdServerPort {
     this.proposals = new ProposalTable(parts.session, PENDING_WRITES_MAX);
     this.#reads = new ReadBatches({
       confirm: (callback: (error: RaftError | undefined) => void) => {
-        this.node.readIndex(callback);
+        const startedAt = parts.now();
+        this.node.readIndex((error) => {
+          parts.counters.readConfirmed((parts.now() - startedAt) / 1000, error === undefined);
+          callback(error);
+        });
       },
       now: parts.now,
       timeoutMs: parts.requestTimeoutMs,
@@ -165,8 +176,8 @@ export class EtcdServer implements EtcdServerPort {
     this.#clusterVersion = this.cluster.version;
   }
 
-  leaderChanged(): void {
-    this.#leaderChangedAt = this.#parts.now();
+  leaderElected(): void {
+    this.#leaderElectedAt = this.#parts.now();
   }
 
   propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void {
@@ -239,7 +250,13 @@ export class EtcdServer implements EtcdServerPort {
   }
 
   /** Healthy means: a leader confirms a read in time, and no alarm is raised. */
-  health(): Promise<HealthReport> {
+  async health(): Promise<HealthReport> {
+    const report = await this.#judgeHealth();
+    this.#parts.counters.healthJudged(report.healthy);
+    return report;
+  }
+
+  #judgeHealth(): Promise<HealthReport> {
     const alarm = this.#parts.alarm();
     if (alarm !== "") return Promise.resolve({ healthy: false, reason: alarm });
     if (this.node.leader === "") return Promise.resolve({ healthy: false, reason: "no leader" });
@@ -307,7 +324,9 @@ export class EtcdServer implements EtcdServerPort {
 
   #timeoutCause(startedAt: number): string {
     const base = "etcdserver: request timed out";
-    if (this.#leaderChangedAt > startedAt) {
+    // Asked while there was no leader, or one about to be replaced.
+    const lostAt = this.#leaderElectedAt - 2 * this.#parts.electionMs;
+    if (startedAt > lostAt && startedAt < this.#leaderElectedAt) {
       return `${base}, possibly due to previous leader failure`;
     }
     const { leader } = this.node;

@@ -15,6 +15,9 @@ import type { RunningServer } from "./start-server.ts";
 
 const STDERR = 2;
 
+/** A removed member goes on serving reads for so long. */
+const REMOVED_EXIT_DELAY_MS = 1000;
+
 function logNotices(logging: Logging, notices: readonly Notice[]): void {
   for (const { level, pkg, message } of notices) logging.logger(pkg).log(level, message);
 }
@@ -115,7 +118,10 @@ async function main(): Promise<void> {
         log.error(reason);
         logging.logger("etcdserver").error("the data-dir used by this member must be removed.");
         logging.flush();
-        process.exit(0);
+        // Whoever asked for the removal still gets an answer.
+        setTimeout(() => {
+          process.exit(0);
+        }, REMOVED_EXIT_DELAY_MS);
       },
     });
     stopOnSignals(server, announceReady(logging), logging);

@@ -136,6 +136,12 @@ export class Member {
       onApplied: () => {
         this.#compactor.afterApply();
       },
+      onBatch: (seconds, entries) => {
+        options.counters.batchApplied(seconds, entries);
+      },
+      onProposalApplied: (seconds) => {
+        options.counters.proposalApplied(seconds);
+      },
     });
     this.#snapshots = new SnapshotExchange({
       storage,
@@ -334,6 +340,7 @@ export class Member {
       metrics: this.#options.metrics,
       counters: this.#options.counters,
       requestTimeoutMs: this.#requestTimeoutMs(tickMs * electionTicks),
+      electionMs: tickMs * electionTicks,
       session: randomInt(1, 2 ** 47),
       now: this.#now,
       isConnected: (id) => this.transport.activeSince(id) > 0,
@@ -466,7 +473,7 @@ export class Member {
     }
     if (state.leader !== this.#role.leader) {
       this.leaderChanges += state.leader === "" ? 0 : 1;
-      this.server.leaderChanged();
+      if (state.leader !== "") this.server.leaderElected();
       if (state.leader === "") {
         log.raft(`raft.node: ${id} lost leader ${formatId(this.#role.leader)} at term ${term}`);
       } else {
