@@ -122,6 +122,17 @@ test("refusals of appends that are not the latest are ignored", () => {
   assert.equal(replicating.next, 6);
 });
 
+test("a member that lost appends is told again what is committed in them", () => {
+  const progress = progressAt(3, 4);
+  progress.becomeReplicate();
+  progress.sentAppend(4, 4);
+  progress.sentCommit = 7;
+  assert.ok(progress.decrease(7, 3));
+  assert.deepEqual([progress.next, progress.sentCommit], [4, 3]);
+  progress.sentAppend(4, 4);
+  assert.equal(progress.canBumpCommit(7), true);
+});
+
 test("a snapshot under way pauses, and probing goes on behind it or where it began", () => {
   const arrived = progressAt(3, 4);
   arrived.becomeSnapshot(20);

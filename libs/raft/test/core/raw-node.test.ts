@@ -109,6 +109,20 @@ test("a leader's own entries count towards its quorum when they are durable", ()
   assert.equal(host.raw.committed, index);
 });
 
+test("what is proposed while a Ready is outstanding is not durable with it", () => {
+  const host = leader();
+  host.propose("x");
+  const index = host.raw.lastIndex;
+  const ready = host.raw.ready();
+  host.propose("y");
+  host.step(accepted(host, "2", index + 1));
+  host.persist(ready);
+  host.raw.advance(ready);
+  assert.equal(host.raw.committed, index, "member 2 has y, and nobody else yet");
+  host.workOnce();
+  assert.equal(host.raw.committed, index + 1);
+});
+
 test("a quorum without the leader's own disk commits, but nothing is applied here yet", () => {
   const host = leader();
   host.propose("x");

@@ -99,6 +99,25 @@ test("a joint configuration is left by itself once it is in force", () => {
   );
 });
 
+// §6 with thesis §3.10: the entry that leaves must not hold up a successor that is catching up.
+test("a joint configuration is not left in the middle of a transfer, but after it", () => {
+  const cluster = Cluster.ledByFirst(3);
+  const one = cluster.host("1");
+  one.raw.proposeConfChange(encodeChange("implicit ~3"));
+  one.work();
+  const index = one.raw.lastIndex;
+  one.raw.transferLeader("2");
+  one.feed(accepted(one, "2", index - 1), accepted(one, "3", index));
+  one.feed(accepted(one, "2", index));
+  assert.deepEqual(
+    [one.raw.applied, one.raw.lastIndex, one.conf.votersOutgoing.length],
+    [index, index, 3],
+  );
+  one.tick(10);
+  one.work();
+  assert.equal(one.raw.lastIndex, index + 1, "the transfer was given up");
+});
+
 // §6: leaving must happen whoever leads when it is due: the entry that enters may be committed by
 // the next leader.
 test("a new leader leaves the joint configuration that an old one entered", () => {
