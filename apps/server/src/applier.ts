@@ -30,6 +30,10 @@ export interface ApplierListener {
   /** The first entry of this term was applied, and whatever the log has of earlier terms. */
   onTermApplied(term: number): void;
   onApplied(entries: number): void;
+  /** A run of entries was written to the store. */
+  onBatch(seconds: number, entries: number): void;
+  /** A proposal of this member has its outcome. */
+  onProposalApplied(seconds: number): void;
 }
 
 interface RunEntry extends AppliedEntry {
@@ -87,7 +91,10 @@ export class Applier {
 
   #applyRun(run: readonly RunEntry[]): void {
     if (run.length === 0) return;
+    const startedAt = performance.now();
     const outcomes = this.#storage.machine.apply(run);
+    const endedAt = performance.now();
+    this.#listener.onBatch((endedAt - startedAt) / 1000, run.length);
     let touchesCluster = false;
     let touchesAuth = false;
     for (let at = 0; at < run.length; at += 1) {
@@ -98,6 +105,7 @@ export class Applier {
       if (touchesAuth) this.#listener.onAuthWritten();
       if (entry.pending === undefined) continue;
       const outcome = outcomes[at];
+      this.#listener.onProposalApplied((endedAt - entry.pending.startedAt) / 1000);
       this.#proposals.settle(
         entry.pending,
         outcome instanceof EtcdError

@@ -32,6 +32,7 @@ export interface StorageOptions {
   readonly layout: DataDirLayout;
   readonly watchHistory: number;
   readonly onWalSync: (seconds: number) => void;
+  readonly onSlowWalSync: (seconds: number) => void;
   /** Something an operator should know, such as a repaired tail. */
   readonly warn: (message: string) => void;
 }
@@ -150,6 +151,7 @@ export class MemberStorage {
     const wal = await Wal.create(layout.walDir, {
       metadata: ids,
       onSync: options.onWalSync,
+      onSlowSync: options.onSlowWalSync,
     });
     const hardState = { term: 0, vote: "", commit: 0 };
     return new MemberStorage(options, directory, machine, { wal, ...ids, hardState });
@@ -185,7 +187,10 @@ export class MemberStorage {
           "was --wal-dir forgotten? Otherwise restore a backup or rebuild this member",
       );
     }
-    const opened = await Wal.open(layout.walDir, { onSync: options.onWalSync });
+    const opened = await Wal.open(layout.walDir, {
+      onSync: options.onWalSync,
+      onSlowSync: options.onSlowWalSync,
+    });
     if (opened.repaired !== undefined) {
       const { file, offset, droppedBytes } = opened.repaired;
       options.warn(

@@ -156,7 +156,10 @@ export function createObservers(config: ServerConfig): Observers {
     },
     start: () => metrics.start(),
     // The original names no character set; the text is ASCII.
-    page: async () => ({ ...(await metrics.page()), contentType: "text/plain; version=0.0.4" }),
+    page: async () => {
+      counters.walBytesWritten = observed().member.storage.wal.bytesWritten;
+      return { ...(await metrics.page()), contentType: "text/plain; version=0.0.4" };
+    },
     debugVars: () =>
       new Map<string, unknown>([
         ["cmdline", process.argv.slice(1)],

@@ -9,6 +9,7 @@ import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
 import { Alarms } from "./alarms.ts";
 import type { ServerConfig } from "./config.ts";
+import { ConsensusObserver } from "./consensus-observer.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 import { ensureWritable } from "./data-dir.ts";
 import { decideIdentity } from "./identity.ts";
@@ -65,10 +66,15 @@ function memberLog(logging: Logging): MemberLog {
   };
 }
 
+interface StorageSurroundings {
+  readonly observers: Observers;
+  readonly consensus: ConsensusObserver;
+  readonly credentials: PeerCredentials;
+}
+
 async function openStorage(
   options: StartMemberOptions,
-  observers: Observers,
-  credentials: PeerCredentials,
+  { observers, consensus, credentials }: StorageSurroundings,
 ): Promise<MemberStorage> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
@@ -77,6 +83,9 @@ async function openStorage(
     watchHistory: config.watchHistory,
     onWalSync: (seconds) => {
       observers.counters.walSynced(seconds);
+    },
+    onSlowWalSync: (seconds) => {
+      consensus.slowSync(seconds);
     },
     warn: (message) => {
       log.warning(message);
@@ -107,6 +116,7 @@ async function openStorage(
 /** What a member needs besides its storage. */
 interface Surroundings {
   readonly observers: Observers;
+  readonly consensus: ConsensusObserver;
   readonly listeners: Listeners;
   readonly alarms: Alarms;
   readonly passwords: WorkerPasswordHasher;
@@ -115,7 +125,7 @@ interface Surroundings {
 function memberOptions(
   { config, logging, events }: StartMemberOptions,
   storage: MemberStorage,
-  { observers, listeners, alarms, passwords }: Surroundings,
+  { observers, consensus, listeners, alarms, passwords }: Surroundings,
 ): MemberOptions {
   return {
     name: config.name,
@@ -129,7 +139,7 @@ function memberOptions(
     forceNewCluster: config.forceNewCluster,
     passwords,
     metrics: observers.counters,
-    counters: observers.counters,
+    counters: consensus,
     writeRefusal: (action) => alarms.refusal(action),
     alarm: () => alarms.reason,
     createTransport: (listener, self) => {
@@ -223,6 +233,13 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const log = logging.logger("etcdserver");
   const observers = createObservers(config);
   const { counters } = observers;
+  const consensus = new ConsensusObserver({
+    counters,
+    warn: (message) => {
+      log.warning(message);
+    },
+    now: () => performance.now(),
+  });
   const accessLog = await accessLogging(options, observers);
   const listeners = await openListeners({
     config,
@@ -235,11 +252,15 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   let member: Member;
   let alarms: Alarms;
   try {
-    const storage = await openStorage(options, observers, listeners.peerCredentials);
+    const storage = await openStorage(options, {
+      observers,
+      consensus,
+      credentials: listeners.peerCredentials,
+    });
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     alarms = createAlarms(options, () => storage.machine.approximateSizeBytes);
     await alarms.start();
-    const surroundings = { observers, listeners, alarms, passwords };
+    const surroundings = { observers, consensus, listeners, alarms, passwords };
     member = await Member.start(memberOptions(options, storage, surroundings));
   } catch (error) {
     await listeners.close(0);

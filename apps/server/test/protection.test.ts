@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Alarms } from "../src/alarms.ts";
 import type { AlarmsOptions } from "../src/alarms.ts";
+import { ConsensusObserver } from "../src/consensus-observer.ts";
+import { ServerCounters } from "../src/metrics/counters.ts";
 import {
   ask,
   freePort,
@@ -167,6 +169,59 @@ describe("the budget of descriptors", () => {
     );
     assert.equal(status, 1, stderr);
     assert.match(stderr, /file descriptor limit\[150\] of etcd process is too low/);
+  });
+});
+
+describe("what takes long", () => {
+  it("is counted, and warned of at most once a second and kind", () => {
+    const lines: string[] = [];
+    let now = 0;
+    const counters = new ServerCounters();
+    const observer = new ConsensusObserver({
+      counters,
+      warn: (line) => lines.push(line),
+      now: () => now,
+    });
+    observer.proposalApplied(0.9);
+    observer.readConfirmed(0.4, true);
+    observer.batchApplied(0.05, 3);
+    assert.equal(lines.join(), "");
+    observer.proposalApplied(1.5);
+    observer.proposalApplied(1.6);
+    observer.readConfirmed(0.7, false);
+    observer.batchApplied(0.25, 12);
+    observer.slowSync(2);
+    assert.equal(lines.length, 4, lines.join("\n"));
+    assert.match(lines[0] ?? "", /^a write took 1500ms from proposal to outcome, expected less/);
+    assert.match(lines[2] ?? "", /^applying 12 entries took 250ms/);
+    assert.match(lines[3] ?? "", /^sync of the write-ahead log took 2000ms/);
+    now = 1001;
+    observer.proposalApplied(1.7);
+    assert.match(lines[4] ?? "", /took 1700ms .*\(and 1 more before\)$/);
+    assert.equal(counters.slowReadIndexes, 1);
+    assert.equal(counters.failedReadIndexes, 1);
+    assert.equal(counters.slowApplies, 1);
+    assert.equal(counters.proposalSeconds.count, 4);
+    assert.equal(counters.backendCommitSeconds.count, 2);
+  });
+});
+
+describe("a member at work", () => {
+  it("feeds the figures of its disk, its proposals and its health", async () => {
+    const server = await start();
+    await ask("PUT", `${server.clientUrl}/v2/keys/counted`, "value=x");
+    await ask("GET", `${server.clientUrl}/health`);
+    const { body } = await ask("GET", `${server.clientUrl}/metrics`);
+    for (const name of [
+      "etcd_disk_wal_write_bytes_total",
+      "etcd_disk_wal_fsync_duration_seconds_count",
+      "etcd_disk_backend_commit_duration_seconds_count",
+      "etcd_server_health_success",
+      "etcd2_disk_free_bytes",
+      "etcd2_client_connections",
+    ]) {
+      assert.match(body, new RegExp(`^${name} [1-9]`, "m"), name);
+    }
   });
 });
 

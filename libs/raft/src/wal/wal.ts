@@ -65,6 +65,7 @@ export class Wal {
   #tail: SegmentWriter;
   #chain: number;
   #bytesSinceCompaction: number;
+  #bytesWritten = 0;
   /** The last batch is the empty one that close() writes. */
   #isMarkedClosed: boolean;
   #state: "open" | "closed" = "open";
@@ -137,6 +138,11 @@ export class Wal {
   /** Bytes written since the latest compaction marker. */
   get bytesSinceCompaction(): number {
     return this.#bytesSinceCompaction;
+  }
+
+  /** Bytes written since the log was opened. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
   }
 
   /** The latest hard state saved, at least that of the latest snapshot or compaction. */
@@ -297,6 +303,7 @@ export class Wal {
     this.#tail.append(bytes);
     this.#chain = chain;
     this.#bytesSinceCompaction += bytes.length;
+    this.#bytesWritten += bytes.length;
     this.#isMarkedClosed = false;
   }
 
