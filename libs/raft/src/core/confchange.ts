@@ -1,7 +1,7 @@
 /**
  * Membership arithmetic (paper §6, thesis §4): from one ConfState and a change to the next.
  *
- * Pure and total order-preserving: lists come out sorted, so every member computes the same value.
+ * Pure and deterministic: lists come out sorted, so every member computes the same value.
  * Refuses to know who leads, what is replicated, and when a change may be proposed.
  */
 import { invariant } from "./invariant.ts";
