@@ -1,0 +1,74 @@
+/**
+ * `npm run release`: builds the programs and leaves `dist/etcd2-<version>-linux-x64.tar.gz`, its
+ * SHA-256 and its bill of materials. A machine that unpacks it needs neither Node nor npm.
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Lockfile } from "./release/lockfile.ts";
+import { publish } from "./release/publish.ts";
+import { sbom } from "./release/sbom.ts";
+import { notShipped, programs, stage } from "./release/stage.ts";
+
+const root = join(import.meta.dirname, "..");
+
+/** The time of the last commit, so that the same sources give the same archive. */
+function epochSeconds(): number {
+  const given = process.env["SOURCE_DATE_EPOCH"];
+  if (given !== undefined && /^\d+$/.test(given)) return Number(given);
+  try {
+    const answer = execFileSync("git", ["log", "-1", "--format=%ct"], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return Number(answer.trim());
+  } catch {
+    return Math.floor(Date.now() / 1000);
+  }
+}
+
+async function main(): Promise<void> {
+  if (process.platform !== "linux" || process.arch !== "x64") {
+    throw new Error("a release for linux-x64 is made on linux-x64, with its runtime and store");
+  }
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    version: string;
+  };
+  const lockfile = Lockfile.read(join(root, "package-lock.json"));
+  const roots = ["node_modules/node", ...programs.map(({ folder }) => folder)];
+  const seconds = epochSeconds();
+  const bin = join(root, "node_modules", ".bin");
+  // A signal ends the process through "exit", where half-made files are removed.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => process.exit(1));
+  }
+  const archive = await publish({
+    name: `etcd2-${version}-linux-x64`,
+    directory: join(root, "dist"),
+    epochSeconds: seconds,
+    sbom: sbom({
+      name: "etcd2",
+      version,
+      timestamp: new Date(seconds * 1000).toISOString(),
+      packages: lockfile.closure(roots, notShipped),
+      roots,
+    }),
+    stage(folder) {
+      execFileSync(join(bin, "nx"), ["run-many", "-t", "bundle", "--output-style=static"], {
+        cwd: root,
+        stdio: ["ignore", "inherit", "inherit"],
+        env: { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` },
+      });
+      stage(root, folder, lockfile);
+    },
+  });
+  console.log(`made ${archive}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`release: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,80 @@
+/**
+ * Turns a staged folder into an archive with its papers beside it, all or nothing: whatever goes
+ * wrong, the target folder holds no archive of that name afterwards, not even an older one.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createGzip } from "node:zlib";
+
+export interface Release {
+  /** The folder inside the archive; the archive is `<name>.tar.gz`. */
+  readonly name: string;
+  /** Where the files go. */
+  readonly directory: string;
+  /** Seconds since 1970: the time of every file in the archive. */
+  readonly epochSeconds: number;
+  readonly sbom: string;
+  /** Fills the folder. */
+  readonly stage: (folder: string) => void | Promise<void>;
+}
+
+/** @returns the path of the archive. */
+export async function publish(release: Release): Promise<string> {
+  const { name, directory } = release;
+  mkdirSync(directory, { recursive: true });
+  const targets = [`${name}.tar.gz`, `${name}.tar.gz.sha256`, `${name}.cdx.json`];
+  for (const target of targets) rmSync(join(directory, target), { force: true });
+  const work = mkdtempSync(join(directory, ".release-"));
+  const cleanUp = (): void => {
+    rmSync(work, { recursive: true, force: true });
+  };
+  process.once("exit", cleanUp);
+  try {
+    const folder = join(work, name);
+    mkdirSync(folder);
+    await release.stage(folder);
+    const archive = join(work, `${name}.tar.gz`);
+    const digest = await pack(work, release, archive);
+    writeFileSync(`${archive}.sha256`, `${digest}  ${name}.tar.gz\n`);
+    writeFileSync(join(work, `${name}.cdx.json`), release.sbom);
+    // The archive comes last: where it is, everything else is.
+    for (const target of targets.reverse()) {
+      renameSync(join(work, target), join(directory, target));
+    }
+    return join(directory, `${name}.tar.gz`);
+  } finally {
+    cleanUp();
+    process.off("exit", cleanUp);
+  }
+}
+
+/** @returns the SHA-256 of the archive in hexadecimal. */
+async function pack(work: string, release: Release, archive: string): Promise<string> {
+  const tarball = join(work, "archive.tar");
+  execFileSync("tar", [
+    ...["--create", "--file", tarball, "--directory", work, "--format=gnu", "--sort=name"],
+    ...["--owner=0", "--group=0", "--numeric-owner", "--mode=u+rw,go=rX"],
+    ...[`--mtime=@${String(release.epochSeconds)}`, release.name],
+  ]);
+  await pipeline(createReadStream(tarball), createGzip({ level: 6 }), createWriteStream(archive));
+  const file = openSync(archive, "r");
+  fsyncSync(file);
+  closeSync(file);
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(archive), hash);
+  return hash.digest("hex");
+}

