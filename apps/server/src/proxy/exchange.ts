@@ -89,11 +89,8 @@ export class Exchange {
       this.#giveUp();
       return;
     }
-    const outgoing = this.#context.upstream.request(endpoint, {
-      method: this.#method,
-      path: this.#path,
-      headers: requestHeaders(this.#request, endpoint.url.host),
-    });
+    const outgoing = this.#open(endpoint);
+    if (outgoing === undefined) return;
     this.#outgoing = outgoing;
     let isSent = false;
     outgoing.once("socket", (socket) => {
@@ -111,6 +108,22 @@ export class Exchange {
       else this.#failed(endpoint, error, isSent);
     });
     if (!this.#hasBody) outgoing.end();
+  }
+
+  /** Begins a request; answers 400 to one that the parser took but that cannot be written. */
+  #open(endpoint: Endpoint): ClientRequest | undefined {
+    try {
+      return this.#context.upstream.request(endpoint, {
+        method: this.#method,
+        path: this.#path,
+        headers: requestHeaders(this.#request, endpoint.url.host),
+      });
+    } catch (error) {
+      this.#context.log.info(`cannot pass a request on: ${String(error)}`);
+      this.#response.writeHead(400, ["Content-Length", "0", "Connection", "close"]);
+      this.#response.end();
+      return undefined;
+    }
   }
 
   #whenConnected(socket: Socket, outgoing: ClientRequest, go: () => void): void {
@@ -197,7 +210,13 @@ export class Exchange {
     counters.proxySeconds.observe(this.#method, (performance.now() - this.#startMs) / 1000);
     const hasCors = response.hasHeader("access-control-allow-origin");
     const headers = responseHeaders(incoming, hasCors);
-    response.writeHead(status, incoming.statusMessage ?? "", headers);
+    try {
+      response.writeHead(status, incoming.statusMessage ?? "", headers);
+    } catch (error) {
+      this.#context.log.info(`cannot pass an answer on: ${String(error)}`);
+      response.destroy();
+      return;
+    }
     // Without a length it is a watch or a long listing: what there is goes out at once.
     if (incoming.headers["content-length"] === undefined) response.flushHeaders();
     incoming.once("close", () => {
