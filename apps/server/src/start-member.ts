@@ -5,6 +5,7 @@
  */
 import type { RequestListener } from "node:http";
 import { createApp } from "@etcd2/api-v2";
+import { RaftService } from "@etcd2/proto/raft";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
 import { Alarms } from "./alarms.ts";
@@ -12,6 +13,7 @@ import type { ServerConfig } from "./config.ts";
 import { ConsensusObserver } from "./consensus-observer.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 import { ensureWritable } from "./data-dir.ts";
+import { addHealthService } from "./grpc-health.ts";
 import { decideIdentity } from "./identity.ts";
 import { formatId } from "./ids.ts";
 import type { Logging } from "./logger.ts";
@@ -266,8 +268,17 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     await listeners.close(0);
     throw error;
   }
+  const { server } = member;
+  addHealthService(listeners.grpc, {
+    services: [RaftService.typeName],
+    isHealthy: async () => (await server.health()).healthy,
+  });
   observers.attach({ member, clients: listeners, alarms });
-  const app = createApp(member.server, { cors: config.cors, pprof: config.pprof });
+  const app = createApp(server, {
+    cors: config.cors,
+    pprof: config.pprof,
+    metricsNeedAuth: config.metricsNeedAuth,
+  });
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await published;

@@ -5,12 +5,16 @@ import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { ChannelCredentials, Client, status } from "@grpc/grpc-js";
+import type { ServiceError } from "@grpc/grpc-js";
 import { Alarms } from "../src/alarms.ts";
 import type { AlarmsOptions } from "../src/alarms.ts";
 import { ConsensusObserver } from "../src/consensus-observer.ts";
+import { HEALTH_CHECK_PATH } from "../src/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
 import {
   ask,
+  etcdctl,
   freePort,
   program,
   runToEnd,
@@ -225,6 +229,43 @@ describe("a member at work", () => {
   });
 });
 
+describe("the health service on the peer port", () => {
+  const check = (peerUrl: string, request: Buffer): Promise<Buffer | number> =>
+    new Promise((resolve, reject) => {
+      const client = new Client(new URL(peerUrl).host, ChannelCredentials.createInsecure());
+      const same = (bytes: Buffer): Buffer => bytes;
+      client.makeUnaryRequest(
+        HEALTH_CHECK_PATH,
+        same,
+        same,
+        request,
+        { deadline: Date.now() + 5000 },
+        (error: ServiceError | null, answer?: Buffer) => {
+          client.close();
+          if (error !== null) resolve(error.code);
+          else if (answer === undefined) reject(new Error("no answer"));
+          else resolve(answer);
+        },
+      );
+    });
+  const named = (name: string): Buffer =>
+    Buffer.concat([Buffer.from([0x0a, name.length]), Buffer.from(name)]);
+
+  it("answers as the standard says", async () => {
+    const server = await start();
+    const peerUrl = server.flags[server.flags.indexOf("--listen-peer-urls") + 1] ?? "";
+    const serving = Buffer.from([0x08, 1]);
+    assert.deepEqual(await check(peerUrl, Buffer.alloc(0)), serving);
+    assert.deepEqual(await check(peerUrl, named("raft.v1.RaftService")), serving);
+    assert.equal(await check(peerUrl, named("other.Service")), status.NOT_FOUND);
+    assert.equal(await check(peerUrl, Buffer.from([0x0a, 200, 1])), status.INVALID_ARGUMENT);
+    await server.kill("SIGTERM");
+    server.flags = [...server.flags, "--quota-backend-bytes", "1"];
+    await server.spawn();
+    assert.deepEqual(await check(peerUrl, Buffer.alloc(0)), Buffer.from([0x08, 2]));
+  });
+});
+
 describe("the access log and the metrics port", () => {
   it("note each request of clients, and serve figures apart", async () => {
     const path = join(root, "access.log");
@@ -242,6 +283,28 @@ describe("the access log and the metrics port", () => {
     assert.equal(noted["method"], "PUT");
     assert.doesNotMatch(lines.join(), /secret/);
     assert.ok(entries.every((entry) => entry["path"] !== "/metrics"));
+  });
+
+  it("show figures to root alone with --auth-metrics, once there is a root", async () => {
+    const server = await start("--auth-metrics", "--bcrypt-cost", "4");
+    const url = `${server.clientUrl}/metrics`;
+    assert.equal((await ask("GET", url)).status, 200);
+    for (const args of [
+      ["user", "add", "root:secret"],
+      ["auth", "enable"],
+    ]) {
+      const { status, stderr } = await runToEnd(
+        etcdctl,
+        ["--endpoints", server.clientUrl, ...args],
+        root,
+      );
+      assert.equal(status, 0, stderr);
+    }
+    assert.equal((await ask("GET", url)).status, 401);
+    const answer = await fetch(url, { headers: { Authorization: `Basic ${btoa("root:secret")}` } });
+    assert.equal(answer.status, 200);
+    assert.match(await answer.text(), /^etcd_server_has_leader 1$/m);
+    await server.kill("SIGTERM");
   });
 
   it("stops the start when the access log cannot be opened", async () => {

@@ -44,7 +44,8 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   app.use("/v2/stats", createStatsRouter(server));
   app.use(createVersionRouter(server));
   app.use(createHealthRouter(server));
-  app.use(createDebugRouter(server));
+  const anyone = (): boolean => true;
+  app.use(createDebugRouter(server, options.metricsNeedAuth === true ? isAdmin : anyone));
   if (options.pprof) app.use(createPprofRouter());
   app.use((_req, res) => {
     answerNotFound(res);

@@ -165,4 +165,6 @@ export interface GatewayOptions {
   /** Origins of --cors; empty means no CORS headers. */
   readonly cors: readonly string[];
   readonly pprof: boolean;
+  /** /metrics demands root's credentials while authentication is on. */
+  readonly metricsNeedAuth?: boolean;
 }

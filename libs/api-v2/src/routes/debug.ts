@@ -9,6 +9,7 @@ import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
 import { JSON_BODY_BYTES_MAX } from "../limits.ts";
 import type { EtcdServer } from "../ports.ts";
+import type { AdminCheck } from "./members.ts";
 
 const LOG_LEVELS: ReadonlyMap<string, string> = new Map([
   ...names("CRITICAL", "CRITICAL", "C"),
@@ -24,8 +25,8 @@ function names(level: string, ...spellings: string[]): [string, string][] {
   return spellings.map((spelling) => [spelling, level]);
 }
 
-/** The routes of this file. */
-export function createDebugRouter(server: EtcdServer): Router {
+/** The routes of this file; `mayScrape` says who is shown /metrics. */
+export function createDebugRouter(server: EtcdServer, mayScrape: AdminCheck): Router {
   const router = Router({ strict: true, caseSensitive: true });
   router.all(
     "/debug/vars",
@@ -35,7 +36,12 @@ export function createDebugRouter(server: EtcdServer): Router {
       },
     }),
   );
-  router.all("/metrics", async (_req, res) => {
+  router.all("/metrics", async (req, res) => {
+    if (!(await mayScrape(req.headers.authorization))) {
+      res.setHeader("WWW-Authenticate", 'Basic realm="etcd"');
+      answerJson(res, 401, '{"message":"Insufficient credentials"}');
+      return;
+    }
     const page = await server.metricsPage();
     answer(res, 200, ["Content-Type", page.contentType], toByteString(page.body));
   });
