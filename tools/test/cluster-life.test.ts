@@ -141,7 +141,7 @@ describe("members that come and go", () => {
     assert.equal(await isLearner(), true);
     const leader = await cluster.leader();
     const answer = await leader.send(`/v2/members/${id}/promote`, { method: "POST" });
-    assert.equal(answer.status, 200, answer.body);
+    assert.equal(answer.status, 204, answer.body);
     await until("it is a voter", async () => !(await isLearner()));
   });
 

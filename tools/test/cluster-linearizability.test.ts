@@ -11,7 +11,7 @@ describe("three members under kills, stops and restarts", () => {
       members: 3,
       clients: 5,
       keys: 3,
-      durationMs: 6000,
+      durationMs: 5000,
       seed,
       heartbeatMs: 50,
       electionMs: 500,

@@ -127,7 +127,10 @@ function reconcile(
   if (info.removedIds.includes(identity.memberId) && running === undefined) {
     throw wasRemoved(config, identity, info, own);
   }
-  if (running !== undefined && running.id !== identity.memberId) {
+  // A founder of the running cluster, not added to it later, has its id from the same flags: another
+  // id means another token or another --initial-cluster.
+  const isFounder = clusterId(info.members.map(({ id }) => id)) === info.clusterId;
+  if (running !== undefined && running.id !== identity.memberId && !isFounder) {
     logging
       .logger("etcdserver")
       .notice(
