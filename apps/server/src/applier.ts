@@ -4,12 +4,12 @@
  * requests their outcome. Knows nothing of how entries were agreed on.
  */
 import { decodeConfChange, encodeConfState } from "@etcd2/raft";
-import type { ConfChange, ConfChangeDecider, Entry } from "@etcd2/raft";
+import type { ConfChange, ConfChangeDecider, ConfState, Entry } from "@etcd2/raft";
 import { decodeCommand, EtcdError } from "@etcd2/store";
 import type { AppliedEntry, Command, StoreEvent } from "@etcd2/store";
 import type { Cluster } from "./cluster.ts";
 import { decodeMemberChange } from "./member-change.ts";
-import { META_CONF_STATE } from "./member-storage.ts";
+import { EMPTY_CONF_STATE, META_CONF_STATE } from "./member-storage.ts";
 import type { MemberStorage } from "./member-storage.ts";
 import type { Pending, ProposalTable } from "./proposals.ts";
 
@@ -35,6 +35,12 @@ export interface ApplierListener {
   /** A proposal of this member has its outcome. */
   onProposalApplied(seconds: number): void;
 }
+
+const LEAVE_JOINT: ConfChange = {
+  transition: "auto",
+  changes: [],
+  context: new Uint8Array(),
+};
 
 interface RunEntry extends AppliedEntry {
   readonly pending: Pending<Applied> | undefined;
@@ -121,9 +127,20 @@ export class Applier {
     }
   }
 
+  /** Raft cannot be without voters: the last one to go leaves the store, and soon the process. */
+  #decide(change: ConfChange, decider: ConfChangeDecider): ConfState {
+    const [only, ...others] = this.#storage.confState.voters;
+    const [single] = change.changes;
+    const isLast = others.length === 0 && single?.type === "remove" && single.nodeId === only;
+    if (!isLast) return decider.accept(change);
+    decider.reject();
+    return EMPTY_CONF_STATE;
+  }
+
   #applyConfChange(entry: Entry, decider: ConfChangeDecider): void {
     const { index, term } = entry;
-    const change = decodeConfChange(entry.data);
+    // Raft itself appends the entry that leaves a joint configuration, without data.
+    const change = entry.data.length === 0 ? LEAVE_JOINT : decodeConfChange(entry.data);
     const record = decodeMemberChange(change.context);
     const refusal =
       index <= this.#storage.machine.appliedIndex
@@ -138,7 +155,7 @@ export class Applier {
       return;
     }
     const writes = this.#cluster.writes(change, record?.member);
-    const confState = decider.accept(change);
+    const confState = this.#decide(change, decider);
     this.#storage.machine.apply(
       [{ index, term, command: { action: "group", writes } }],
       new Map([[META_CONF_STATE, encodeConfState(confState)]]),

@@ -15,9 +15,6 @@ import type { RunningServer } from "./start-server.ts";
 
 const STDERR = 2;
 
-/** A removed member goes on serving reads for so long. */
-const REMOVED_EXIT_DELAY_MS = 1000;
-
 function logNotices(logging: Logging, notices: readonly Notice[]): void {
   for (const { level, pkg, message } of notices) logging.logger(pkg).log(level, message);
 }
@@ -118,10 +115,7 @@ async function main(): Promise<void> {
         log.error(reason);
         logging.logger("etcdserver").error("the data-dir used by this member must be removed.");
         logging.flush();
-        // Whoever asked for the removal still gets an answer.
-        setTimeout(() => {
-          process.exit(0);
-        }, REMOVED_EXIT_DELAY_MS);
+        process.exit(0);
       },
     });
     stopOnSignals(server, announceReady(logging), logging);

@@ -84,6 +84,7 @@ export class Membership implements MembershipPort {
   async remove(id: string): Promise<void> {
     const member = this.#existing(id);
     this.#checkRemove(member);
+    await this.#leadElsewhere(member);
     await this.#change({ type: "remove", nodeId: member.id }, member);
   }
 
@@ -134,6 +135,22 @@ export class Membership implements MembershipPort {
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  /**
+   * A leader about to be removed hands over first: whoever stays must know of the removal to go
+   * on without it.
+   */
+  async #leadElsewhere(leaving: ClusterMember): Promise<void> {
+    const { memberId: own, cluster, node } = this.#parts;
+    if (leaving.id !== own || node().leader !== own) return;
+    const { progress } = node().status();
+    const [next] = cluster.members
+      .filter((member) => member.id !== own && !member.isLearner)
+      .sort((a, b) => (progress.get(b.id)?.match ?? 0) - (progress.get(a.id)?.match ?? 0));
+    if (next === undefined) return;
+    // Without success the removal goes on as it is: it needs the quorum either way.
+    await this.moveLeader(formatId(next.id)).catch(() => undefined);
   }
 
   #existing(id: string): ClusterMember {
