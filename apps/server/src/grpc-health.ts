@@ -4,13 +4,7 @@
  * Check are left unimplemented, which the standard allows.
  */
 import { Metadata, status as grpcStatus } from "@grpc/grpc-js";
-import type {
-  sendUnaryData,
-  Server,
-  ServerUnaryCall,
-  ServiceDefinition,
-  UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { sendUnaryData, Server, ServerUnaryCall, ServiceDefinition } from "@grpc/grpc-js";
 
 /** Path of Check, as HTTP/2 knows it. */
 export const HEALTH_CHECK_PATH = "/grpc.health.v1.Health/Check";
