@@ -3,7 +3,8 @@
  * two to agreement after a crash. Knows the layout of the member directory and which of the two
  * comes first; knows nothing of clusters, sockets or flags.
  */
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { decodeConfState, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
 import { StateMachine, StoreDirectory, SteadyClock } from "@etcd2/store";
@@ -67,6 +68,25 @@ function describeOpenFailure(path: string, error: unknown): string {
 
 function causeText(error: Error): string {
   return error.cause instanceof Error ? error.cause.message : "";
+}
+
+/**
+ * A log without state beside it is what a crash in create() leaves: then nothing was ever written
+ * to it. Any other is somebody's data.
+ * @throws StartError
+ */
+async function discardUnusedLog({ walDir, storeDir }: DataDirLayout): Promise<void> {
+  if (!Wal.exists(walDir)) return;
+  const { wal, hardState } = await Wal.open(walDir);
+  const isUnused = wal.log.lastIndex() === 0 && hardState.term === 0;
+  await wal.close();
+  if (!isUnused) {
+    throw new StartError(
+      `${walDir} holds the log of a member whose state is missing in ${storeDir}: restore a backup, or move the log away and rebuild this member`,
+    );
+  }
+  // The directory itself may be a mount point.
+  for (const name of readdirSync(walDir)) rmSync(join(walDir, name), { recursive: true });
 }
 
 export class MemberStorage {
@@ -133,7 +153,10 @@ export class MemberStorage {
     };
   }
 
-  /** Makes a new member's directories. Nothing counts as a member until the log exists. */
+  /**
+   * Makes a new member's directories. A crash on the way leaves something that the next start
+   * makes anew.
+   */
   static async create(
     options: StorageOptions,
     ids: { memberId: NodeId; clusterId: NodeId },
@@ -141,18 +164,20 @@ export class MemberStorage {
   ): Promise<MemberStorage> {
     const { layout } = options;
     ensureWritable(layout.dataDir);
+    await discardUnusedLog(layout);
     rmSync(layout.storeDir, { recursive: true, force: true });
     const directory = new StoreDirectory(layout.storeDir);
     const path = directory.next();
     const machine = await openMachine(path, options);
     machine.apply([], new Map([[META_BOOTSTRAP, Buffer.from(bootstrapDocument, "utf8")]]));
     machine.flushDurable();
-    directory.switchTo(path);
     const wal = await Wal.create(layout.walDir, {
       metadata: ids,
       onSync: options.onWalSync,
       onSlowSync: options.onSlowWalSync,
     });
+    // The last step: before it there is no member, whatever a crash leaves behind.
+    directory.switchTo(path);
     const hardState = { term: 0, vote: "", commit: 0 };
     return new MemberStorage(options, directory, machine, { wal, ...ids, hardState });
   }
