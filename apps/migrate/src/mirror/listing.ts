@@ -75,7 +75,7 @@ export async function fetchListing(
       continue;
     }
     const { etcdIndex, clusterId, status } = stream;
-    if (status !== 200 && !isKeyNotFound(file)) throw refused(client, status, root);
+    if (status !== 200 && !isAbsent(file)) throw refused(client, status, root);
     return {
       etcdIndex,
       clusterId,
@@ -96,12 +96,13 @@ export function probeKey(root: string): string {
   return `${root === "/" ? "" : root}/_etcd-migrate-probe`;
 }
 
-const KEY_NOT_FOUND = 100;
+/** Key not found, and a file where a directory should be on the way there. */
+const ABSENT: ReadonlySet<number> = new Set([100, 104]);
 
-/** Whether a stored answer is the v2 API's "key not found", not some other server's 404. */
-function isKeyNotFound(file: string): boolean {
+/** Whether a stored answer is the v2 API's "there is no such key", not some other server's 404. */
+function isAbsent(file: string): boolean {
   const body = readFileSync(file);
-  return errorOf(body)?.code === KEY_NOT_FOUND;
+  return ABSENT.has(errorOf(body)?.code ?? 0);
 }
 
 /** The v2 error in the body of an answer, undefined when there is none. */

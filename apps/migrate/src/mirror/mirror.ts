@@ -55,28 +55,28 @@ export async function runMirror(options: MirrorOptions): Promise<MirrorResult> {
   const mirrors = options.roots.map((root, i) => {
     return new RootMirror({ source, target, root, temporary, id: i, signal: running, log });
   });
+  let runs: readonly Promise<void>[] = [];
+  let failure: unknown;
   try {
     if (!options.overwrite) for (const mirror of mirrors) await mirror.refuseExtraKeys();
-    let failure: unknown;
-    const runs = mirrors.map((mirror) =>
+    runs = mirrors.map((mirror) =>
       mirror.run().catch((error: unknown) => {
+        // Requests that the end cut off are no failure.
+        if (error instanceof MigrateError && error.code === "interrupted") return;
         failure ??= error;
         failed.abort();
       }),
     );
-    const ending = AbortSignal.any([options.stop, running]);
-    await reportUntil(ending, mirrors, options);
-    let differences: readonly string[] = [];
-    if (!running.aborted) {
-      log("stopping: checking that both sides agree");
-      differences = await finalCheck(mirrors, running);
-    }
+    await reportUntil(AbortSignal.any([options.stop, running]), mirrors, options);
+    if (!running.aborted) log("stopping: checking that both sides agree");
+    const differences = await finalCheck(mirrors, running);
+    if (running.aborted) throw new MigrateError("interrupted", "interrupted");
+    return summarise(mirrors, differences);
+  } catch (error) {
+    throw failure ?? error;
+  } finally {
     failed.abort();
     await Promise.all(runs);
-    if (failure !== undefined) throw failure as Error;
-    if (abort.aborted) throw new MigrateError("interrupted", "interrupted");
-    return summarise(mirrors, differences);
-  } finally {
     source.close();
     target.close();
     rmSync(temporary, { recursive: true, force: true });
@@ -126,12 +126,17 @@ async function finalCheck(
   const differing: string[] = [];
   for (const mirror of mirrors) {
     await mirror.copied(signal);
+    if (signal.aborted) return differing;
     const found = await mirror.differences(DIFFERENCES_MAX);
     let keys = found.keys;
     for (let check = 0; keys.length > 0 && check < CHECKS_MAX; check++) {
       await sleep(CHECK_PAUSE_MS, undefined, { signal }).catch(() => undefined);
       const still: string[] = [];
-      for (const key of keys) if (!(await mirror.isSame(key))) still.push(key);
+      for (const key of keys) {
+        // A refresh is only found by looking, and its turn may be yet to come.
+        await mirror.checkLife(key);
+        if (!(await mirror.isSame(key))) still.push(key);
+      }
       keys = still;
     }
     differing.push(...keys);

@@ -11,7 +11,7 @@ import { compareListings, isAlike, isBelow, isHiddenBelow } from "./compare.ts";
 import type { Difference } from "./compare.ts";
 import { firstEventSince } from "./history.ts";
 import type { ShownNode } from "./listing.ts";
-import { fetchListing, probeKey, refused } from "./listing.ts";
+import { errorOf, fetchListing, probeKey, refused } from "./listing.ts";
 import { LiveWatch } from "./live-watch.ts";
 import { Parallel } from "./parallel.ts";
 import { TargetWriter } from "./target-writer.ts";
@@ -19,11 +19,13 @@ import { TtlWatch } from "./ttl-watch.ts";
 import type { V2Client } from "./v2-client.ts";
 import type { WatchEvent } from "./watch-event.ts";
 
+const NOT_A_DIRECTORY = 104;
+
 const WRITES_AT_ONCE = 32;
 const EVENTS_AT_ONCE = 512;
 const IDLE_MS = 1000;
 
-/** A refresh shows as this much more life than was known. */
+/** A refresh shows as a life that differs by this much from what was known. */
 const REFRESH_MS = 1500;
 
 export interface RootMirrorOptions {
@@ -351,23 +353,24 @@ export class RootMirror {
     await this.writer.remove(isBelow(root, event.key) ? root : event.key);
   }
 
-  /** Reads keys with a TTL again and passes a longer life on. */
+  /** Looks at the keys with a TTL whose turn it is. */
   async #checkLives(): Promise<void> {
     const nowMs = performance.now();
     const due = this.#ttls.takeDue(nowMs);
     if (due.length === 0) return;
     const tasks = new Parallel(WRITES_AT_ONCE);
-    for (const key of due) await tasks.start(() => this.#checkLife(key));
+    for (const key of due) await tasks.start(() => this.checkLife(key));
     await tasks.drain();
   }
 
-  async #checkLife(key: string): Promise<void> {
+  /** Reads one key with a TTL again and passes on another life than the one known. */
+  async checkLife(key: string): Promise<void> {
     const askedAtMs = performance.now();
     const node = await this.#read(this.#options.source, key);
     const known = this.#ttls.endOf(key);
     if (node?.ttl === undefined || known === undefined) return;
     const endsAtMs = askedAtMs + node.ttl * 1000;
-    if (endsAtMs - known < REFRESH_MS) return;
+    if (Math.abs(endsAtMs - known) < REFRESH_MS) return;
     this.#ttls.set(key, endsAtMs, askedAtMs);
     if (node.dir) await this.writer.putDirectory(key, { endsAtMs });
     else await this.writer.putFile(key, node.value, { endsAtMs });
@@ -375,7 +378,9 @@ export class RootMirror {
 
   async #read(client: V2Client, key: string): Promise<ShownNode | undefined> {
     const response = await client.request({ method: "GET", key, query: {} }, this.#options.signal);
-    if (response.status === 404) return undefined;
+    // Below a file there is nothing either.
+    if (response.status === 404 || errorOf(response.body)?.code === NOT_A_DIRECTORY)
+      return undefined;
     if (response.status !== 200) throw refused(client, response.status, key);
     const answer = new JsonScanner([response.body]).value();
     const node = answer instanceof Map ? (answer as Map<string, unknown>).get("node") : undefined;
