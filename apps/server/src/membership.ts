@@ -124,6 +124,9 @@ export class Membership implements MembershipPort {
 
   async moveLeader(id: string): Promise<void> {
     const member = this.#existing(id);
+    if (member.isLearner) {
+      throw new MembershipError("unsafe", `etcdserver: member ${id} is a learner: it cannot lead`);
+    }
     const deadline = Date.now() + this.#parts.requestTimeoutMs;
     this.#parts.node().transferLeader(member.id);
     while (this.#parts.node().leader !== member.id) {
