@@ -159,6 +159,7 @@ function memberOptions(
         transport,
         isRemoved: (id) => self.cluster.isRemoved(id),
         clusterInfo: () => self.clusterInfo(),
+        calls: observers.counters,
       });
       return transport;
     },

@@ -171,6 +171,12 @@ describe("a cluster of three with TLS everywhere", () => {
     assert.match(log, /refused a client connection from 127\.0\.0\.1: /);
   });
 
+  it("counts the calls between members", async () => {
+    const { body } = await askTls(`${url("two")}/metrics`, certificates, "client-anna");
+    assert.match(body, /^grpc_server_started_total\{.*grpc_method="Stream".*\} [1-9]/m);
+    assert.match(body, /^etcd_network_peer_received_bytes_total\{.*\} [1-9]/m);
+  });
+
   it("serves plain HTTP beside HTTPS where asked to", async () => {
     const { status, body } = await ask("GET", `${plainUrl}/v2/keys/key?quorum=true`);
     assert.equal(status, 200, body);

@@ -11,6 +11,8 @@ import type {
   ServerReadableStream,
   ServerUnaryCall,
 } from "@grpc/grpc-js";
+import { countCall, countedAnswer } from "./call-counts.ts";
+import type { CallCounters } from "./call-counts.ts";
 import type { NodeId } from "./core/types.ts";
 import { encodeClusterInfo } from "./frame-codec.ts";
 import type { ClusterInfo } from "./frame-codec.ts";
@@ -26,6 +28,8 @@ export interface RaftServiceOptions {
   readonly isRemoved: (id: NodeId) => boolean;
   /** Undefined while this member does not know its cluster. */
   readonly clusterInfo: () => ClusterInfo | undefined;
+  /** Counts calls; by default nobody does. */
+  readonly calls?: CallCounters;
 }
 
 /** Callers turned away that are remembered so as to log each once. */
@@ -36,6 +40,9 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
   const { transport, isRemoved, clusterInfo } = options;
   const { context, losses } = transport;
   const turnedAway = new Set<string>();
+  const streamsEnded = new Map<InboundStream, (code: grpcStatus) => void>();
+  const counted = (method: string): ((code: grpcStatus) => void) =>
+    countCall(options.calls, method, context.now);
   const host: InboundHost = {
     context,
     losses,
@@ -51,20 +58,25 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
       turnedAway.add(key);
       context.log("warn", "refused a peer", { peer: caller, reason: refusal.details });
     },
-    onClosed: (stream) => {
+    onClosed: (stream, code) => {
       transport.release(stream);
+      streamsEnded.get(stream)?.(code);
+      streamsEnded.delete(stream);
     },
   };
   const snapshots = new SnapshotReceiver(host);
   transport.adopt(snapshots);
   server.addService(RAFT_SERVICE, {
     stream: (call: ServerDuplexStream<Buffer, Buffer>) => {
-      transport.adopt(new InboundStream(call, host));
+      const stream = new InboundStream(call, host);
+      streamsEnded.set(stream, counted("Stream"));
+      transport.adopt(stream);
     },
     snapshot: (call: ServerReadableStream<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
-      void snapshots.serve(call, answer);
+      void snapshots.serve(call, countedAnswer(answer, counted("Snapshot")));
     },
-    clusterInfo: (_call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
+    clusterInfo: (_call: ServerUnaryCall<Buffer, Buffer>, uncounted: sendUnaryData<Buffer>) => {
+      const answer = countedAnswer(uncounted, counted("ClusterInfo"));
       const info = clusterInfo();
       if (info !== undefined) answer(null, encodeClusterInfo(info));
       else {

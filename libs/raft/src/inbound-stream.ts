@@ -25,7 +25,8 @@ export interface InboundHost {
   onGreeted(id: NodeId): void;
   /** A caller was turned away; says so once per caller and reason. */
   onTurnedAway(caller: string, refusal: Refusal): void;
-  onClosed(stream: InboundStream): void;
+  /** The call ended with this status, CANCELLED when the connection broke. */
+  onClosed(stream: InboundStream, code: grpcStatus): void;
 }
 
 /** Pings without an answer for so long mean that a reset tells nothing new. */
@@ -53,7 +54,7 @@ export class InboundStream {
     call.on("end", () => {
       // A connection that breaks ends the stream too, and cancels it in the same turn.
       setImmediate(() => {
-        if (this.#finish()) call.end();
+        if (this.#finish(grpcStatus.OK)) call.end();
       });
     });
     call.on("cancelled", () => {
@@ -68,11 +69,11 @@ export class InboundStream {
     this.#fail(grpcStatus.UNAVAILABLE, "the member is shutting down");
   }
 
-  #finish(): boolean {
+  #finish(code: grpcStatus): boolean {
     if (this.#over) return false;
     this.#over = true;
     clearTimeout(this.#helloTimer);
-    this.#host.onClosed(this);
+    this.#host.onClosed(this, code);
     return true;
   }
 
@@ -82,7 +83,7 @@ export class InboundStream {
 
   /** gRPC's way to end a duplex call with a status. */
   #endWith(status: StatusObject): void {
-    if (this.#finish()) this.#call.emit("error", status);
+    if (this.#finish(status.code)) this.#call.emit("error", status);
   }
 
   #onBytes(bytes: Buffer): void {
@@ -173,7 +174,7 @@ export class InboundStream {
 
   /** The connection broke: a caller that closes in good order ends the stream first. */
   #onCancelled(): void {
-    if (!this.#finish() || this.#from === "") return;
+    if (!this.#finish(grpcStatus.CANCELLED) || this.#from === "") return;
     const { context, losses } = this.#host;
     const silentMs = context.now() - this.#heardAt;
     if (silentMs > context.limits.pingIntervalMs * FRESH_INTERVALS) return;

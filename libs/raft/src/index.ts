@@ -53,6 +53,7 @@ export { fetchClusterInfo, ClusterInfoError } from "./cluster-info.ts";
 export type { ClusterInfo } from "./frame-codec.ts";
 export { GrpcTransport } from "./grpc-transport.ts";
 export { addRaftService } from "./grpc-service.ts";
+export type { CallCounters } from "./call-counts.ts";
 export { createPeerServer } from "./peer-server.ts";
 export type { PeerListener, PeerServer, PeerServerOptions } from "./peer-server.ts";
 export type {
