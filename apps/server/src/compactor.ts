@@ -21,6 +21,8 @@ export interface CompactorOptions {
   /** Entries kept behind the applied index for followers that are a little behind. */
   readonly catchUpEntries: number;
   readonly log: (message: string) => void;
+  /** Seconds that making the state machine durable took, and the compaction as a whole. */
+  readonly onCompacted: (flushSeconds: number, totalSeconds: number) => void;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -63,10 +65,16 @@ export class Compactor {
     this.#options.log(
       `start to snapshot (applied: ${metadata.index}, lastsnap: ${this.#lastIndex})`,
     );
+    const startedAt = performance.now();
     storage.machine.flushDurable();
+    const flushedAt = performance.now();
     const keepFrom = this.#keepFrom(metadata.index);
     await this.#wal.compact(metadata, keepFrom);
     this.#lastIndex = metadata.index;
+    this.#options.onCompacted(
+      (flushedAt - startedAt) / 1000,
+      (performance.now() - startedAt) / 1000,
+    );
     this.#options.log(`saved snapshot at index ${metadata.index}`);
     this.#options.log(`compacted raft log at ${keepFrom - 1}`);
   }

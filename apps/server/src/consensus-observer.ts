@@ -80,6 +80,12 @@ export class ConsensusObserver implements ProposalCounters {
     else this.#counters.healthFailures += 1;
   }
 
+  compacted(flushSeconds: number, totalSeconds: number): void {
+    this.#counters.backendSnapshotSeconds.observe(flushSeconds);
+    this.#counters.snapshotSyncSeconds.observe(flushSeconds);
+    this.#counters.snapshotSaveSeconds.observe(totalSeconds);
+  }
+
   /** A sync of the log that the log itself calls slow. */
   slowSync(seconds: number): void {
     this.#warn("sync", `sync of the write-ahead log took ${shown(seconds)}`, [

@@ -198,6 +198,9 @@ export class Member {
       node: this.node,
       snapshotCount: options.snapshotCount,
       catchUpEntries: options.catchUpEntries,
+      onCompacted: (flushSeconds, totalSeconds) => {
+        options.counters.compacted(flushSeconds, totalSeconds);
+      },
       log: options.log.server,
       onFatal: options.onFatal,
     });
@@ -284,8 +287,9 @@ export class Member {
   /**
    * Stops in order: hands leadership over, refuses new work, ends watches, lets the write in
    * flight finish, closes links and files. Idempotent.
+   * @param drain ends what may still read from the store; called when the store is about to close.
    */
-  async close(): Promise<void> {
+  async close(drain: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
@@ -298,6 +302,7 @@ export class Member {
     this.hub.close();
     await this.node.close();
     await this.transport.close();
+    await drain();
     await this.storage.close();
   }
 

@@ -8,6 +8,7 @@ import type { NodeId, TransportListener } from "@etcd2/raft";
 export interface TransportCounts {
   snapshotSent(to: NodeId, ok: boolean): void;
   peer(id: NodeId): { connectionsLost: number };
+  snapshotApplysInProgress: number;
 }
 
 /** The listener, with its calls counted. */
@@ -30,7 +31,17 @@ export function countTransport(
       counters.snapshotSent(id, ok);
       listener.onSnapshotSent(id, ok);
     },
-    openSnapshotSink: (message) => listener.openSnapshotSink(message),
+    openSnapshotSink: (message) => {
+      const sink = listener.openSnapshotSink(message);
+      return {
+        write: (chunk) => sink.write(chunk),
+        commit: async () => {
+          counters.snapshotApplysInProgress += 1;
+          await sink.commit().finally(() => (counters.snapshotApplysInProgress -= 1));
+        },
+        abort: (reason) => sink.abort(reason),
+      };
+    },
     openSnapshotSource: (message) => listener.openSnapshotSource(message),
     onRemoved: (reason) => {
       listener.onRemoved(reason);

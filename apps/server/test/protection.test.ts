@@ -12,6 +12,7 @@ import type { AlarmsOptions } from "../src/alarms.ts";
 import { ConsensusObserver } from "../src/consensus-observer.ts";
 import { HEALTH_CHECK_PATH } from "../src/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
+import { countTransport } from "../src/transport-counts.ts";
 import {
   ask,
   etcdctl,
@@ -212,14 +213,20 @@ describe("what takes long", () => {
 
 describe("a member at work", () => {
   it("feeds the figures of its disk, its proposals and its health", async () => {
-    const server = await start();
-    await ask("PUT", `${server.clientUrl}/v2/keys/counted`, "value=x");
+    const server = await start("--snapshot-count", "5");
+    for (let n = 0; n < 8; n += 1) {
+      await ask("PUT", `${server.clientUrl}/v2/keys/counted`, "value=x");
+    }
+    await until("the log is compacted", () => server.log.includes("compacted raft log"));
     await ask("GET", `${server.clientUrl}/health`);
     const { body } = await ask("GET", `${server.clientUrl}/metrics`);
     for (const name of [
       "etcd_disk_wal_write_bytes_total",
       "etcd_disk_wal_fsync_duration_seconds_count",
       "etcd_disk_backend_commit_duration_seconds_count",
+      "etcd_disk_backend_snapshot_duration_seconds_count",
+      "etcd_snap_fsync_duration_seconds_count",
+      "etcd2_proposal_duration_seconds_count",
       "etcd_server_health_success",
       "etcd2_disk_free_bytes",
       "etcd2_client_connections",
@@ -263,6 +270,70 @@ describe("the health service on the peer port", () => {
     server.flags = [...server.flags, "--quota-backend-bytes", "1"];
     await server.spawn();
     assert.deepEqual(await check(peerUrl, Buffer.alloc(0)), Buffer.from([0x08, 2]));
+  });
+});
+
+describe("what the transport reports", () => {
+  it("is counted and passed on", async () => {
+    const counters = new ServerCounters();
+    const heard: string[] = [];
+    const counted = countTransport(
+      {
+        onMessages: (messages) => heard.push(`messages ${messages.length}`),
+        onUnreachable: (id) => heard.push(`unreachable ${id}`),
+        onConnectionLost: (id) => heard.push(`lost ${id}`),
+        onSnapshotSent: (id, ok) => heard.push(`sent ${id} ${String(ok)}`),
+        openSnapshotSink: () => ({
+          write: () => Promise.resolve(),
+          commit: () => {
+            heard.push(`committing ${counters.snapshotApplysInProgress}`);
+            return Promise.reject(new Error("damaged"));
+          },
+          abort: () => Promise.resolve(),
+        }),
+        openSnapshotSource: () => {
+          throw new Error("nobody asked for a snapshot");
+        },
+        onRemoved: (reason) => heard.push(reason),
+      },
+      counters,
+    );
+    counted.onMessages([]);
+    counted.onUnreachable("2");
+    counted.onConnectionLost("2");
+    counted.onSnapshotSent("2", true);
+    counted.onSnapshotSent("2", false);
+    counted.onRemoved("removed");
+    const sink = counted.openSnapshotSink({
+      type: "snapshot",
+      from: "1",
+      to: "2",
+      term: 1,
+      snapshot: {
+        index: 1,
+        term: 1,
+        confState: {
+          voters: [],
+          learners: [],
+          votersOutgoing: [],
+          learnersNext: [],
+          autoLeave: false,
+        },
+      },
+    });
+    await assert.rejects(sink.commit(), /damaged/);
+    assert.deepEqual(heard, [
+      "messages 0",
+      "unreachable 2",
+      "lost 2",
+      "sent 2 true",
+      "sent 2 false",
+      "removed",
+      "committing 1",
+    ]);
+    const { connectionsLost, snapshotsSent, snapshotsFailed } = counters.peer("2");
+    assert.deepEqual([connectionsLost, snapshotsSent, snapshotsFailed], [1, 1, 1]);
+    assert.equal(counters.snapshotApplysInProgress, 0);
   });
 });
 
