@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { keysJson } from "./http.ts";
 import type { Answer } from "./http.ts";
 import { MemberProcess } from "./member-process.ts";
+import type { Place } from "./member-process.ts";
 import { until } from "./until.ts";
 
 export interface ClusterOptions {
@@ -17,6 +18,8 @@ export interface ClusterOptions {
   /** Milliseconds; small ones make tests of elections quick. */
   readonly heartbeatMs?: number;
   readonly electionMs?: number;
+  /** Where member `at` (from 1) runs; on loopback when not given. */
+  readonly place?: (at: number) => Place;
 }
 
 export interface MemberJson {
@@ -60,7 +63,8 @@ export class Cluster {
   static async reserve(options: ClusterOptions): Promise<Cluster> {
     const cluster = new Cluster(options);
     for (let at = 1; at <= options.size; at += 1) {
-      cluster.members.push(await MemberProcess.reserve(`m${String(at)}`, cluster.directory));
+      const place = options.place?.(at);
+      cluster.members.push(await MemberProcess.reserve(`m${String(at)}`, cluster.directory, place));
     }
     return cluster;
   }

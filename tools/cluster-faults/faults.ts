@@ -1,6 +1,6 @@
 /**
  * Faults that befall a cluster one after another, chosen by a seeded random source: members killed
- * and started again, stopped and continued, asked to leave and started again, now and then two at
+ * and started again, stopped and continued, asked to leave and started again, cut off, now and then two at
  * a time. Knows processes and signals, nothing of what the cluster is for.
  */
 import type { Cluster } from "./cluster.ts";
@@ -11,14 +11,18 @@ export interface FaultOptions {
   readonly random: () => number;
   /** Milliseconds without a fault between two of them, at most. */
   readonly restMs: number;
+  /** Cuts member `at` (from 1) off from the others, or heals it; without it nothing is cut off. */
+  readonly setPeerLink?: (at: number, state: "up" | "down") => void;
   readonly onFault?: (text: string) => void;
 }
 
-type Kind = "SIGKILL" | "SIGSTOP" | "SIGTERM";
+type Kind = "SIGKILL" | "SIGSTOP" | "SIGTERM" | "cut off";
 const KINDS: readonly Kind[] = ["SIGKILL", "SIGSTOP", "SIGTERM", "SIGKILL"];
 
+const KINDS_WITH_LINKS: readonly Kind[] = [...KINDS, "cut off", "cut off", "cut off"];
+
 /** The longest a member is down or stopped, in milliseconds. */
-const DOWN_MAX = { SIGKILL: 700, SIGSTOP: 1500, SIGTERM: 500 } as const;
+const DOWN_MAX = { SIGKILL: 700, SIGSTOP: 1500, SIGTERM: 500, "cut off": 2500 } as const;
 
 export class Faults {
   readonly #cluster: Cluster;
@@ -56,8 +60,9 @@ export class Faults {
   }
 
   async #harm(victim: MemberProcess): Promise<void> {
-    const { random, onFault } = this.#options;
-    const kind = KINDS[Math.floor(random() * KINDS.length)] ?? "SIGKILL";
+    const { random, onFault, setPeerLink } = this.#options;
+    const kinds = setPeerLink === undefined ? KINDS : KINDS_WITH_LINKS;
+    const kind = kinds[Math.floor(random() * kinds.length)] ?? "SIGKILL";
     const downMs = random() * DOWN_MAX[kind];
     this.count += 1;
     onFault?.(`${kind} ${victim.name} for ${downMs.toFixed(0)} ms`);
@@ -65,6 +70,13 @@ export class Faults {
       victim.signal("SIGSTOP");
       await pause(downMs);
       victim.signal("SIGCONT");
+      return;
+    }
+    if (kind === "cut off") {
+      const at = this.#cluster.members.indexOf(victim) + 1;
+      setPeerLink?.(at, "down");
+      await pause(downMs);
+      setPeerLink?.(at, "up");
       return;
     }
     await victim.end(kind);

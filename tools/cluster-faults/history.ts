@@ -39,7 +39,12 @@ export class HistoryClients {
 
   constructor(options: HistoryOptions) {
     this.#options = options;
-    for (let at = 0; at < options.clients; at += 1) this.#clients.push(this.#client());
+    for (let at = 0; at < options.clients; at += 1) {
+      const client = this.#client();
+      // Reported by stop(); until then the run goes on, so that everything is put away in the end.
+      client.catch(() => undefined);
+      this.#clients.push(client);
+    }
   }
 
   get unknownCount(): number {

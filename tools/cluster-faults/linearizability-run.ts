@@ -10,6 +10,7 @@ import { Cluster } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import { HistoryClients } from "./history.ts";
 import type { HistoryOperation, KeyedInput } from "./history.ts";
+import type { Network } from "./network.ts";
 
 export interface RunOptions {
   readonly members: number;
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly heartbeatMs: number;
   readonly electionMs: number;
   readonly flags: readonly string[];
+  /** Members that can be cut off from each other. */
+  readonly network?: Network;
   readonly onFault?: (text: string) => void;
 }
 
@@ -45,7 +48,11 @@ export function seededRandom(seed: number): () => number {
 /** @throws Error with the members' consoles when the cluster does not recover or members differ. */
 export async function runUnderFaults(options: RunOptions): Promise<RunVerdict> {
   const { members: size, clients, keys, heartbeatMs, electionMs, flags, seed } = options;
-  const cluster = await Cluster.start({ size, heartbeatMs, electionMs, flags });
+  const { network } = options;
+  const cluster = await Cluster.start({
+    ...{ size, heartbeatMs, electionMs, flags },
+    ...(network !== undefined && { place: (at) => network.place(at) }),
+  });
   try {
     const recorder = new HistoryClients({
       urls: cluster.members.map((member) => member.clientUrl),
@@ -58,6 +65,11 @@ export async function runUnderFaults(options: RunOptions): Promise<RunVerdict> {
     const faults = new Faults(cluster, {
       random: seededRandom(seed + 1),
       restMs: 600,
+      ...(network !== undefined && {
+        setPeerLink: (at: number, state: "up" | "down") => {
+          network.setPeerLink(at, state);
+        },
+      }),
       ...(options.onFault !== undefined && { onFault: options.onFault }),
     });
     await faults.run(options.durationMs);

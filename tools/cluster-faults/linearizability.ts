@@ -5,12 +5,14 @@
  *
  *   node --conditions=etcd2-source tools/cluster-faults/linearizability.ts
  *     [--seconds 60] [--rounds 1] [--members 3] [--clients 8] [--keys 4] [--seed N] [--verbose]
+ *     [--partitions]  also cut members off from each other (network namespaces: needs root)
  *     [--snapshots]   compact the log every 200 entries, so that members catch up by snapshot
  */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { Network } from "./network.ts";
 import { runUnderFaults } from "./linearizability-run.ts";
 
 async function main(): Promise<void> {
@@ -23,12 +25,14 @@ async function main(): Promise<void> {
       keys: { type: "string", default: "4" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
       snapshots: { type: "boolean", default: false },
+      partitions: { type: "boolean", default: false },
       verbose: { type: "boolean", default: false },
     },
   });
   for (let round = 0; round < Number(values.rounds); round += 1) {
     const seed = Number(values.seed) + round;
     const started = performance.now();
+    const network = values.partitions ? Network.create(Number(values.members)) : undefined;
     const verdict = await runUnderFaults({
       members: Number(values.members),
       clients: Number(values.clients),
@@ -40,12 +44,13 @@ async function main(): Promise<void> {
       flags: values.snapshots
         ? ["--snapshot-count", "200", "--snapshot-catchup-entries", "20"]
         : [],
+      ...(network !== undefined && { network }),
       ...(values.verbose && {
         onFault: (text: string) => {
           console.log(text);
         },
       }),
-    });
+    }).finally(() => network?.close());
     const { operations, unknown, faults, wrongKeys } = verdict;
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     console.log(

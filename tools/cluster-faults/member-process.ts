@@ -27,6 +27,14 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+/** Where a member runs, when not plainly on loopback. */
+export interface Place {
+  readonly clientUrl: string;
+  readonly peerUrl: string;
+  /** Words to put in front of the command. */
+  readonly command: readonly string[];
+}
+
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -49,15 +57,24 @@ export class MemberProcess {
   #child: ChildProcess | undefined;
   #exit: Promise<Exit> | undefined;
 
-  private constructor(name: string, directory: string, ports: readonly [number, number]) {
+  readonly #command: readonly string[];
+
+  private constructor(name: string, directory: string, place: Place) {
     this.name = name;
     this.dataDir = join(directory, name);
-    this.clientUrl = `http://127.0.0.1:${String(ports[0])}`;
-    this.peerUrl = `http://127.0.0.1:${String(ports[1])}`;
+    this.clientUrl = place.clientUrl;
+    this.peerUrl = place.peerUrl;
+    this.#command = [...place.command, BINARY];
   }
 
-  static async reserve(name: string, directory: string): Promise<MemberProcess> {
-    return new MemberProcess(name, directory, [await freePort(), await freePort()]);
+  static async reserve(name: string, directory: string, place?: Place): Promise<MemberProcess> {
+    if (place !== undefined) return new MemberProcess(name, directory, place);
+    const [client, peer] = [await freePort(), await freePort()];
+    return new MemberProcess(name, directory, {
+      clientUrl: `http://127.0.0.1:${String(client)}`,
+      peerUrl: `http://127.0.0.1:${String(peer)}`,
+      command: [],
+    });
   }
 
   get pid(): number {
@@ -80,7 +97,10 @@ export class MemberProcess {
       ["--listen-peer-urls", this.peerUrl],
       ["--initial-advertise-peer-urls", this.peerUrl],
     ].flat();
-    const child = spawn(BINARY, [...own, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+    const [program = BINARY, ...words] = this.#command;
+    const child = spawn(program, [...words, ...own, ...flags], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8");
       stream.on("data", (text: string) => (this.log += text));

@@ -290,8 +290,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     alarms.close();
-    await member.close();
-    await listeners.close(CLOSE_GRACE_MS);
+    await member.close(() => listeners.close(CLOSE_GRACE_MS));
     await passwords.close();
     accessLog.close();
   };

@@ -1,0 +1,100 @@
+/**
+ * Members in network namespaces of their own, so that they can be cut off from each other while
+ * clients still reach them: the case where a stale leader could answer. Every member has two links,
+ * one to the bridge of the peers and one to the clients on this machine. Needs root and `ip`.
+ */
+import { execFileSync } from "node:child_process";
+import type { Place } from "./member-process.ts";
+
+/** Addresses from the block for benchmarks (RFC 2544): no real network has them. */
+const PEERS = "198.18.77";
+const CLIENTS = "198.18.78";
+const HOST = 254;
+
+function ip(...words: readonly string[]): void {
+  execFileSync("ip", words, { stdio: ["ignore", "ignore", "pipe"] });
+}
+
+export class Network {
+  readonly #tag = `e${String(process.pid)}`;
+  readonly #size: number;
+
+  private constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** @throws Error without the privilege to make namespaces. */
+  static create(size: number): Network {
+    const network = new Network(size);
+    try {
+      network.#addBridge("p", `${PEERS}.${String(HOST)}`);
+      network.#addBridge("c", `${CLIENTS}.${String(HOST)}`);
+      for (let at = 1; at <= size; at += 1) network.#addMember(at);
+    } catch (error) {
+      network.close();
+      throw error;
+    }
+    return network;
+  }
+
+  /** Where member `at` (from 1) lives. */
+  place(at: number): Place {
+    return {
+      peerUrl: `http://${PEERS}.${String(at)}:2380`,
+      clientUrl: `http://${CLIENTS}.${String(at)}:2379`,
+      command: ["ip", "netns", "exec", this.#namespace(at)],
+    };
+  }
+
+  /** Takes the member's link to the others down, or up again. Clients still reach it. */
+  setPeerLink(at: number, state: "up" | "down"): void {
+    ip("link", "set", this.#link("p", at), state);
+  }
+
+  close(): void {
+    const commands: (readonly string[])[] = [];
+    for (let at = 1; at <= this.#size; at += 1)
+      commands.push(["netns", "del", this.#namespace(at)]);
+    commands.push(["link", "del", `${this.#tag}p`], ["link", "del", `${this.#tag}c`]);
+    for (const command of commands) {
+      try {
+        ip(...command);
+      } catch {
+        // It was never made.
+      }
+    }
+  }
+
+  #namespace(at: number): string {
+    return `${this.#tag}m${String(at)}`;
+  }
+
+  #link(net: "p" | "c", at: number): string {
+    return `${this.#tag}${net}${String(at)}`;
+  }
+
+  #addBridge(net: "p" | "c", address: string): void {
+    const name = `${this.#tag}${net}`;
+    ip("link", "add", name, "type", "bridge");
+    ip("addr", "add", `${address}/24`, "dev", name);
+    ip("link", "set", name, "up");
+  }
+
+  #addMember(at: number): void {
+    const space = this.#namespace(at);
+    ip("netns", "add", space);
+    ip("-n", space, "link", "set", "lo", "up");
+    for (const [net, prefix] of [
+      ["p", PEERS],
+      ["c", CLIENTS],
+    ] as const) {
+      const outer = this.#link(net, at);
+      const inner = `${net}0`;
+      ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", space);
+      ip("link", "set", outer, "master", `${this.#tag}${net}`);
+      ip("link", "set", outer, "up");
+      ip("-n", space, "addr", "add", `${prefix}.${String(at)}/24`, "dev", inner);
+      ip("-n", space, "link", "set", inner, "up");
+    }
+  }
+}
