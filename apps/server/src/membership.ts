@@ -18,6 +18,9 @@ const RETRY_MS = 500;
 /** A learner may be promoted when it lacks at most this many entries. */
 const PROMOTE_LAG_MAX = 100;
 
+/** A member that is silent for so long, several heartbeats, is not asked to lead. */
+const SILENCE_MAX_MS = 400;
+
 const REFUSALS = {
   removed: "removed",
   idExists: "idExists",
@@ -127,6 +130,7 @@ export class Membership implements MembershipPort {
     if (member.isLearner) {
       throw new MembershipError("unsafe", `etcdserver: member ${id} is a learner: it cannot lead`);
     }
+    await this.#requireAnswering(member);
     const deadline = Date.now() + this.#parts.requestTimeoutMs;
     this.#parts.node().transferLeader(member.id);
     while (this.#parts.node().leader !== member.id) {
@@ -154,6 +158,22 @@ export class Membership implements MembershipPort {
     if (next === undefined) return;
     // Without success the removal goes on as it is: it needs the quorum either way.
     await this.moveLeader(formatId(next.id)).catch(() => undefined);
+  }
+
+  /** While a transfer is under way nothing can be written, so none is begun in vain. */
+  async #requireAnswering(member: ClusterMember): Promise<void> {
+    const deadline = Date.now() + SILENCE_MAX_MS;
+    for (;;) {
+      const { role, leader, progress } = this.#parts.node().status();
+      if (role !== "leader" || leader === member.id) return;
+      if (progress.get(member.id)?.recentActive === true) return;
+      if (Date.now() >= deadline) break;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    throw new MembershipError(
+      "unsafe",
+      `etcdserver: member ${formatId(member.id)} does not answer: it cannot take over`,
+    );
   }
 
   #existing(id: string): ClusterMember {
