@@ -319,7 +319,8 @@ export class Member {
     );
     this.node.transferLeader(next);
     const deadline = this.#now() + TRANSFER_TIMEOUT_MS;
-    while (this.node.isLeader && this.#now() < deadline) {
+    const leads = (): boolean => this.node.isLeader;
+    while (leads() && this.#now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
