@@ -7,7 +7,7 @@ import type { EventAction, NodeExtern, StoreEvent } from "@etcd2/store";
 import { FormatError } from "./io/format-error.ts";
 import { nanosToMs, parseGoTime } from "./io/go-time.ts";
 import type { JsonValue } from "./io/json-scanner.ts";
-import { JsonScanner } from "./io/json-scanner.ts";
+import { JsonScanner, memberOf } from "./io/json-scanner.ts";
 
 /** Deepest tree accepted. */
 const DEPTH_MAX = 3000;
@@ -36,24 +36,27 @@ export function readStoreJson(
   visit: (node: SourceNode) => void,
 ): StoreDocument {
   const scanner = new JsonScanner(chunks);
-  let currentIndex: number | undefined;
-  let events: readonly StoreEvent[] = [];
-  let hasRoot = false;
+  const found: {
+    hasRoot?: boolean;
+    currentIndex?: number;
+    events?: readonly StoreEvent[];
+  } = {};
   scanner.object((key) => {
     if (key === "Root") {
-      hasRoot = true;
+      found.hasRoot = true;
       readNode(scanner, "/", visit, 0);
-    } else if (key === "CurrentIndex") currentIndex = scanner.index();
-    else if (key === "WatcherHub") events = readHub(scanner);
+    } else if (key === "CurrentIndex") found.currentIndex = scanner.index();
+    else if (key === "WatcherHub") found.events = readHub(scanner);
     else scanner.value();
   });
   scanner.end();
-  if (!hasRoot || currentIndex === undefined) {
+  const { currentIndex, events = [] } = found;
+  if (found.hasRoot !== true || currentIndex === undefined) {
     throw new FormatError("unreadable store: it has no root or no index");
   }
   // A history that does not lead to the index is of no use to a watcher.
-  if (events.at(-1)?.etcdIndex !== currentIndex) events = [];
-  return { currentIndex, events };
+  const isUsable = events.at(-1)?.etcdIndex === currentIndex;
+  return { currentIndex, events: isUsable ? events : [] };
 }
 
 function readNode(
@@ -63,40 +66,41 @@ function readNode(
   depth: number,
 ): void {
   if (depth > DEPTH_MAX) throw new FormatError("unreadable store: nested too deeply");
-  const fields: NodeFields = new NodeFields();
-  let emitted = false;
-  const emit = (dir: boolean): void => {
-    emitted = true;
-    if (fields.path !== expectedPath) {
-      throw new FormatError(`unreadable store: node ${fields.path} stands at ${expectedPath}`);
-    }
-    if (expectedPath !== "/") visit(fields.node(dir));
-  };
+  const fields = new NodeFields(expectedPath, visit);
   const prefix = expectedPath === "/" ? "/" : `${expectedPath}/`;
   scanner.object((key) => {
-    if (key !== "Children") {
-      if (emitted) throw new FormatError("unreadable store: a node's fields follow its children");
-      fields.read(scanner, key);
-    } else if (!scanner.acceptNull()) {
-      emit(true);
+    if (key !== "Children") fields.read(scanner, key);
+    else if (!scanner.acceptNull()) {
+      fields.emit(true);
       scanner.object((name) => {
         readNode(scanner, prefix + name, visit, depth + 1);
       });
     }
   });
-  if (!emitted) emit(false);
+  fields.emit(false);
 }
 
-/** The members of a node before its children. */
+/** The members of a node, handed out once: before its children, or at its end. */
 class NodeFields {
-  path = "";
+  readonly #expectedPath: string;
+  readonly #visit: (node: SourceNode) => void;
+  #emitted = false;
+  #path = "";
   #value = "";
   #createdIndex = 0;
   #modifiedIndex = 0;
   #expirationNs: bigint | undefined;
 
+  constructor(expectedPath: string, visit: (node: SourceNode) => void) {
+    this.#expectedPath = expectedPath;
+    this.#visit = visit;
+  }
+
   read(scanner: JsonScanner, key: string): void {
-    if (key === "Path") this.path = scanner.string();
+    if (this.#emitted) {
+      throw new FormatError("unreadable store: a node's fields follow its children");
+    }
+    if (key === "Path") this.#path = scanner.string();
     else if (key === "Value") this.#value = scanner.string();
     else if (key === "CreatedIndex") this.#createdIndex = scanner.index();
     else if (key === "ModifiedIndex") this.#modifiedIndex = scanner.index();
@@ -104,15 +108,21 @@ class NodeFields {
     else scanner.value();
   }
 
-  node(dir: boolean): SourceNode {
-    return {
-      path: this.path,
+  emit(dir: boolean): void {
+    if (this.#emitted) return;
+    this.#emitted = true;
+    if (this.#path !== this.#expectedPath) {
+      throw new FormatError(`unreadable store: node ${this.#path} stands at ${this.#expectedPath}`);
+    }
+    if (this.#path === "/") return;
+    this.#visit({
+      path: this.#path,
       dir,
       value: dir ? "" : this.#value,
       createdIndex: this.#createdIndex,
       modifiedIndex: this.#modifiedIndex,
       expirationNs: this.#expirationNs,
-    };
+    });
   }
 }
 
@@ -171,35 +181,34 @@ function isAction(text: unknown): text is EventAction {
 
 /** Undefined for the empty places of the ring and for what is no change. */
 function toEvent(value: JsonValue): StoreEvent | undefined {
-  if (!(value instanceof Map)) return undefined;
-  const action: unknown = value.get("action");
-  const node = toNode(value.get("node"));
+  const action = memberOf(value, "action");
+  const node = toNode(memberOf(value, "node"));
   if (!isAction(action) || node === undefined) return undefined;
   return {
     action,
     node,
-    prevNode: toNode(value.get("prevNode")),
+    prevNode: toNode(memberOf(value, "prevNode")),
     etcdIndex: node.modifiedIndex,
-    refresh: value.get("refresh") === true,
+    refresh: memberOf(value, "refresh") === true,
   };
 }
 
 function toNode(value: JsonValue | undefined): NodeExtern | undefined {
   if (!(value instanceof Map)) return undefined;
   const text = (name: string): string | undefined => {
-    const member: unknown = value.get(name);
-    return typeof member === "string" ? member : undefined;
+    const found = memberOf(value, name);
+    return typeof found === "string" ? found : undefined;
   };
   const number = (name: string): number => {
-    const member: unknown = value.get(name);
-    return typeof member === "number" && Number.isSafeInteger(member) ? member : 0;
+    const found = memberOf(value, name);
+    return typeof found === "number" && Number.isSafeInteger(found) ? found : 0;
   };
   const expiration = text("expiration");
   const expirationNs = expiration === undefined ? undefined : parseGoTime(expiration);
   return {
     key: text("key") ?? "",
     value: text("value"),
-    dir: value.get("dir") === true,
+    dir: memberOf(value, "dir") === true,
     createdIndex: number("createdIndex"),
     modifiedIndex: number("modifiedIndex"),
     expirationMs: expirationNs === undefined ? undefined : nanosToMs(expirationNs),

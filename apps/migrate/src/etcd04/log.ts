@@ -41,13 +41,13 @@ export class Log04Reader {
     const offset = cursor.position;
     if (this.tail !== undefined || cursor.remaining === 0) return undefined;
     const header = cursor.peek(HEADER_BYTES);
-    if (isZero(header) && cursor.isZeroFrom(offset)) return this.#torn(offset, "zeroFilled");
-    if (header.length < HEADER_BYTES) return this.#torn(offset, "cutShort");
+    if (isZero(header) && cursor.isZeroFrom(offset)) return this.#endAt(offset, "zeroFilled");
+    if (header.length < HEADER_BYTES) return this.#endAt(offset, "cutShort");
     const length = decodeAt(cursor.path, offset, () => parseLength(header));
     cursor.seek(offset + HEADER_BYTES);
     if (length > cursor.remaining) {
       this.#checkCutRecord(offset, length);
-      return this.#torn(offset, "cutShort");
+      return this.#endAt(offset, "cutShort");
     }
     const body = cursor.take(length);
     const record = decodeAt(cursor.path, offset, () => decodeRecord(body, offset, cursor.position));
@@ -80,7 +80,7 @@ export class Log04Reader {
     }
   }
 
-  #torn(offset: number, kind: TailDamage["kind"]): undefined {
+  #endAt(offset: number, kind: TailDamage["kind"]): Log04Record | undefined {
     const { path, size } = this.#cursor;
     this.tail = { file: path, offset, bytes: size - offset, kind };
     this.#cursor.seek(offset);

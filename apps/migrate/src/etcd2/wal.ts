@@ -160,7 +160,7 @@ export class WalReader {
   }
 
   /** A file without records is what a crash right after its creation leaves. */
-  #segmentEnd(cursor: FileCursor): undefined {
+  #segmentEnd(cursor: FileCursor): WalRecord | undefined {
     if (this.#atSegmentStart && !this.#isNewest) {
       throw damaged("the file is empty, but newer log files follow", cursor.path, 0);
     }
@@ -168,7 +168,7 @@ export class WalReader {
   }
 
   /** Zeros to the end are preallocated space; anything behind them is damage. */
-  #unused(cursor: FileCursor, offset: number): undefined {
+  #unused(cursor: FileCursor, offset: number): WalRecord | undefined {
     if (!cursor.isZeroFrom(offset)) {
       throw damaged("an empty record, but more data follows", cursor.path, offset);
     }
@@ -184,7 +184,7 @@ export class WalReader {
     return undefined;
   }
 
-  #cut(cursor: FileCursor, offset: number): undefined {
+  #cut(cursor: FileCursor, offset: number): WalRecord | undefined {
     if (!this.#isNewest) {
       throw damaged(
         "the last record is cut short, but newer log files follow",
@@ -197,7 +197,7 @@ export class WalReader {
     return undefined;
   }
 
-  #tornSector(cursor: FileCursor, offset: number): undefined {
+  #tornSector(cursor: FileCursor, offset: number): WalRecord | undefined {
     this.tail = { file: cursor.path, offset, bytes: cursor.size - offset, kind: "cutShort" };
     cursor.seek(cursor.size);
     return undefined;

@@ -73,6 +73,7 @@ export async function runImport(options: ImportOptions): Promise<ImportReport> {
     const build = new Build(workspace, opened, new Pacer(options.signal), notice);
     const built = await build.run(source.kind === "etcd04");
     reportV3(v3, built.result.v3Entries, notice);
+    reportName(options.name, built.result, notice);
     if (!options.dryRun) {
       await writeLog(workspace.memberDir, built.facts);
       workspace.publish();
@@ -224,6 +225,13 @@ function countV3(path: string | undefined, notice: NoticeSink): V3Count | undefi
     notice({ code: "v3Data", text: `its v3 keys cannot be counted: ${error.message}`, file: path });
     return undefined;
   }
+}
+
+/** A given name that is not the member's: perhaps the wrong directory was named. */
+function reportName(name: string | undefined, result: ReplayResult, notice: NoticeSink): void {
+  const own = result.members.find((member) => member.id === result.memberId);
+  if (name === undefined || own === undefined || own.name === "" || own.name === name) return;
+  notice({ code: "members", text: `this is the directory of member ${own.name}, not of ${name}` });
 }
 
 function reportV3(v3: V3Count | undefined, entries: number, notice: NoticeSink): void {

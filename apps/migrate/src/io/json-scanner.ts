@@ -15,6 +15,12 @@ const DEPTH_MAX = 2000;
 export type JsonValue =
   string | number | boolean | null | readonly JsonValue[] | ReadonlyMap<string, JsonValue>;
 
+/** A member of a decoded object; undefined where there is none, or no object. */
+export function memberOf(value: JsonValue | undefined, name: string): JsonValue | undefined {
+  if (!(value instanceof Map)) return undefined;
+  return (value as ReadonlyMap<string, JsonValue>).get(name);
+}
+
 export class JsonScanner {
   readonly #chunks: Iterator<Buffer>;
   #buffer: Buffer = EMPTY;
@@ -138,7 +144,8 @@ export class JsonScanner {
   /** Any value, held in memory. */
   value(depth = 0): JsonValue {
     if (depth > DEPTH_MAX) this.#fail("nested too deeply");
-    switch (this.peek()) {
+    const first: number = this.peek() ?? 0;
+    switch (first) {
       case QUOTE:
         return this.string();
       case 0x7b: {

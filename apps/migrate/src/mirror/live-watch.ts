@@ -59,9 +59,9 @@ export class LiveWatch {
     return this.#end;
   }
 
-  /** Events received and not taken. */
-  get queued(): number {
-    return this.#queue.length;
+  /** Whether events were received and not taken. */
+  hasEvents(): boolean {
+    return this.#queue.length > 0;
   }
 
   /** Takes up to `max` events. */

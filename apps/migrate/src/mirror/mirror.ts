@@ -2,6 +2,7 @@
  * The live import: mirrors one or more subtrees until told to stop, says how far behind it is, and
  * ends with a check that both sides agree.
  */
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -94,10 +95,13 @@ async function reportUntil(
   mirrors: readonly RootMirror[],
   options: MirrorOptions,
 ): Promise<void> {
-  while (!signal.aborted) {
-    await sleep(options.reportMs, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
+  const report = setInterval(() => {
     options.log(describeLag(mirrors));
+  }, options.reportMs);
+  try {
+    if (!signal.aborted) await once(signal, "abort");
+  } finally {
+    clearInterval(report);
   }
 }
 

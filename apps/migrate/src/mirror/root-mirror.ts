@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MigrateError } from "../errors.ts";
-import { JsonScanner, toText } from "../io/json-scanner.ts";
+import { JsonScanner, memberOf, toText } from "../io/json-scanner.ts";
 import { compareListings, isAlike, isBelow, isHiddenBelow } from "./compare.ts";
 import type { Difference } from "./compare.ts";
 import { firstEventSince } from "./history.ts";
@@ -289,10 +289,10 @@ export class RootMirror {
     const call = { method: "GET", key: probeKey(root), query: {} } as const;
     const { etcdIndex } = await source.request(call, signal);
     this.progress.sourceIndex = etcdIndex;
-    while (this.progress.appliedIndex < etcdIndex && watch.queued === 0) {
+    while (this.progress.appliedIndex < etcdIndex && !watch.hasEvents()) {
       const since = this.progress.appliedIndex + 1;
       const answer = await firstEventSince(source, root, since, signal);
-      if (watch.queued > 0) return true;
+      if (watch.hasEvents()) return true;
       if (answer.kind === "cleared" || answer.kind === "failed") return false;
       if (answer.kind === "none" || answer.event.index > etcdIndex) {
         this.#passOver(etcdIndex);
@@ -382,17 +382,15 @@ export class RootMirror {
     if (response.status === 404 || errorOf(response.body)?.code === NOT_A_DIRECTORY)
       return undefined;
     if (response.status !== 200) throw refused(client, response.status, key);
-    const answer = new JsonScanner([response.body]).value();
-    const node = answer instanceof Map ? (answer as Map<string, unknown>).get("node") : undefined;
-    const members =
-      node instanceof Map ? (node as Map<string, unknown>) : new Map<string, unknown>();
-    const ttl = members.get("ttl");
-    const value = members.get("value");
+    const node = memberOf(new JsonScanner([response.body]).value(), "node");
+    const ttl = memberOf(node, "ttl");
+    const value = memberOf(node, "value");
     return {
       key,
-      dir: members.get("dir") === true,
+      dir: memberOf(node, "dir") === true,
       value: typeof value === "string" ? value : "",
-      ttl: typeof ttl === "number" ? ttl : members.has("expiration") ? 0 : undefined,
+      ttl:
+        typeof ttl === "number" ? ttl : memberOf(node, "expiration") !== undefined ? 0 : undefined,
       modifiedIndex: 0,
       createdIndex: 0,
     };

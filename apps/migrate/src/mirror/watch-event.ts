@@ -1,5 +1,5 @@
 /** Events of a v2 watch as text lines, decoded into what a mirror has to do. */
-import { JsonScanner } from "../io/json-scanner.ts";
+import { JsonScanner, memberOf } from "../io/json-scanner.ts";
 import type { JsonValue } from "../io/json-scanner.ts";
 import { FormatError } from "../io/format-error.ts";
 
@@ -20,30 +20,25 @@ const REMOVALS: ReadonlySet<string> = new Set(["delete", "compareAndDelete", "ex
 /** Decodes one event document. @throws FormatError when it is none. */
 export function decodeWatchEvent(line: Buffer): WatchEvent {
   const event = new JsonScanner([line]).value();
-  const action = member(event, "action");
-  const node = member(event, "node");
-  const previous = member(event, "prevNode");
-  const index = member(node, "modifiedIndex");
+  const action = memberOf(event, "action");
+  const node = memberOf(event, "node");
+  const previous = memberOf(event, "prevNode");
+  const index = memberOf(node, "modifiedIndex");
   if (typeof action !== "string" || typeof index !== "number") {
     throw new FormatError("the answer to a watch is no event");
   }
   const isRemoval = REMOVALS.has(action);
-  const dir = member(node, "dir") === true || (isRemoval && member(previous, "dir") === true);
-  const ttl = member(node, "ttl");
-  const hasExpiration = member(node, "expiration") !== undefined;
+  const dir = memberOf(node, "dir") === true || (isRemoval && memberOf(previous, "dir") === true);
+  const ttl = memberOf(node, "ttl");
+  const hasExpiration = memberOf(node, "expiration") !== undefined;
   return {
     index,
-    key: textOf(member(node, "key"), "/"),
+    key: textOf(memberOf(node, "key"), "/"),
     isRemoval,
     dir,
-    value: textOf(member(node, "value"), ""),
+    value: textOf(memberOf(node, "value"), ""),
     ttl: typeof ttl === "number" ? ttl : hasExpiration ? 0 : undefined,
   };
-}
-
-function member(value: JsonValue | undefined, name: string): JsonValue | undefined {
-  if (!(value instanceof Map)) return undefined;
-  return (value as ReadonlyMap<string, JsonValue>).get(name);
 }
 
 function textOf(value: JsonValue | undefined, fallback: string): string {

@@ -50,7 +50,12 @@ export class Replay04 {
         return;
       case "none":
         return;
-      default:
+      case "set":
+      case "create":
+      case "update":
+      case "compareAndSwap":
+      case "delete":
+      case "compareAndDelete":
         this.#store.write(this.#keyWrite(command));
     }
   }

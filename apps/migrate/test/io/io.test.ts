@@ -142,7 +142,8 @@ describe("JsonScanner", () => {
   function plain(value: JsonValue): unknown {
     if (typeof value === "string") return toText(value);
     if (value instanceof Map) {
-      return Object.fromEntries([...value].map(([k, v]) => [toText(k), plain(v)]));
+      const members = [...(value as ReadonlyMap<string, JsonValue>)];
+      return Object.fromEntries(members.map(([k, v]) => [toText(k), plain(v)]));
     }
     return Array.isArray(value) ? value.map(plain) : value;
   }
