@@ -12,6 +12,9 @@ import type { DiskFigures } from "./metrics/sources.ts";
 /** How often the size of the store is looked at. */
 const QUOTA_INTERVAL_MS = 250;
 
+/** Counting takes at most this share of the time. */
+const COUNTING_SHARE = 0.05;
+
 const mebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 
 export interface AlarmsOptions {
@@ -21,7 +24,10 @@ export interface AlarmsOptions {
   readonly diskReserveBytes: number;
   /** 0 is no quota. */
   readonly quotaBytes: number;
+  /** Bytes the store takes, with what is deleted but not reclaimed yet. Cheap. */
   readonly sizeBytes: () => number;
+  /** Bytes of what the store holds, by reading all of it. Asked for only beyond the quota. */
+  readonly countBytes: () => Promise<number>;
   readonly warn: (message: string) => void;
   readonly notice: (message: string) => void;
   /** Replaced in tests. */
@@ -35,6 +41,10 @@ export class Alarms {
   readonly #disk: DiskWatch;
   #timer: NodeJS.Timeout | undefined;
   #isOverQuota = false;
+  /** The latest count, and the size that the store had then. */
+  #counted = { liveBytes: 0, sizeBytes: 0 };
+  #isCounting = false;
+  #countAgainAtMs = 0;
 
   constructor(options: AlarmsOptions) {
     this.#options = options;
@@ -52,6 +62,7 @@ export class Alarms {
   /** Looks once, then goes on looking until closed. */
   async start(): Promise<void> {
     if (this.#options.quotaBytes > 0) {
+      if (this.#options.sizeBytes() >= this.#options.quotaBytes) await this.count();
       this.lookAtQuota();
       this.#timer = setInterval(() => {
         this.lookAtQuota();
@@ -60,11 +71,48 @@ export class Alarms {
     await this.#disk.start();
   }
 
-  /** Compares the size of the store with the quota now. */
+  /**
+   * Compares the store with the quota now. Its files are smaller than that as a rule; when they
+   * are not, what they hold is counted, because deletes shrink files only much later.
+   */
   lookAtQuota(): void {
-    const { quotaBytes, sizeBytes, warn, notice } = this.#options;
+    const { quotaBytes, sizeBytes } = this.#options;
     const size = sizeBytes();
-    const isOver = quotaBytes > 0 && size >= quotaBytes;
+    if (size < quotaBytes) {
+      this.#decide(size);
+      return;
+    }
+    const counted = this.#counted;
+    const live = counted.liveBytes + Math.max(0, size - counted.sizeBytes);
+    if (live >= quotaBytes) {
+      this.#decide(live);
+      void this.count();
+    }
+  }
+
+  /** Counts what the store holds, unless it has just been counted. */
+  async count(): Promise<void> {
+    const { quotaBytes, sizeBytes, countBytes } = this.#options;
+    const startedAt = performance.now();
+    if (this.#isCounting || startedAt < this.#countAgainAtMs) return;
+    this.#isCounting = true;
+    try {
+      const size = sizeBytes();
+      const liveBytes = await countBytes();
+      this.#counted = { liveBytes, sizeBytes: size };
+      if (quotaBytes > 0) this.#decide(liveBytes);
+    } catch {
+      // The store was replaced or closed meanwhile; the next look counts again.
+    } finally {
+      const endedAt = performance.now();
+      this.#countAgainAtMs = endedAt + (endedAt - startedAt) / COUNTING_SHARE;
+      this.#isCounting = false;
+    }
+  }
+
+  #decide(size: number): void {
+    const { quotaBytes, warn, notice } = this.#options;
+    const isOver = size >= quotaBytes;
     if (isOver === this.#isOverQuota) return;
     this.#isOverQuota = isOver;
     const figures = `(${mebibytes(size)} of ${mebibytes(quotaBytes)})`;

@@ -180,13 +180,21 @@ function memberOptions(
   };
 }
 
-function createAlarms({ config, layout, logging }: StartMemberOptions, size: () => number): Alarms {
+function createAlarms(
+  { config, layout, logging }: StartMemberOptions,
+  storage: MemberStorage,
+): Alarms {
   const log = logging.logger("etcdserver");
   return new Alarms({
     paths: [layout.storeDir, layout.walDir],
     diskReserveBytes: config.diskReserveBytes,
     quotaBytes: config.quotaBytes,
-    sizeBytes: size,
+    sizeBytes: () => storage.machine.approximateSizeBytes,
+    countBytes: async () => {
+      let bytes = 0;
+      for await (const chunk of storage.machine.exportSnapshot()) bytes += chunk.length;
+      return bytes;
+    },
     warn: (message) => {
       log.warning(message);
     },
@@ -261,7 +269,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
       credentials: listeners.peerCredentials,
     });
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
-    alarms = createAlarms(options, () => storage.machine.approximateSizeBytes);
+    alarms = createAlarms(options, storage);
     await alarms.start();
     const surroundings = { observers, consensus, listeners, alarms, passwords };
     member = await Member.start(memberOptions(options, storage, surroundings));

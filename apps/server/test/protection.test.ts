@@ -39,13 +39,14 @@ after(async () => {
 
 describe("the alarms", () => {
   const lines: string[] = [];
-  const figures = { free: 1000, size: 0 };
+  const figures = { free: 1000, size: 0, live: 0 };
   const make = (more: Partial<AlarmsOptions>): Alarms =>
     new Alarms({
       paths: ["here"],
       diskReserveBytes: 0,
       quotaBytes: 0,
       sizeBytes: () => figures.size,
+      countBytes: () => Promise.resolve(figures.live),
       warn: (line) => lines.push(line),
       notice: (line) => lines.push(line),
       measure: () => Promise.resolve({ freeBytes: figures.free, totalBytes: 1e6 }),
@@ -80,6 +81,7 @@ describe("the alarms", () => {
     alarms.lookAtQuota();
     assert.equal(alarms.refusal("set"), undefined);
     figures.size = 100;
+    figures.live = 100;
     alarms.lookAtQuota();
     assert.match(alarms.refusal("create")?.cause ?? "", /exceeds --quota-backend-bytes/);
     assert.equal(alarms.refusal("delete"), undefined);
@@ -89,6 +91,26 @@ describe("the alarms", () => {
     alarms.lookAtQuota();
     assert.equal(alarms.refusal("create"), undefined);
     assert.match(lines.at(-1) ?? "", /below its quota again/);
+    alarms.close();
+  });
+
+  it("end when enough was deleted, though the files have not shrunk", async () => {
+    const alarms = make({ quotaBytes: 100 });
+    figures.size = 120;
+    figures.live = 120;
+    alarms.lookAtQuota();
+    await until("the count confirms it", () => alarms.names.includes("quota"));
+    figures.live = 10;
+    await until("deletes are noticed", () => {
+      alarms.lookAtQuota();
+      return alarms.refusal("set") === undefined;
+    });
+    figures.size = 209;
+    alarms.lookAtQuota();
+    assert.equal(alarms.refusal("set"), undefined);
+    figures.size = 210;
+    alarms.lookAtQuota();
+    assert.deepEqual(alarms.names, ["quota"]);
     alarms.close();
   });
 });
