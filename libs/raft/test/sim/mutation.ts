@@ -1,0 +1,65 @@
+/**
+ * Bugs planted around the core, to show that the simulator finds them. Each is what the members'
+ * host would see if the core had it; the core itself stays as it is.
+ */
+import type { RawNode } from "../../src/core/raw-node.ts";
+import type { HardState, Message } from "../../src/core/types.ts";
+
+export type Mutation =
+  /** Votes are not written down. */
+  | "forgetVote"
+  /** Nothing is synced before it is acknowledged. */
+  | "skipSync"
+  /** A leader commits what a quorum holds, of whatever term (paper §5.4.2). */
+  | "commitOldTerm"
+  /** A leader forgets the hint of a follower that refused its entries, and tries the same again. */
+  | "forgetHint"
+  /** A leader answers reads without asking whether it leads still. */
+  | "readWithoutQuorum";
+
+export const MUTATIONS: readonly Mutation[] = [
+  "forgetVote",
+  "skipSync",
+  "commitOldTerm",
+  "forgetHint",
+  "readWithoutQuorum",
+];
+
+/** What is written of a hard state. */
+export function mutateHardState(
+  mutation: Mutation | undefined,
+  hardState: HardState | undefined,
+): HardState | undefined {
+  if (mutation !== "forgetVote" || hardState === undefined) return hardState;
+  return { ...hardState, vote: "" };
+}
+
+/** What is stepped of a message that arrived; undefined when nothing is. */
+export function mutateArrival(
+  mutation: Mutation | undefined,
+  message: Message,
+): Message | undefined {
+  const isRefusal = message.type === "appendResponse" && message.reject;
+  return mutation === "forgetHint" && isRefusal ? undefined : message;
+}
+
+/** What is sent of a message. */
+export function mutateSend(
+  mutation: Mutation | undefined,
+  raw: RawNode,
+  message: Message,
+): Message {
+  if (mutation !== "commitOldTerm" || raw.role !== "leader") return message;
+  if (message.type !== "heartbeat" && message.type !== "append") return message;
+  const held = heldByQuorum(raw);
+  if (message.type === "append") return { ...message, commit: Math.max(message.commit, held) };
+  const match = raw.status().progress.get(message.to)?.match ?? 0;
+  return { ...message, commit: Math.max(message.commit, Math.min(match, held)) };
+}
+
+function heldByQuorum(raw: RawNode): number {
+  const { confState, progress } = raw.status();
+  const matches = confState.voters.map((id) => progress.get(id)?.match ?? 0);
+  matches.sort((a, b) => b - a);
+  return matches[Math.floor(matches.length / 2)] ?? 0;
+}

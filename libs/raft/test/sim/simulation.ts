@@ -1,0 +1,393 @@
+/**
+ * One run of a simulated cluster, decided by one number: members on simulated disks, clocks and
+ * links, clients that write and read, and an adversary that cuts, crashes, pauses and changes the
+ * membership. The rules are checked as it goes (checker.ts); at the end everything heals and the
+ * members must agree within a bounded time.
+ *
+ * Known limit, left out on purpose: changes that remove so many voters at once that the rest is no
+ * majority of the old ones (see isAcceptable in machine.ts).
+ */
+import type { ConfState, NodeId, Random } from "../../src/core/types.ts";
+import type { PowerLoss } from "../../src/wal/simulated-file.ts";
+import { confState, encodeChange } from "../core/host.ts";
+import { pick, seededRandom, upTo } from "../wal/wal-harness.ts";
+import { Checker, Violation } from "./checker.ts";
+import type { Mutation } from "./mutation.ts";
+import { Network } from "./network.ts";
+import { SimNode } from "./sim-node.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Units of time with faults; about one tick of every member each. */
+  readonly rounds?: number;
+  readonly mutation?: Mutation;
+  /** No faults at all but connections of single followers that are reset. */
+  readonly onlyResets?: boolean;
+  readonly trace?: (line: string) => void;
+}
+
+/** What a run came to; equal for equal options. */
+export interface SimulationResult {
+  readonly seed: number;
+  readonly committed: number;
+  readonly acknowledged: number;
+  readonly reads: number;
+  readonly elections: number;
+  readonly messages: number;
+  readonly lost: number;
+  readonly crashes: number;
+  readonly digest: number;
+  /** Units of time it took to agree after everything had healed. */
+  readonly convergence: number;
+}
+
+/** A run that broke a rule; says how to repeat it. */
+export class SimulationFailure extends Error {
+  override readonly name = "SimulationFailure";
+  readonly seed: number;
+
+  constructor(seed: number, at: number, cause: unknown) {
+    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    super(`seed ${seed}, at ${at}: ${reason}`, { cause });
+    this.seed = seed;
+  }
+}
+
+const ROUNDS = 300;
+const CONVERGENCE_MAX = 600;
+const MEMBERS_MAX = 8;
+const KEYS = ["a", "b", "c", "d"];
+const LOSSES: readonly PowerLoss[] = ["none", "all", "prefix", "subset", "garbage"];
+
+/** Runs one seed. @throws SimulationFailure */
+export function simulate(options: SimulationOptions): SimulationResult {
+  const simulation = new Simulation(options);
+  try {
+    return simulation.run();
+  } catch (error) {
+    throw new SimulationFailure(options.seed, simulation.now, error);
+  }
+}
+
+class Simulation {
+  now = 0;
+  readonly #options: SimulationOptions;
+  readonly #random: Random;
+  readonly #checker = new Checker();
+  readonly #network: Network;
+  readonly #nodes = new Map<NodeId, SimNode>();
+  readonly #bootstrap: ConfState;
+  /** How wild this run is: faults per unit of time. */
+  readonly #wildness: number;
+  readonly #changesMembers: boolean;
+  #writes = 0;
+  #created = 0;
+  #crashes = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = seededRandom(options.seed);
+    this.#network = new Network(this.#random);
+    const ids: NodeId[] = [];
+    const count = pick(this.#random, [1, 2, 3, 3, 3, 3, 5, 5]);
+    const size = options.onlyResets === true ? Math.max(3, count) : count;
+    for (let at = 0; at < size; at += 1) ids.push(this.#newId());
+    this.#bootstrap = confState(ids);
+    this.#wildness = pick(this.#random, [0.02, 0.05, 0.1, 0.2]);
+    this.#changesMembers = this.#random() < 0.6;
+    for (const id of ids) this.#create(id);
+  }
+
+  run(): SimulationResult {
+    const rounds = this.#options.rounds ?? ROUNDS;
+    if (this.#options.onlyResets === true) this.#runWithResets(rounds);
+    else {
+      while (this.now < rounds) {
+        if (this.#random() < this.#wildness) this.#doHarm();
+        this.#beClients();
+        this.#pass();
+      }
+    }
+    const healedAt = this.now;
+    this.#heal();
+    while (!this.#hasConverged(healedAt)) this.#pass();
+    this.#checker.finish();
+    const { committedIndex: committed, acknowledged, reads, elections } = this.#checker;
+    return {
+      ...{ seed: this.#options.seed, committed, acknowledged, reads, elections },
+      ...{ messages: this.#network.sent, lost: this.#network.lost, crashes: this.#crashes },
+      digest: this.#newest().state.digest,
+      convergence: this.now - healedAt,
+    };
+  }
+
+  /** One unit of time: clocks, arrivals, work. */
+  #pass(): void {
+    this.now += 1;
+    for (const node of this.#nodes.values()) {
+      if (!this.#isRunning(node)) continue;
+      node.clock += node.clockRate;
+      for (; node.clock >= 1; node.clock -= 1) node.tick();
+    }
+    for (const delivery of this.#network.take(this.now)) {
+      const node = this.#nodes.get(delivery.to);
+      if (node?.isUp !== true) continue;
+      const { message, data, report } = delivery;
+      // A process that stands still finds its mail later; a state is replaced between two Readys.
+      const mustWait = !this.#isRunning(node) || (message?.type === "snapshot" && node.isBusy);
+      if (mustWait) this.#network.put(this.now + 1, delivery);
+      else if (message !== undefined) node.step(message, data);
+      else if (report !== undefined) {
+        node.guard((raw) => {
+          raw.reportSnapshot(report.about, report.isOk);
+        });
+      }
+      if (this.#random() < 0.3) this.#work(node);
+    }
+    for (const node of this.#nodes.values()) this.#work(node);
+  }
+
+  #work(node: SimNode): void {
+    if (!this.#isRunning(node)) return;
+    for (let turns = 0; turns < 4; turns += 1) node.work(this.#random() < 0.2);
+    if (this.#random() < 0.02) node.checkpoint(this.#random() < 0.5);
+  }
+
+  #isRunning(node: SimNode): boolean {
+    return node.isUp && node.pausedUntil <= this.now;
+  }
+
+  #beClients(): void {
+    const random = this.#random;
+    const node = this.#any();
+    if (node === undefined || !this.#isRunning(node)) return;
+    if (random() < 0.6) {
+      const writes = Array.from({ length: 1 + upTo(random, 2) }, () => {
+        this.#writes += 1;
+        return { key: pick(random, KEYS), id: this.#writes };
+      });
+      node.propose(writes);
+    }
+    const reader = this.#any();
+    if (reader !== undefined && this.#isRunning(reader) && random() < 0.5) {
+      reader.read(pick(random, KEYS));
+    }
+  }
+
+  // The adversary.
+
+  #doHarm(): void {
+    const random = this.#random;
+    const node = random() < 0.4 ? this.#leader() : this.#any();
+    if (node === undefined) return;
+    const what = upTo(random, 11);
+    if (what <= 1) this.#crash(node);
+    else if (what === 2) this.#armDisk(node);
+    else if (what === 3) this.#cutLinks();
+    else if (what === 4) this.#network.cut.clear();
+    else if (what === 5) this.#changeWeather();
+    else if (what === 6) node.pausedUntil = this.now + 1 + upTo(random, 40);
+    else if (what === 7) node.clockRate = 0.6 + random() * 0.8;
+    else if (what === 8) this.#resetConnection(node);
+    else if (what === 9) {
+      const to = this.#any()?.id ?? "";
+      this.#note(`transfer to ${to}`);
+      node.guard((raw) => {
+        raw.transferLeader(to);
+      });
+    } else if (this.#changesMembers) this.#changeMembers(node);
+    for (const down of this.#nodes.values()) {
+      if (!down.isUp && random() < 0.4) this.#restart(down);
+    }
+  }
+
+  #crash(node: SimNode): void {
+    if (!node.isUp) return;
+    this.#note(`crash ${node.id}`);
+    node.crash();
+    if (this.#random() < 0.5) for (const other of this.#nodes.values()) lose(other, node.id);
+  }
+
+  /** The disk fails soon: in the middle of an operation, or by refusing one. */
+  #armDisk(node: SimNode): void {
+    if (!node.isUp) return;
+    this.#note(`arm the disk of ${node.id}`);
+    node.isArmed = true;
+    if (this.#random() < 0.6) node.disk.crashAt(node.disk.operations + 1 + upTo(this.#random, 8));
+    else {
+      const on = pick(this.#random, ["write", "sync", "rename"] as const);
+      node.disk.fail({ on, code: "EIO", after: upTo(this.#random, 4) });
+    }
+  }
+
+  #restart(node: SimNode): void {
+    const random = this.#random;
+    this.#crashes += 1;
+    if (random() < 0.3) node.disk.restartProcess();
+    else node.disk.restartAfterPowerLoss(pick(random, LOSSES));
+    this.#note(`restart ${node.id}`);
+    node.start();
+  }
+
+  #cutLinks(): void {
+    const random = this.#random;
+    const ids = [...this.#nodes.keys()];
+    const side = new Set(ids.filter(() => random() < 0.5));
+    const isOneWay = random() < 0.4;
+    this.#note(`cut ${[...side].join(" ")}${isOneWay ? " one way" : ""}`);
+    for (const from of ids) {
+      for (const to of ids) {
+        if (side.has(from) === side.has(to)) continue;
+        if (!isOneWay || side.has(from)) this.#network.cut.add(`${from}>${to}`);
+      }
+    }
+  }
+
+  #changeWeather(): void {
+    const random = this.#random;
+    this.#network.lossRate = pick(random, [0, 0, 0.05, 0.2, 0.4]);
+    this.#network.duplicateRate = pick(random, [0, 0.05, 0.3]);
+    this.#network.delayMax = pick(random, [1, 1, 2, 4, 12]);
+  }
+
+  /** A connection was reset although nobody died. */
+  #resetConnection(node: SimNode): void {
+    const { raw } = node;
+    if (raw === undefined) return;
+    const to = raw.role === "leader" ? this.#any() : node;
+    if (to !== undefined) lose(to, to.raw?.leader ?? "");
+    node.guard((leader) => {
+      leader.reportUnreachable(this.#any()?.id ?? "");
+    });
+  }
+
+  #changeMembers(node: SimNode): void {
+    const random = this.#random;
+    const conf = this.#newest().state.conf;
+    const what = upTo(random, 5);
+    const voter = pick(random, conf.voters);
+    let change: string | undefined;
+    if (what <= 1 && this.#nodes.size < MEMBERS_MAX) {
+      const id = this.#newId();
+      this.#create(id);
+      change = what === 0 ? `~${id}` : `+${id}`;
+    } else if (what === 2 && conf.learners.length > 0) change = `+${pick(random, conf.learners)}`;
+    else if (what === 3 && conf.voters.length > 1) change = `-${voter}`;
+    else if (what === 4 && conf.learners.length > 0) {
+      const mode = pick(random, ["", "implicit ", "explicit "]);
+      change = `${mode}+${pick(random, conf.learners)} ${random() < 0.5 ? "-" : "~"}${voter}`;
+    } else if (what === 5 && conf.learners.length > 0) change = `-${pick(random, conf.learners)}`;
+    if (conf.votersOutgoing.length > 0) change = "";
+    if (change === undefined) return;
+    this.#note(`propose the change "${change}" at ${node.id}`);
+    node.proposeChange(encodeChange(change));
+  }
+
+  // The end.
+
+  #heal(): void {
+    this.#note("heal");
+    this.#network.heal();
+    for (const node of this.#nodes.values()) {
+      node.pausedUntil = 0;
+      node.clockRate = 1;
+      if (node.isArmed) node.crash();
+      if (!node.isUp) this.#restart(node);
+    }
+  }
+
+  #hasConverged(healedAt: number): boolean {
+    const passed = this.now - healedAt;
+    if (passed > CONVERGENCE_MAX) {
+      const views = [...this.#nodes.values()].map((node) => describe(node)).join("; ");
+      throw new Violation(`liveness: no agreement ${CONVERGENCE_MAX} after healing: ${views}`);
+    }
+    const conf = this.#newest().state.conf;
+    if (conf.votersOutgoing.length > 0) {
+      if (passed % 20 === 0) this.#leader()?.proposeChange(encodeChange(""));
+      return false;
+    }
+    if (passed < 20) return false;
+    const leader = this.#leader()?.raw;
+    if (leader === undefined || leader.committed < leader.lastIndex) return false;
+    return [...conf.voters, ...conf.learners].every((id) => {
+      const node = this.#nodes.get(id);
+      if (node?.raw === undefined || node.pendingReads > 0) return false;
+      return node.raw.leader === leader.status().id && node.state.index === leader.lastIndex;
+    });
+  }
+
+  /** A reset link alone must never unseat a live leader. */
+  #runWithResets(rounds: number): void {
+    while (this.#checker.elections === 0 && this.now < rounds) this.#pass();
+    for (let at = 0; at < 30; at += 1) this.#pass();
+    const elections = this.#checker.elections;
+    const term = this.#leader()?.raw?.term;
+    while (this.now < rounds) {
+      const node = this.#any();
+      if (this.now % 3 === 0 && node !== undefined) lose(node, node.raw?.leader ?? "");
+      this.#beClients();
+      this.#pass();
+      if (this.#checker.elections !== elections || this.#leader()?.raw?.term !== term) {
+        throw new Violation("a reset link unseated a live leader");
+      }
+    }
+  }
+
+  #newId(): NodeId {
+    this.#created += 1;
+    return this.#created.toString(16).padStart(16, "0");
+  }
+
+  #create(id: NodeId): void {
+    const node = new SimNode({
+      id,
+      bootstrap: this.#bootstrap,
+      random: this.#random,
+      checker: this.#checker,
+      mutation: this.#options.mutation,
+      send: (message, data) => {
+        this.#network.send(this.now, message, data);
+      },
+    });
+    this.#nodes.set(id, node);
+    node.start();
+  }
+
+  #any(): SimNode | undefined {
+    return pick(this.#random, [...this.#nodes.values()]);
+  }
+
+  /** The leader of the highest term. */
+  #leader(): SimNode | undefined {
+    let best: SimNode | undefined;
+    for (const node of this.#nodes.values()) {
+      if (node.raw?.role !== "leader") continue;
+      if (best === undefined || node.raw.term > (best.raw?.term ?? 0)) best = node;
+    }
+    return best;
+  }
+
+  /** The member that has applied most. */
+  #newest(): SimNode {
+    const nodes = [...this.#nodes.values()];
+    return nodes.reduce((a, b) => (b.state.index > a.state.index ? b : a));
+  }
+
+  #note(line: string): void {
+    this.#options.trace?.(`${this.now} ${line}`);
+  }
+}
+
+function lose(node: SimNode, id: NodeId): void {
+  if (id === "") return;
+  node.guard((raw) => {
+    raw.connectionLost(id);
+  });
+}
+
+function describe({ id, raw, state }: SimNode): string {
+  if (raw === undefined) return `${id} down`;
+  const conf = `${state.conf.voters.length}+${state.conf.learners.length}`;
+  return `${id.slice(-1)} ${raw.role} of ${raw.term}, applied ${state.index} of ${raw.lastIndex}, led by ${raw.leader.slice(-1)}, members ${conf}`;
+}
