@@ -30,12 +30,21 @@ function syncPath(path: string): void {
   }
 }
 
+/** An open database removes files it no longer needs whenever it likes, between listing and sync. */
+function syncUnlessGone(path: string): void {
+  try {
+    syncPath(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
 /** Syncs every file of a folder tree, and the folders. */
 export function syncTree(path: string): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const child = join(path, entry.name);
     if (entry.isDirectory()) syncTree(child);
-    else if (entry.isFile()) syncPath(child);
+    else if (entry.isFile()) syncUnlessGone(child);
   }
   syncPath(path);
 }
