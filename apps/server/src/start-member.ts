@@ -3,7 +3,6 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
-import type { RequestListener } from "node:http";
 import { createApp } from "@etcd2/api-v2";
 import { RaftService } from "@etcd2/proto/raft";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
@@ -25,7 +24,7 @@ import { createObservers } from "./observers.ts";
 import type { Observers } from "./observers.ts";
 import { createPasswords } from "./passwords.ts";
 import type { WorkerPasswordHasher } from "./passwords.ts";
-import { StartError } from "./start-error.ts";
+import { startAccessLog } from "./start-access-log.ts";
 import { openListeners } from "./start-listeners.ts";
 import type { Listeners } from "./start-listeners.ts";
 import { announceConfig } from "./start-server.ts";
@@ -204,41 +203,6 @@ function createAlarms(
   });
 }
 
-interface AccessLogging {
-  /** Puts --access-log around a handler. */
-  around(handler: RequestListener): RequestListener;
-  /** Writes what was gathered. */
-  close(): void;
-}
-
-/** @throws StartError when the log cannot be opened */
-async function accessLogging(
-  { config, logging }: StartMemberOptions,
-  { counters }: Observers,
-): Promise<AccessLogging> {
-  if (config.accessLog === "") return { around: (handler) => handler, close: () => undefined };
-  const { withAccessLog } = await import("./access-log.ts");
-  const { openAccessSink } = await import("./access-sink.ts");
-  try {
-    const sink = openAccessSink({
-      target: config.accessLog,
-      onDropped: (lines) => (counters.accessLogLinesDropped += lines),
-      onError: (error) => {
-        logging.logger("etcdhttp").error(`cannot write the access log: ${error.message}`);
-      },
-    });
-    const close = (): void => {
-      sink.close();
-    };
-    // A process that ends by a fault of its own says last what it was asked.
-    process.once("exit", close);
-    return { around: (handler) => withAccessLog(handler, sink), close };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartError(`cannot open the access log: ${reason}`, { cause: error });
-  }
-}
-
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
@@ -251,7 +215,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     },
     now: () => performance.now(),
   });
-  const accessLog = await accessLogging(options, observers);
+  const accessLog = await startAccessLog(config, logging, counters);
   const listeners = await openListeners({
     config,
     layout,
