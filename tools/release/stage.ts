@@ -120,5 +120,5 @@ function notices(root: string, packages: readonly LockedPackage[]): string {
         : readFileSync(join(folder, file), "utf8").trim();
     return [`${locked.name} ${locked.version}\n\n${text}\n`];
   });
-  return `${parts.join(`\n${"-".repeat(78)}\n\n`)}`;
+  return parts.join(`\n${"-".repeat(78)}\n\n`);
 }
