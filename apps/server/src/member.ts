@@ -47,10 +47,10 @@ const REMOVED_LINGER_MS = 1000;
 const REMOVED_TEXT = "the member has been permanently removed from the cluster";
 
 export interface MemberLog {
-  raft(message: string): void;
-  server(message: string): void;
-  warn(message: string): void;
-  error(message: string): void;
+  readonly raft: (message: string) => void;
+  readonly server: (message: string) => void;
+  readonly warn: (message: string) => void;
+  readonly error: (message: string) => void;
 }
 
 export interface MemberOptions {
@@ -120,29 +120,7 @@ export class Member {
       now: this.#now,
     });
     this.server = this.#createServer();
-    const applier = new Applier(storage, this.cluster, this.server.proposals, {
-      onConfChange: (change, requestId, refusal) => {
-        this.#confChanged(change, requestId, refusal);
-      },
-      onClusterVersion: () => {
-        this.#clusterVersionChanged();
-      },
-      onAuthWritten: () => {
-        this.server.authChanged();
-      },
-      onTermApplied: (term) => {
-        this.server.termApplied(term);
-      },
-      onApplied: () => {
-        this.#compactor.afterApply();
-      },
-      onBatch: (seconds, entries) => {
-        options.counters.batchApplied(seconds, entries);
-      },
-      onProposalApplied: (seconds) => {
-        options.counters.proposalApplied(seconds);
-      },
-    });
+    const applier = this.#createApplier();
     this.#snapshots = new SnapshotExchange({
       storage,
       cluster: this.cluster,
@@ -157,36 +135,7 @@ export class Member {
       log: options.log.server,
     });
     this.transport = options.createTransport(this.#transportListener(), this);
-    this.node = new RaftNode({
-      raft: {
-        id: storage.memberId,
-        storage: storage.logStorage(hardState),
-        random: Math.random,
-        applied: machine.appliedIndex,
-        electionTicks: options.electionTicks,
-      },
-      log: storage.wal,
-      transport: this.transport,
-      stateMachine: {
-        apply: (entries, confChanges) => {
-          applier.apply(entries, confChanges);
-        },
-        snapshot: () => storage.snapshotMetadata(),
-      },
-      listener: {
-        onSoftState: (state) => {
-          this.#softStateChanged(state);
-        },
-        onFatal: options.onFatal,
-        onDropped: (data, reason) => {
-          this.server.proposalDropped(data, reason.message);
-        },
-        onProposalTerm: (term, queued) => {
-          this.server.proposalTermChanged(term, queued);
-        },
-      },
-      tickMs: options.tickMs,
-    });
+    this.node = this.#createNode(hardState, applier);
     this.#membership = this.#createMembership();
     this.server.attach(this.node, this.#membership, {
       ...options.ops(this),
@@ -332,6 +281,68 @@ export class Member {
     while (this.server.pendingProposals > 0 && this.node.leader !== "" && this.#now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  }
+
+  #createApplier(): Applier {
+    const { storage, counters } = this.#options;
+    return new Applier(storage, this.cluster, this.server.proposals, {
+      onConfChange: (change, requestId, refusal) => {
+        this.#confChanged(change, requestId, refusal);
+      },
+      onClusterVersion: () => {
+        this.#clusterVersionChanged();
+      },
+      onAuthWritten: () => {
+        this.server.authChanged();
+      },
+      onTermApplied: (term) => {
+        this.server.termApplied(term);
+      },
+      onApplied: () => {
+        this.#compactor.afterApply();
+      },
+      onBatch: (seconds, entries) => {
+        counters.batchApplied(seconds, entries);
+      },
+      onProposalApplied: (seconds) => {
+        counters.proposalApplied(seconds);
+      },
+    });
+  }
+
+  #createNode(hardState: HardState, applier: Applier): RaftNode {
+    const options = this.#options;
+    const { storage } = options;
+    return new RaftNode({
+      raft: {
+        id: storage.memberId,
+        storage: storage.logStorage(hardState),
+        random: Math.random,
+        applied: storage.machine.appliedIndex,
+        electionTicks: options.electionTicks,
+      },
+      log: storage.wal,
+      transport: this.transport,
+      stateMachine: {
+        apply: (entries, confChanges) => {
+          applier.apply(entries, confChanges);
+        },
+        snapshot: () => storage.snapshotMetadata(),
+      },
+      listener: {
+        onSoftState: (state) => {
+          this.#softStateChanged(state);
+        },
+        onFatal: options.onFatal,
+        onDropped: (data, reason) => {
+          this.server.proposalDropped(data, reason.message);
+        },
+        onProposalTerm: (term, queued) => {
+          this.server.proposalTermChanged(term, queued);
+        },
+      },
+      tickMs: options.tickMs,
+    });
   }
 
   #createServer(): EtcdServer {
