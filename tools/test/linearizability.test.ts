@@ -72,7 +72,11 @@ describe("the linearizability checker", () => {
       ...keyed("bad", [write("a", 0, 1), read(undefined, 2, 3)]),
     ];
     assert.deepEqual(
-      checkHistory(history, registerModel, (input) => (input as RegisterInput & { key: string }).key),
+      checkHistory(
+        history,
+        registerModel,
+        (input) => (input as RegisterInput & { key: string }).key,
+      ),
       ["bad"],
     );
   });
