@@ -16,7 +16,10 @@ const { values } = parseArgs({
 const seeds = Number(values.seeds);
 const start = Number(values.start);
 const began = performance.now();
-const totals = { committed: 0, acknowledged: 0, reads: 0, elections: 0, messages: 0, crashes: 0 };
+const totals = {
+  ...{ committed: 0, acknowledged: 0, reads: 0, elections: 0 },
+  ...{ messages: 0, lost: 0, crashes: 0, snapshots: 0 },
+};
 let failed = 0;
 let slowest = 0;
 for (let seed = start; seed < start + seeds; seed += 1) {

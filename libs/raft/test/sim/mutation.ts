@@ -3,7 +3,7 @@
  * host would see if the core had it; the core itself stays as it is.
  */
 import type { RawNode } from "../../src/core/raw-node.ts";
-import type { HardState, Message } from "../../src/core/types.ts";
+import type { HardState, Index, Message } from "../../src/core/types.ts";
 
 export type Mutation =
   /** Votes are not written down. */
@@ -43,21 +43,9 @@ export function mutateArrival(
   return mutation === "forgetHint" && isRefusal ? undefined : message;
 }
 
-/** What is sent of a message. */
-export function mutateSend(
-  mutation: Mutation | undefined,
-  raw: RawNode,
-  message: Message,
-): Message {
-  if (mutation !== "commitOldTerm" || raw.role !== "leader") return message;
-  if (message.type !== "heartbeat" && message.type !== "append") return message;
-  const held = heldByQuorum(raw);
-  if (message.type === "append") return { ...message, commit: Math.max(message.commit, held) };
-  const match = raw.status().progress.get(message.to)?.match ?? 0;
-  return { ...message, commit: Math.max(message.commit, Math.min(match, held)) };
-}
-
-function heldByQuorum(raw: RawNode): number {
+/** Up to where a leader believes that its log is committed. */
+export function mutateCommit(mutation: Mutation | undefined, raw: RawNode): Index {
+  if (mutation !== "commitOldTerm" || raw.role !== "leader") return 0;
   const { confState, progress } = raw.status();
   const matches = confState.voters.map((id) => progress.get(id)?.match ?? 0);
   matches.sort((a, b) => b - a);

@@ -53,11 +53,13 @@ export class Network {
     else due.push(delivery);
   }
 
-  /** What arrives at `now`, in any order. */
+  /** What arrives at `now`, in any order. A link that was cut meanwhile loses what it carries. */
   take(now: number): readonly Delivery[] {
-    const due = this.#due.get(now);
-    if (due === undefined) return [];
+    const all = this.#due.get(now);
+    if (all === undefined) return [];
     this.#due.delete(now);
+    const due = all.filter(({ to, message }) => !this.cut.has(`${message?.from ?? to}>${to}`));
+    this.lost += all.length - due.length;
     for (let at = due.length - 1; at > 0; at -= 1) {
       const other = Math.floor(this.#random() * (at + 1));
       const [a, b] = [due[at], due[other]];

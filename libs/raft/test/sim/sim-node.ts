@@ -25,7 +25,7 @@ import { Violation } from "./checker.ts";
 import type { Checker } from "./checker.ts";
 import { decodeWrite, digestAfter, encodeWrite, initialState, isAcceptable } from "./machine.ts";
 import type { MachineState, Register, Write } from "./machine.ts";
-import { mutateArrival, mutateHardState, mutateSend } from "./mutation.ts";
+import { mutateArrival, mutateHardState, mutateCommit } from "./mutation.ts";
 import type { Mutation } from "./mutation.ts";
 
 const DIRECTORY = "/data/wal";
@@ -41,6 +41,7 @@ export interface SimNodeOptions {
   readonly random: Random;
   readonly checker: Checker;
   readonly mutation: Mutation | undefined;
+  readonly messageBytesMax: number;
   readonly send: (message: Message, data: MachineState | undefined) => void;
 }
 
@@ -64,6 +65,8 @@ export class SimNode {
   /** Ticks per unit of time, and what has been saved up towards the next. */
   clockRate = 1;
   clock = 0;
+  /** Snapshots taken over. */
+  snapshots = 0;
   readonly #options: SimNodeOptions;
   #wal: Wal | undefined;
   #durable: MachineState;
@@ -145,7 +148,7 @@ export class SimNode {
       random: this.#options.random,
       applied: this.state.index,
       decodeConfChange: decodeChange,
-      messageBytesMax: 400,
+      messageBytesMax: this.#options.messageBytesMax,
       inflightMessagesMax: 8,
       committedBytesMax: 600,
       uncommittedBytesMax: 4000,
@@ -211,6 +214,7 @@ export class SimNode {
         this.#options.checker.stands(this.id, data);
         this.state = data;
         this.#durable = data;
+        this.snapshots += 1;
         this.#acknowledgeInstalled(data);
       }
       raw.step(arrived);
@@ -289,7 +293,7 @@ export class SimNode {
         if (!raw.hasReady()) return;
         const ready = raw.ready();
         this.#outstanding = ready;
-        this.#send(raw, ready.messages);
+        this.#send(ready.messages);
         if (isSlow) return;
       }
       this.#finish(raw, this.#outstanding);
@@ -298,7 +302,7 @@ export class SimNode {
 
   #finish(raw: RawNode, ready: Ready): void {
     this.#persist(ready);
-    this.#send(raw, ready.messagesAfterPersist);
+    this.#send(ready.messagesAfterPersist);
     if (ready.committedEntries.length > 0) this.#apply(raw, ready.committedEntries);
     for (const { context, index } of ready.readStates) {
       const read = this.#reads.get(context);
@@ -307,6 +311,18 @@ export class SimNode {
     this.#outstanding = undefined;
     raw.advance(ready);
     this.#answerReads();
+    const believed = mutateCommit(this.#options.mutation, raw);
+    if (believed > this.state.index) this.#declare(raw, believed);
+  }
+
+  /** Tells the world of entries as committed that the core does not call so. */
+  #declare(raw: RawNode, last: Index): void {
+    const { index, digest: before } = this.state;
+    let digest = before;
+    for (const entry of this.#openWal().log.entries(index + 1, last + 1, Infinity)) {
+      digest = digestAfter(digest, entry);
+      this.#options.checker.applies(this.id, entry, raw.term, digest);
+    }
   }
 
   #persist(ready: Ready): void {
@@ -333,9 +349,8 @@ export class SimNode {
     return this.#wal;
   }
 
-  #send(raw: RawNode, messages: readonly Message[]): void {
-    for (const one of messages) {
-      const message = mutateSend(this.#options.mutation, raw, one);
+  #send(messages: readonly Message[]): void {
+    for (const message of messages) {
       if (message.type !== "snapshot") this.#options.send(message, undefined);
       else this.#options.send({ ...message, snapshot: this.#metadata() }, this.state);
     }

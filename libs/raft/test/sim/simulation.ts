@@ -23,6 +23,8 @@ export interface SimulationOptions {
   readonly mutation?: Mutation;
   /** No faults at all but connections of single followers that are reset. */
   readonly onlyResets?: boolean;
+  /** One quorum after the other is alone with a candidate, for a short while; otherwise the seed decides. */
+  readonly duels?: boolean;
   readonly trace?: (line: string) => void;
 }
 
@@ -39,6 +41,8 @@ export interface SimulationResult {
   readonly digest: number;
   /** Units of time it took to agree after everything had healed. */
   readonly convergence: number;
+  /** Snapshots taken over by members that were behind. */
+  readonly snapshots: number;
 }
 
 /** A run that broke a rule; says how to repeat it. */
@@ -80,6 +84,9 @@ class Simulation {
   /** How wild this run is: faults per unit of time. */
   readonly #wildness: number;
   readonly #changesMembers: boolean;
+  readonly #duels: boolean;
+  readonly #messageBytesMax: number;
+  #duelUntil = 0;
   #writes = 0;
   #created = 0;
   #crashes = 0;
@@ -95,6 +102,8 @@ class Simulation {
     this.#bootstrap = confState(ids);
     this.#wildness = pick(this.#random, [0.02, 0.05, 0.1, 0.2]);
     this.#changesMembers = this.#random() < 0.6;
+    this.#duels = options.duels ?? this.#random() < 0.2;
+    this.#messageBytesMax = pick(this.#random, [1, 100, 400, 400, 4000]);
     for (const id of ids) this.#create(id);
   }
 
@@ -103,6 +112,7 @@ class Simulation {
     if (this.#options.onlyResets === true) this.#runWithResets(rounds);
     else {
       while (this.now < rounds) {
+        if (this.#duels) this.#duel();
         if (this.#random() < this.#wildness) this.#doHarm();
         this.#beClients();
         this.#pass();
@@ -118,6 +128,7 @@ class Simulation {
       ...{ messages: this.#network.sent, lost: this.#network.lost, crashes: this.#crashes },
       digest: this.#newest().state.digest,
       convergence: this.now - healedAt,
+      snapshots: [...this.#nodes.values()].reduce((sum, node) => sum + node.snapshots, 0),
     };
   }
 
@@ -199,6 +210,43 @@ class Simulation {
     for (const down of this.#nodes.values()) {
       if (!down.isUp && random() < 0.4) this.#restart(down);
     }
+  }
+
+  /** What breaks the rules about terms, if anything does: many leaders, none of them for long. */
+  #duel(): void {
+    const random = this.#random;
+    if (this.now < this.#duelUntil) {
+      if (random() < 0.1) this.#restartAtOnce();
+      return;
+    }
+    this.#duelUntil = this.now + 2 + upTo(random, 12);
+    const { voters } = this.#newest().state.conf;
+    const order = voters.map((id) => ({ id, at: random() })).sort((a, b) => a.at - b.at);
+    const quorum = order.slice(0, Math.floor(order.length / 2) + 1).map(({ id }) => id);
+    this.#note(`only ${quorum.join(" ")} see each other`);
+    this.#network.cut.clear();
+    for (const from of this.#nodes.keys()) {
+      for (const to of this.#nodes.keys()) {
+        if (!quorum.includes(from) || !quorum.includes(to)) this.#network.cut.add(`${from}>${to}`);
+      }
+    }
+    for (const id of quorum) {
+      const node = this.#nodes.get(id);
+      if (node?.isUp === false) this.#restart(node);
+      if (node !== undefined) lose(node, node.raw?.leader ?? "");
+    }
+    for (const id of quorum.slice(0, 1 + upTo(random, 1))) {
+      this.#nodes.get(id)?.guard((raw) => {
+        raw.campaign();
+      });
+    }
+  }
+
+  #restartAtOnce(): void {
+    const node = this.#any();
+    if (node?.isUp !== true) return;
+    this.#crash(node);
+    this.#restart(node);
   }
 
   #crash(node: SimNode): void {
@@ -346,6 +394,7 @@ class Simulation {
       random: this.#random,
       checker: this.#checker,
       mutation: this.#options.mutation,
+      messageBytesMax: this.#messageBytesMax,
       send: (message, data) => {
         this.#network.send(this.now, message, data);
       },
