@@ -44,7 +44,13 @@ const child = spawn(join(root, "apps/server/bin/etcd"), process.argv.slice(2), {
   stdio: "inherit",
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+// npm ends by a signal without passing it on; the server ends with it all the same.
+const parent = process.ppid;
+const watch = setInterval(() => {
+  if (process.ppid !== parent) child.kill("SIGTERM");
+}, 200);
 child.on("exit", (status, signal) => {
+  clearInterval(watch);
   if (signal === null) process.exit(status ?? 1);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);

@@ -131,14 +131,16 @@ export class Cluster {
     const members: ClusterMember[] = [];
     for (const node of this.#reader.peekChildren(MEMBERS)) {
       const id = node.key.slice(MEMBERS.length + 1);
+      // Old servers could leave the attributes of a removed member behind.
       const raft = parse(this.#reader.peek(`${node.key}/raftAttributes`)?.value);
+      if (raft === undefined) continue;
       const attributes = parse(this.#reader.peek(`${node.key}/attributes`)?.value);
       members.push({
         id: id.padStart(16, "0"),
-        peerURLs: strings(raft?.["peerURLs"]),
+        peerURLs: strings(raft["peerURLs"]),
         name: typeof attributes?.["name"] === "string" ? attributes["name"] : "",
         clientURLs: strings(attributes?.["clientURLs"]),
-        isLearner: raft?.["isLearner"] === true,
+        isLearner: raft["isLearner"] === true,
         started: attributes !== undefined,
       });
     }

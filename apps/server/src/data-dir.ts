@@ -43,6 +43,8 @@ function describe(error: unknown): string {
 /** Names that only other etcd versions write at these places. */
 function foreignVersion(layout: DataDirLayout, top: readonly string[]): string | undefined {
   const member = list(layout.memberDir);
+  // Imported in place: the old files stay beside ours.
+  if (list(layout.storeDir).includes("CURRENT")) return undefined;
   if (member.includes("snap")) return "etcd 2.x or 3.x";
   if (
     member.includes("wal") &&
