@@ -6,6 +6,10 @@
 import { parseArgs } from "node:util";
 import { simulate, SimulationFailure } from "../test/sim/simulation.ts";
 
+function print(line: string): void {
+  console.log(line);
+}
+
 const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "1000" },
@@ -24,7 +28,7 @@ let failed = 0;
 let slowest = 0;
 for (let seed = start; seed < start + seeds; seed += 1) {
   try {
-    const trace = values.trace ? { trace: (line: string) => console.log(line) } : {};
+    const trace = values.trace ? { trace: print } : {};
     const result = simulate({ seed, ...trace });
     for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += result[key];
     slowest = Math.max(slowest, result.convergence);

@@ -41,6 +41,7 @@ export class Network {
       }
     }
     if (message.type === "snapshot") {
+      // The sender always hears something; that it arrived may turn out to be wrong.
       const report = { about: to, isOk: !isLost };
       const later = now + 2 * this.delayMax + 1;
       this.put(later, { to: from, message: undefined, data: undefined, report });
@@ -58,7 +59,9 @@ export class Network {
     const all = this.#due.get(now);
     if (all === undefined) return [];
     this.#due.delete(now);
-    const due = all.filter(({ to, message }) => !this.cut.has(`${message?.from ?? to}>${to}`));
+    const due = all.filter(
+      ({ message: one }) => one === undefined || !this.cut.has(`${one.from}>${one.to}`),
+    );
     this.lost += all.length - due.length;
     for (let at = due.length - 1; at > 0; at -= 1) {
       const other = Math.floor(this.#random() * (at + 1));
