@@ -15,7 +15,6 @@ import { ServerCounters } from "../src/metrics/counters.ts";
 import { countTransport } from "../src/transport-counts.ts";
 import {
   ask,
-  etcdctl,
   freePort,
   program,
   runToEnd,
@@ -382,17 +381,10 @@ describe("the access log and the metrics port", () => {
     const server = await start("--auth-metrics", "--bcrypt-cost", "4");
     const url = `${server.clientUrl}/metrics`;
     assert.equal((await ask("GET", url)).status, 200);
-    for (const args of [
-      ["user", "add", "root:secret"],
-      ["auth", "enable"],
-    ]) {
-      const { status, stderr } = await runToEnd(
-        etcdctl,
-        ["--endpoints", server.clientUrl, ...args],
-        root,
-      );
-      assert.equal(status, 0, stderr);
-    }
+    const auth = `${server.clientUrl}/v2/auth`;
+    const user = JSON.stringify({ user: "root", password: "secret" });
+    assert.equal((await ask("PUT", `${auth}/users/root`, user)).status, 201);
+    assert.equal((await ask("PUT", `${auth}/enable`)).status, 200);
     assert.equal((await ask("GET", url)).status, 401);
     const answer = await fetch(url, { headers: { Authorization: `Basic ${btoa("root:secret")}` } });
     assert.equal(answer.status, 200);
