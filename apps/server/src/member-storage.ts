@@ -224,19 +224,21 @@ export class MemberStorage {
     }
     const { wal } = opened;
     const confBytes = machine.readMeta(META_CONF_STATE);
-    // A crash between the switch to an installed snapshot and the log's restart leaves the log
-    // behind the state machine: the state machine is the newer truth. Otherwise entries that were
-    // applied are missing from the log: somebody cut it.
-    const last = wal.log.lastIndex();
-    if (machine.appliedIndex > last && confBytes !== undefined) {
+    // A crash between the switch to an installed snapshot and the log's restart leaves a log that
+    // ends before the state machine, or holds other entries there: the state machine is the newer
+    // truth. Otherwise entries that were applied are missing from the log: somebody cut it.
+    const { log } = wal;
+    const applied = machine.appliedIndex;
+    const isWithin = log.firstIndex() - 1 <= applied && applied <= log.lastIndex();
+    if (confBytes !== undefined && !(isWithin && log.term(applied) === machine.appliedTerm)) {
       const installed = Number(
         Buffer.from(machine.readMeta(META_INSTALLED) ?? []).toString("utf8"),
       );
-      if (installed !== machine.appliedIndex) {
+      if (installed !== applied) {
         await wal.close();
         throw new StartError(
-          `the log in ${layout.walDir} ends at index ${last}, but ${layout.storeDir} has applied index ` +
-            `${machine.appliedIndex}: the end of the log was lost; rebuild this member from its peers or restore a backup`,
+          `the log in ${layout.walDir} (up to index ${log.lastIndex()}) does not fit ${layout.storeDir}, which has applied ` +
+            `index ${applied}: a part of the log was lost; rebuild this member from its peers or restore a backup`,
         );
       }
       await wal.installSnapshot({
