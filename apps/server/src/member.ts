@@ -162,7 +162,7 @@ export class Member {
     this.#ttl = new TtlSync(this.server, storage);
     this.#timer = setInterval(() => {
       this.server.expireRequests();
-      this.#publisher.ensureClusterVersion();
+      void this.#publisher.ensureClusterVersion();
     }, EXPIRE_INTERVAL_MS);
   }
 
@@ -230,7 +230,8 @@ export class Member {
     if (this.isAlone || (voters.length === 1 && voters[0] === this.storage.memberId)) {
       this.node.campaign();
     }
-    return { published: this.#publisher.publish() };
+    const published = this.#publisher.publish().then(() => this.#publisher.ensureClusterVersion());
+    return { published };
   }
 
   /**

@@ -23,7 +23,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
-  #versionInFlight = false;
+  #versionInFlight: Promise<void> | undefined;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -55,16 +55,23 @@ export class Publisher {
     });
   }
 
-  /** On the leader of a cluster without version: sets it. Called now and then. */
-  ensureClusterVersion(): void {
+  /**
+   * On the leader of a cluster without version: sets it. Called now and then; resolves when that
+   * is done or was not needed.
+   */
+  ensureClusterVersion(): Promise<void> {
     const { server, log } = this.#options;
-    if (this.#versionInFlight || this.#closed) return;
-    if (!server.node.isLeader || server.cluster.version !== "") return;
-    this.#versionInFlight = true;
-    log("setting up the initial cluster version to 2.3");
-    server.proposeCommand({ action: "clusterVersion", value: toBytes(CLUSTER_VERSION) }, () => {
-      this.#versionInFlight = false;
+    if (this.#closed || !server.node.isLeader || server.cluster.version !== "") {
+      return Promise.resolve();
+    }
+    this.#versionInFlight ??= new Promise((resolve) => {
+      log("setting up the initial cluster version to 2.3");
+      server.proposeCommand({ action: "clusterVersion", value: toBytes(CLUSTER_VERSION) }, () => {
+        this.#versionInFlight = undefined;
+        resolve();
+      });
     });
+    return this.#versionInFlight;
   }
 
   close(): void {
