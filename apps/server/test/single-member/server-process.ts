@@ -4,20 +4,38 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const program = join(import.meta.dirname, "..", "..", "bin", "etcd");
 export const etcdctl = join(import.meta.dirname, "..", "..", "..", "etcdctl", "bin", "etcdctl");
 
-/** A port nothing listened on a moment ago. */
-export async function freePort(): Promise<number> {
+/** Where this process looks for its next port: below the range the system gives to clients. */
+let nextPort = 10_000 + (process.pid % 220) * 100;
+
+function canBind(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  return new Promise((resolve) => {
+    server.once("error", () => {
+      resolve(false);
+    });
+    server.listen(port, "127.0.0.1", () => {
+      server.close(() => {
+        resolve(true);
+      });
+    });
+  });
+}
+
+/**
+ * A port nothing listens on, never given twice by this process. Test files run as processes with
+ * neighbouring ids, so each has a hundred ports to itself before it meets another's.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    nextPort = nextPort >= 32_000 ? 10_000 : nextPort + 1;
+    if (await canBind(nextPort)) return nextPort;
+  }
 }
 
 export interface Answer {
