@@ -34,7 +34,8 @@ function canBind(port: number): Promise<boolean> {
 export async function freePort(): Promise<number> {
   for (;;) {
     nextPort = nextPort >= 32_000 ? 10_000 : nextPort + 1;
-    if (await canBind(nextPort)) return nextPort;
+    const port = nextPort;
+    if (await canBind(port)) return port;
   }
 }
 
