@@ -186,6 +186,13 @@ export class Member {
         `commit: ${hardState.commit}, applied: ${storage.machine.appliedIndex}, lastindex: ${last}, ` +
         `lastterm: ${wal.log.term(last)}]`,
     );
+    const syncMs = wal.syncEstimateSeconds * 1000;
+    if (syncMs > options.tickMs) {
+      log.warn(
+        `a sync of the log takes about ${syncMs.toFixed(0)} ms, longer than the heartbeat interval ` +
+          `(${options.tickMs} ms): use a faster disk, or raise --heartbeat-interval and --election-timeout`,
+      );
+    }
     member.#syncPeers();
     return member;
   }
