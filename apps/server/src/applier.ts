@@ -102,13 +102,11 @@ export class Applier {
     const endedAt = performance.now();
     this.#listener.onBatch((endedAt - startedAt) / 1000, run.length);
     let touchesCluster = false;
-    let touchesAuth = false;
     for (let at = 0; at < run.length; at += 1) {
       const entry = run[at];
       if (entry === undefined) continue;
       touchesCluster ||= concernsCluster(entry.command);
-      touchesAuth ||= concernsAuth(entry.command);
-      if (touchesAuth) this.#listener.onAuthWritten();
+      if (concernsAuth(entry.command)) this.#listener.onAuthWritten();
       if (entry.pending === undefined) continue;
       const outcome = outcomes[at];
       this.#listener.onProposalApplied((endedAt - entry.pending.startedAt) / 1000);

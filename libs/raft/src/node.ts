@@ -105,6 +105,8 @@ export class RaftNode {
   readonly #readRounds = new Map<string, ReadRound>();
   /** Confirmed reads waiting for the state machine, by index ascending. */
   #confirmedReads: { index: Index; callbacks: readonly ReadCallback[] }[] = [];
+  /** Names this member and this process: a late answer must not confirm a successor's read. */
+  readonly #readPrefix: string;
   #readSequence = 0;
   #ticks = 0;
   /** Term of the leader that proposals are handed to. */
@@ -127,6 +129,8 @@ export class RaftNode {
     this.#stateMachine = options.stateMachine;
     this.#listener = options.listener;
     this.#appliedIndex = options.raft.applied ?? 0;
+    const session = Math.floor(options.raft.random() * 2 ** 48).toString(36);
+    this.#readPrefix = `${options.raft.id}-${session}-`;
     if (options.tickMs > 0) {
       this.#ticker = setInterval(() => {
         this.tick();
@@ -377,7 +381,7 @@ export class RaftNode {
     }
     if (this.#readers.length > 0) {
       this.#readSequence += 1;
-      const context = `${this.#raw.status().id}-${this.#readSequence.toString(36)}`;
+      const context = this.#readPrefix + this.#readSequence.toString(36);
       const callbacks = this.#readers;
       this.#readers = [];
       this.#readRounds.set(context, { callbacks, retryAt: this.#ticks + READ_RETRY_TICKS });
