@@ -8,7 +8,14 @@ import tseslint from "typescript-eslint";
 
 const root = import.meta.dirname;
 // A project may depend on earlier layers only.
-const layers = ["layer:proto", "layer:raft", "layer:store", "layer:api", "layer:app"];
+const layers = [
+  "layer:test-support",
+  "layer:proto",
+  "layer:raft",
+  "layer:store",
+  "layer:api",
+  "layer:app",
+];
 const projects = [
   "proto",
   "tools",
@@ -18,8 +25,11 @@ const projects = [
   .map((dir) => ({ dir, ...JSON.parse(readFileSync(join(root, dir, "package.json"), "utf8")) }));
 const layerOf = new Map(projects.map((p) => [p.name, layers.indexOf(p.nx.tags[0])]));
 
-const boundaries = projects.map(({ name, dir, dependencies = {} }) => {
-  const declared = Object.keys(dependencies).filter((d) => layerOf.has(d));
+const boundaries = projects.map(({ name, dir, dependencies = {}, devDependencies = {} }) => {
+  if ("@etcd2/test-support" in dependencies) throw new Error(`${name}: tests alone may use it`);
+  const declared = Object.keys({ ...dependencies, ...devDependencies }).filter((d) =>
+    layerOf.has(d),
+  );
   const wrong = declared.find((d) => layerOf.get(d) >= layerOf.get(name));
   if (wrong) throw new Error(`${name} must not depend on ${wrong}: wrong layer direction`);
   const allowed = declared.map((d) => d.slice("@etcd2/".length)).join("|");

@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Cluster } from "./cluster.ts";
 import type { MemberProcess } from "./member-process.ts";
-import { until } from "./until.ts";
+import { until } from "@etcd2/test-support";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 
 const CLIENTS = 32;

@@ -9,7 +9,7 @@ import { keysJson } from "./http.ts";
 import type { Answer } from "./http.ts";
 import { MemberProcess } from "./member-process.ts";
 import type { Place } from "./member-process.ts";
-import { until } from "./until.ts";
+import { until } from "@etcd2/test-support";
 
 export interface ClusterOptions {
   readonly size: number;

@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Cluster } from "./cluster.ts";
 import type { MemberProcess } from "./member-process.ts";
-import { pause, until } from "./until.ts";
+import { pause, until } from "@etcd2/test-support";
 import { WriteLoad } from "./write-load.ts";
 
 /** Milliseconds; what the project promises for the median. */

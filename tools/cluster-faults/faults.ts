@@ -5,7 +5,7 @@
  */
 import type { Cluster } from "./cluster.ts";
 import type { MemberProcess } from "./member-process.ts";
-import { pause } from "./until.ts";
+import { pause } from "@etcd2/test-support";
 
 export interface FaultOptions {
   readonly random: () => number;

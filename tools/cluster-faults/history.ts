@@ -8,7 +8,7 @@ import type { Operation } from "../linearizability/checker.ts";
 import type { RegisterInput, RegisterOutput } from "../linearizability/register.ts";
 import { keysJson, NoAnswer, send } from "./http.ts";
 import type { Answer, RequestOptions } from "./http.ts";
-import { pause } from "./until.ts";
+import { pause } from "@etcd2/test-support";
 
 export type KeyedInput = RegisterInput & { readonly key: string };
 export type HistoryOperation = Operation<KeyedInput, RegisterOutput>;

@@ -4,45 +4,15 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { join } from "node:path";
+import { freePort, until } from "@etcd2/test-support";
 import { send } from "./http.ts";
 import type { Answer, RequestOptions } from "./http.ts";
-import { until } from "./until.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
 /** The built server; another build may be measured by naming it. */
 const BINARY = process.env["CLUSTER_BINARY"] ?? join(root, "apps", "server", "bin", "etcd");
-
-/** Where this process looks for its next port: below the range the system gives to clients. */
-let nextPort = 10_000 + (process.pid % 220) * 100;
-
-function canBind(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => {
-      resolve(false);
-    });
-    server.listen(port, "127.0.0.1", () => {
-      server.close(() => {
-        resolve(true);
-      });
-    });
-  });
-}
-
-/**
- * A port nothing listens on, never given twice by this process. Test files run as processes with
- * neighbouring ids, so each has a hundred ports to itself before it meets another's.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    nextPort = nextPort >= 32_000 ? 10_000 : nextPort + 1;
-    const port = nextPort;
-    if (await canBind(port)) return port;
-  }
-}
 
 /** Where a member runs, when not plainly on loopback. */
 export interface Place {

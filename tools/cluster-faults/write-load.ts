@@ -5,7 +5,7 @@
 import { Agent } from "node:http";
 import { isWritten } from "./cluster.ts";
 import { keysJson, send } from "./http.ts";
-import { pause } from "./until.ts";
+import { pause } from "@etcd2/test-support";
 
 export interface Acknowledged {
   readonly key: string;

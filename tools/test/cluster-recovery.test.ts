@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Cluster, put, quorumGet } from "../cluster-faults/cluster.ts";
 import { MemberProcess } from "../cluster-faults/member-process.ts";
-import { until } from "../cluster-faults/until.ts";
+import { until } from "@etcd2/test-support";
 import { contradictions, leaves, WriteLoad } from "../cluster-faults/write-load.ts";
 
 const QUICK = { heartbeatMs: 50, electionMs: 500 } as const;

@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
 import { selfSigned } from "../src/tls/auto-tls.ts";
-import { ask, freePort, program, until } from "./single-member/server-process.ts";
+import { freePort, until } from "@etcd2/test-support";
+import { ask, program } from "./single-member/server-process.ts";
 
 interface Process {
   readonly name: string;

@@ -13,14 +13,8 @@ import { ConsensusObserver } from "../src/consensus-observer.ts";
 import { HEALTH_CHECK_PATH } from "../src/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
 import { countTransport } from "../src/transport-counts.ts";
-import {
-  ask,
-  freePort,
-  program,
-  runToEnd,
-  ServerProcess,
-  until,
-} from "./single-member/server-process.ts";
+import { freePort, until } from "@etcd2/test-support";
+import { ask, program, runToEnd, ServerProcess } from "./single-member/server-process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-protection-"));
 const servers: ServerProcess[] = [];

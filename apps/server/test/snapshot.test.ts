@@ -4,14 +4,8 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import {
-  ask,
-  etcdctl,
-  freePort,
-  runToEnd,
-  ServerProcess,
-  until,
-} from "./single-member/server-process.ts";
+import { freePort, until } from "@etcd2/test-support";
+import { ask, etcdctl, runToEnd, ServerProcess } from "./single-member/server-process.ts";
 
 interface Node {
   readonly key: string;
@@ -102,8 +96,8 @@ class Load {
     });
   }
 
-  reach(count: number): Promise<void> {
-    return until(`${count} writes`, () => this.acknowledged.size >= count);
+  async reach(count: number): Promise<void> {
+    await until(`${count} writes`, () => this.acknowledged.size >= count);
   }
 
   async end(): Promise<void> {

@@ -9,14 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ClusterInfoError, fetchClusterInfo } from "@etcd2/raft";
-import {
-  ask,
-  etcdctl,
-  freePort,
-  program,
-  runToEnd,
-  until,
-} from "./single-member/server-process.ts";
+import { freePort, until } from "@etcd2/test-support";
+import { ask, etcdctl, program, runToEnd } from "./single-member/server-process.ts";
 
 const testCa = new URL("../../../tools/test-ca.ts", import.meta.url).pathname;
 const root = mkdtempSync(join(tmpdir(), "etcd2-tls-"));

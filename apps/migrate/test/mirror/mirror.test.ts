@@ -10,7 +10,7 @@ import { runMirror } from "../../src/mirror/mirror.ts";
 import { TtlWatch } from "../../src/mirror/ttl-watch.ts";
 import { LineSplitter } from "../../src/mirror/watch-event.ts";
 import { FakeV2Server } from "../support/fake-v2-server.ts";
-import { until } from "../support/until.ts";
+import { until } from "@etcd2/test-support";
 
 interface Running {
   readonly log: readonly string[];
@@ -64,8 +64,8 @@ async function scene(
   }
 }
 
-function sameKeys(source: FakeV2Server, target: FakeV2Server): Promise<void> {
-  return until("both sides show the same", () => {
+async function sameKeys(source: FakeV2Server, target: FakeV2Server): Promise<void> {
+  await until("both sides show the same", () => {
     return JSON.stringify(source.dump()) === JSON.stringify(target.dump());
   });
 }

@@ -5,7 +5,7 @@ import { startCli } from "../support/cli.ts";
 import { SeededRandom, seedOfRun } from "../support/random.ts";
 import { RealServer } from "../support/real-servers.ts";
 import { TempDir } from "../support/temp-dir.ts";
-import { until } from "../support/until.ts";
+import { until } from "@etcd2/test-support";
 
 const seed = seedOfRun();
 

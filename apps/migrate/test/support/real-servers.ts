@@ -2,10 +2,8 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { until } from "./until.ts";
+import { freePort, until } from "@etcd2/test-support";
 
 const SYSTEM_ETCD = "/usr/bin/etcd";
 const OWN_SERVER = join(import.meta.dirname, "..", "..", "..", "server", "src", "main.ts");
@@ -55,14 +53,13 @@ export class RealServer {
     child.stdout.on("data", (text) => (this.#output += String(text)));
     child.stderr.on("data", (text) => (this.#output += String(text)));
     this.#child = child;
-    await until(
-      `${this.#kind} server answers`,
-      async () => {
-        if (child.exitCode !== null) throw new Error(`it ended: ${this.#output.slice(-2000)}`);
-        return this.#answers();
-      },
-      60_000,
-    );
+    const ended = new Promise<never>((_, reject) => {
+      child.once("exit", () => {
+        reject(new Error(`it ended: ${this.#output.slice(-2000)}`));
+      });
+    });
+    const answers = until(`${this.#kind} server answers`, () => this.#answers(), 60_000);
+    await Promise.race([answers, ended]);
   }
 
   /** Ends it without a chance to tidy up. */
@@ -82,12 +79,4 @@ export class RealServer {
       return false;
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,8 @@
 /**
- * Owns as much of the metadata reflection API as the container inside @peculiar/x509 asks for
- * when it is loaded. Imported for its effect, before that package, and only when certificates are
- * made.
+ * Owns as much of the metadata reflection API as tsyringe, the container inside @peculiar/x509,
+ * asks for when it is loaded; without it that package refuses to load. The npm package
+ * reflect-metadata would do the same with two thousand lines that every process making
+ * certificates would carry. Imported for its effect, before @peculiar/x509, and only then.
  */
 type Key = string | symbol;
 

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { etcdctl, freePort, program, runToEnd, ServerProcess } from "./server-process.ts";
+import { freePort } from "@etcd2/test-support";
+import { etcdctl, program, runToEnd, ServerProcess } from "./server-process.ts";
 
 describe("an operator's mistake", () => {
   let directory: string;

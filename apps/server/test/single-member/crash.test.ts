@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ask, ServerProcess, until } from "./server-process.ts";
+import { until } from "@etcd2/test-support";
+import { ask, ServerProcess } from "./server-process.ts";
 
 interface Acknowledged {
   readonly key: string;

@@ -3,41 +3,12 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort, until } from "@etcd2/test-support";
 
 export const program = join(import.meta.dirname, "..", "..", "bin", "etcd");
 export const etcdctl = join(import.meta.dirname, "..", "..", "..", "etcdctl", "bin", "etcdctl");
-
-/** Where this process looks for its next port: below the range the system gives to clients. */
-let nextPort = 10_000 + (process.pid % 220) * 100;
-
-function canBind(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once("error", () => {
-      resolve(false);
-    });
-    server.listen(port, "127.0.0.1", () => {
-      server.close(() => {
-        resolve(true);
-      });
-    });
-  });
-}
-
-/**
- * A port nothing listens on, never given twice by this process. Test files run as processes with
- * neighbouring ids, so each has a hundred ports to itself before it meets another's.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    nextPort = nextPort >= 32_000 ? 10_000 : nextPort + 1;
-    const port = nextPort;
-    if (await canBind(port)) return port;
-  }
-}
 
 export interface Answer {
   readonly status: number;
@@ -60,18 +31,6 @@ export function ask(method: string, url: string, form = ""): Promise<Answer> {
     call.on("error", reject);
     call.end(form);
   });
-}
-
-/** Polls until the condition holds. */
-export async function until(
-  what: string,
-  condition: () => Promise<boolean> | boolean,
-): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within 15 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 export interface Exit {
@@ -115,13 +74,13 @@ export class ServerProcess {
         resolve({ status, signal });
       });
     });
-    await until("the server answers", async () => {
-      if (child.exitCode !== null) throw new Error(`the server ended:\n${this.log}`);
-      return ask("GET", `${this.clientUrl}/version`).then(
-        () => true,
-        () => false,
-      );
+    const ended = this.#exit.then(() => {
+      throw new Error(`the server ended:\n${this.log}`);
     });
+    const answers = until("the server answers", () =>
+      ask("GET", `${this.clientUrl}/version`).then(() => true),
+    );
+    await Promise.race([answers, ended]);
   }
 
   get pid(): number {
