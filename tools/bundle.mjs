@@ -3,6 +3,7 @@
 // CommonJS output, because ESM output breaks on CommonJS dependencies; the native store stays
 // outside and is found through node_modules. The folder is replaced whole, once all is well.
 import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 
@@ -12,6 +13,20 @@ const entries = ["src/main.ts", ...(manifest.etcd2?.entries ?? [])];
 const target = join(project, "bundle");
 const outdir = `${target}.${process.pid}.tmp`;
 
+/** The commit, with "-dirty" after it when files differ; nothing outside a git checkout. */
+function gitSha() {
+  const given = process.env.ETCD2_GIT_SHA;
+  if (given) return given;
+  try {
+    const words = ["describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"];
+    const options = { cwd: project, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
+    return execFileSync("git", words, options).trim();
+  } catch {
+    return "";
+  }
+}
+
+const sha = gitSha();
 mkdirSync(outdir, { recursive: true });
 process.on("exit", () => rmSync(outdir, { recursive: true, force: true }));
 await build({
@@ -33,7 +48,10 @@ await build({
   sourcesContent: false,
   legalComments: "none",
   logLevel: "warning",
-  define: { "process.env.ETCD2_VERSION": JSON.stringify(manifest.version) },
+  define: {
+    "process.env.ETCD2_VERSION": JSON.stringify(manifest.version),
+    ...(sha === "" ? {} : { "process.env.ETCD2_GIT_SHA": JSON.stringify(sha) }),
+  },
 });
 writeFileSync(
   join(outdir, "start.cjs"),
