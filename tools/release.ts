@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Lockfile } from "./release/lockfile.ts";
 import { publish } from "./release/publish.ts";
 import { sbom } from "./release/sbom.ts";
-import { notShipped, programs, stage } from "./release/stage.ts";
+import { notShipped, programs, shippedLibraries, stage } from "./release/stage.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -53,6 +53,7 @@ async function main(): Promise<void> {
       timestamp: new Date(seconds * 1000).toISOString(),
       packages: lockfile.closure(roots, notShipped),
       roots,
+      libraries: shippedLibraries,
     }),
     stage(folder) {
       execFileSync(join(bin, "nx"), ["run-many", "-t", "bundle", "--output-style=static"], {

@@ -13,6 +13,15 @@ export interface SbomInput {
   readonly packages: readonly LockedPackage[];
   /** Paths of the packages the release itself depends on. */
   readonly roots: readonly string[];
+  /** Shared libraries in the archive that come from no package. */
+  readonly libraries?: readonly SharedLibrary[];
+}
+
+export interface SharedLibrary {
+  /** `libNAME.so.VERSION` */
+  readonly file: string;
+  /** An SPDX expression. */
+  readonly license: string;
 }
 
 function purl(name: string, version: string): string {
@@ -50,7 +59,16 @@ export function sbom(input: SbomInput): string {
       const locked = byPath.get(path);
       return locked === undefined ? [] : [reference(locked)];
     });
-  const components = input.packages.map((locked) => ({
+  const libraries = (input.libraries ?? []).map(({ file, license }) => {
+    const [name = file, version = ""] = file.split(".so.");
+    const self = `pkg:generic/${name}@${version}`;
+    return {
+      type: "library",
+      ...{ "bom-ref": self, name, version, purl: self },
+      licenses: [{ expression: license }],
+    };
+  });
+  const packages = input.packages.map((locked) => ({
     type: locked.isWorkspace ? "application" : "library",
     "bom-ref": reference(locked),
     name: locked.name,
@@ -59,9 +77,13 @@ export function sbom(input: SbomInput): string {
     ...hashes(locked.integrity),
     ...licenses(locked.isWorkspace ? "Apache-2.0" : locked.license),
   }));
+  const components = [...packages, ...libraries];
   const self = `pkg:generic/${input.name}@${input.version}`;
   const dependencies = [
-    { ref: self, dependsOn: referencesOf(input.roots) },
+    {
+      ref: self,
+      dependsOn: [...referencesOf(input.roots), ...libraries.map((library) => library["bom-ref"])],
+    },
     ...input.packages.map((locked) => ({
       ref: reference(locked),
       dependsOn: [...new Set(referencesOf(locked.needs))],

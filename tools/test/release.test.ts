@@ -58,6 +58,7 @@ test("the bill of materials names each package once, with hashes and a closed gr
       timestamp: "2026-01-01T00:00:00.000Z",
       packages: lock.closure(["apps/a"]),
       roots: ["apps/a"],
+      libraries: [{ file: "libthing.so.6", license: "MIT" }],
     });
   const document = JSON.parse(make()) as {
     serialNumber: string;
@@ -68,12 +69,14 @@ test("the bill of materials names each package once, with hashes and a closed gr
   assert.equal(make(), JSON.stringify(document, null, 2) + "\n");
   assert.match(document.serialNumber, /^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
   const references = new Set(document.components.map((component) => component["bom-ref"]));
-  assert.equal(references.size, 5);
+  assert.equal(references.size, 6);
   for (const { ref, dependsOn } of document.dependencies) {
     assert.ok(references.has(ref) || ref === document.metadata.component["bom-ref"]);
     for (const needed of dependsOn) assert.ok(references.has(needed), needed);
   }
   const outer = document.components.find(({ purl }) => purl === "pkg:npm/b@1.5.0");
+  assert.ok(references.has("pkg:generic/libthing@6"));
+  assert.deepEqual(document.dependencies[0]?.dependsOn.at(-1), "pkg:generic/libthing@6");
   assert.deepEqual(outer?.hashes, [{ alg: "SHA-512", content: "deadbeef" }]);
   assert.deepEqual(outer.licenses, [{ expression: "MIT OR ISC" }]);
 });
