@@ -1,7 +1,7 @@
 /**
  * Counts what happens on the way from proposal to outcome, and warns, with figures, of what took
- * long: requests, confirmations of reads, applied batches, syncs of the log. At most one line per
- * kind and second. What is measured, and when, is the callers'.
+ * long: requests, confirmations of reads, applied batches, syncs of the log; and of messages that
+ * were refused. At most one line per kind and second. What is measured, and when, is the callers'.
  */
 import type { ProposalCounters } from "./etcd-server.ts";
 import type { ServerCounters } from "./metrics/counters.ts";
@@ -11,7 +11,7 @@ const SLOW_READ_SECONDS = 0.5;
 const SLOW_APPLY_SECONDS = 0.1;
 const LINE_INTERVAL_MS = 1000;
 
-type Kind = "request" | "read" | "apply" | "sync";
+type Kind = "request" | "read" | "apply" | "sync" | "refusal";
 
 /** Lines of one kind. */
 interface Said {
@@ -35,6 +35,7 @@ export class ConsensusObserver implements ProposalCounters {
     read: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
     apply: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
     sync: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
+    refusal: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
   };
 
   constructor(options: ConsensusObserverOptions) {
@@ -86,6 +87,11 @@ export class ConsensusObserver implements ProposalCounters {
     this.#counters.snapshotSaveSeconds.observe(totalSeconds);
   }
 
+  messageRefused(what: string, reason: string): void {
+    this.#counters.messagesRefused += 1;
+    this.#say("refusal", `refused a message, ${what}: ${reason}`);
+  }
+
   /** A sync of the log that the log itself calls slow. */
   slowSync(seconds: number): void {
     this.#warn("sync", `sync of the write-ahead log took ${shown(seconds)}`, [
@@ -95,6 +101,10 @@ export class ConsensusObserver implements ProposalCounters {
   }
 
   #warn(kind: Kind, what: string, [expected, why]: readonly [number, string]): void {
+    this.#say(kind, `${what}, expected less than ${shown(expected)}: ${why}`);
+  }
+
+  #say(kind: Kind, line: string): void {
     const said = this.#said[kind];
     const now = this.#options.now();
     if (now - said.atMs < LINE_INTERVAL_MS) {
@@ -104,7 +114,7 @@ export class ConsensusObserver implements ProposalCounters {
     const more = said.silenced === 0 ? "" : ` (and ${said.silenced} more before)`;
     said.atMs = now;
     said.silenced = 0;
-    this.#options.warn(`${what}, expected less than ${shown(expected)}: ${why}${more}`);
+    this.#options.warn(`${line}${more}`);
   }
 }
 

@@ -51,6 +51,8 @@ export interface ProposalCounters {
   /** A run of entries was written to the store. */
   batchApplied(seconds: number, entries: number): void;
   healthJudged(healthy: boolean): void;
+  /** A message that contradicts what this member knows for certain was dropped. */
+  messageRefused(what: string, reason: string): void;
   /** The state machine was made durable and the log shortened. */
   compacted(flushSeconds: number, totalSeconds: number): void;
 }

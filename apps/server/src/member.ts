@@ -22,6 +22,7 @@ import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "./bootst
 import { Cluster } from "./cluster.ts";
 import { Compactor } from "./compactor.ts";
 import type { ProposalCounters, ServerOps } from "./etcd-server.ts";
+import { whyUnfit } from "./entry-check.ts";
 import { EtcdServer } from "./etcd-server.ts";
 import { formatId } from "./ids.ts";
 import type { MemberStorage } from "./member-storage.ts";
@@ -328,6 +329,7 @@ export class Member {
         random: Math.random,
         applied: storage.machine.appliedIndex,
         electionTicks: options.electionTicks,
+        whyUnfit,
       },
       log: storage.wal,
       transport: this.transport,
@@ -347,6 +349,9 @@ export class Member {
         },
         onProposalTerm: (term, queued) => {
           this.server.proposalTermChanged(term, queued);
+        },
+        onRefused: ({ type, from }, reason) => {
+          options.counters.messageRefused(`${type} of member ${formatId(from)}`, reason);
         },
       },
       tickMs: options.tickMs,

@@ -68,6 +68,8 @@ export interface RaftNodeListener {
    * of this term is, never will be: it may be proposed again.
    */
   onProposalTerm?(term: Term, queued: readonly Uint8Array[]): void;
+  /** A message from another member that contradicts what is known for certain was dropped. */
+  onRefused?(message: Message, reason: string): void;
 }
 
 export interface RaftNodeOptions {
@@ -219,8 +221,21 @@ export class RaftNode {
       this.#held.push(...messages);
       return;
     }
-    for (const message of messages) this.#raw.step(message);
+    try {
+      for (const message of messages) this.#stepForeign(message);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
     this.#schedule();
+  }
+
+  /** A snapshot comes with its data, through snapshotInstalled(), or not at all. */
+  #stepForeign(message: Message): void {
+    const reason =
+      message.type === "snapshot" ? "a snapshot without data" : this.#raw.whyImplausible(message);
+    if (reason === undefined) this.#raw.step(message);
+    else this.#listener.onRefused?.(message, reason);
   }
 
   connectionLost(id: NodeId): void {
@@ -270,7 +285,7 @@ export class RaftNode {
 
   /** Asked within exclusively(), before the state machine is replaced: would it help? */
   wantsSnapshot(message: SnapshotMessage): boolean {
-    return this.#raw.wantsSnapshot(message);
+    return this.#raw.whyImplausible(message) === undefined && this.#raw.wantsSnapshot(message);
   }
 
   /** Installs a snapshot whose data the state machine holds already, within exclusively(). */

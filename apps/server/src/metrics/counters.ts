@@ -90,6 +90,7 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
   slowReadIndexes = 0;
   failedReadIndexes = 0;
   heartbeatSendFailures = 0;
+  messagesRefused = 0;
   learnersPromoted = 0;
   snapshotApplysInProgress = 0;
 

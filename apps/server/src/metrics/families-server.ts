@@ -301,6 +301,11 @@ const http: readonly Family[] = [
     ({ sources }) => sources.clients?.().connectionsMax,
   ),
   counter(
+    "etcd2_raft_messages_refused_total",
+    "Messages of members dropped because they contradict what this member knows for certain.",
+    ({ counters }) => counters.messagesRefused,
+  ),
+  counter(
     "etcd2_client_connections_accepted_total",
     "Client connections accepted.",
     ({ counters }) => counters.connectionsAccepted,

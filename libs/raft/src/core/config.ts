@@ -1,6 +1,6 @@
 /** Settings of the raft core, each with its trade-off; parseConfig checks them once. */
 import type { LogStorage } from "../storage.ts";
-import type { ConfChange, Index, NodeId, Random } from "./types.ts";
+import type { ConfChange, Entry, Index, NodeId, Random } from "./types.ts";
 import { invariant } from "./invariant.ts";
 
 export interface RaftConfig {
@@ -48,6 +48,11 @@ export interface RaftConfig {
    * when proposing, and the host must refuse impossible changes when they are committed.
    */
   readonly decodeConfChange?: (data: Uint8Array) => ConfChange;
+  /**
+   * Why an entry another member sent could never be applied; undefined when it can. Asked before
+   * such an entry enters the log: there it would stop every member for good.
+   */
+  readonly whyUnfit?: (entry: Entry) => string | undefined;
 }
 
 export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "random"> & Partial<RaftConfig>;

@@ -11,6 +11,7 @@ import { parseConfig } from "./config.ts";
 import { forwardProposal, forwardRead, forwardTransfer, wantsSnapshot } from "./follower.ts";
 import { invariant } from "./invariant.ts";
 import * as leading from "./leader.ts";
+import { whyImplausible } from "./plausible.ts";
 import { Raft } from "./raft.ts";
 import type { Ready } from "./ready.ts";
 import { statusOf, type Status } from "./status.ts";
@@ -101,6 +102,14 @@ export class RawNode {
     if (message.to !== raft.id || message.from === raft.id) return;
     if (isResponse(message) && raft.tracker.get(message.from) === undefined) return;
     raft.step(message);
+  }
+
+  /**
+   * Why a host that does not trust the sender's every word should drop this message instead of
+   * stepping it, which might break an invariant; undefined when it may be stepped.
+   */
+  whyImplausible(message: Message): string | undefined {
+    return whyImplausible(this.#raft, message);
   }
 
   /**

@@ -38,6 +38,11 @@ export class ReadOnly {
   #sent: SentRound[] = [];
   #confirmedSince = -1;
 
+  /** The newest round started: nobody can have confirmed a later one. */
+  get round(): number {
+    return this.#round;
+  }
+
   /** True when a heartbeat round must be sent for reads that wait. */
   get isRoundDue(): boolean {
     return this.#isRoundDue;

@@ -1,0 +1,90 @@
+/**
+ * Judges messages from outside before they are stepped. Every message here is well formed; what is
+ * refused contradicts what this member knows for certain, such as its own committed log, and would
+ * break an invariant or do harm that no correct member asks for. A refusal looks like the loss of
+ * the message, so it never endangers safety.
+ *
+ * It guards against defects, mix-ups and forgeries that show. A member that lies consistently is
+ * beyond raft.
+ */
+import type { Raft } from "./raft.ts";
+import type { AppendMessage, Entry, Message } from "./types.ts";
+import { NOBODY } from "./types.ts";
+
+/**
+ * Elections a member may have missed. One a second for a hundred years stays below it; terms that
+ * run away by a defect do not get far above it, and never to where numbers end.
+ */
+export const TERM_LEAP_MAX = 2 ** 32;
+
+/** Why a message must not be stepped; undefined when it may. */
+export function whyImplausible(raft: Raft, message: Message): string | undefined {
+  if (message.term > raft.term + TERM_LEAP_MAX) {
+    return `term ${message.term} cannot follow term ${raft.term}`;
+  }
+  switch (message.type) {
+    case "append":
+      return whyNoLeader(raft, message) ?? whyBadAppend(raft, message);
+    case "heartbeat":
+      return whyNoLeader(raft, message) ?? whyBadCommit(raft, message.term, message.commit);
+    case "snapshot":
+      return whyNoLeader(raft, message);
+    case "appendResponse":
+      return !message.reject && message.term === raft.term && message.index > raft.log.lastIndex
+        ? `it acknowledges entry ${message.index}, the log ends at ${raft.log.lastIndex}`
+        : undefined;
+    case "heartbeatResponse":
+      return message.term === raft.term && Number(message.context) > raft.readOnly.round
+        ? `it confirms read round ${message.context}, the last is ${raft.readOnly.round}`
+        : undefined;
+    case "readIndexResponse":
+    case "timeoutNow":
+      return whyNoLeader(raft, message);
+    case "propose":
+      return whyUnfit(raft, message.entries);
+    case "vote":
+    case "preVote":
+    case "voteResponse":
+    case "preVoteResponse":
+    case "readIndex":
+    case "transferLeader":
+      return undefined;
+  }
+}
+
+/** A term has one leader. */
+function whyNoLeader(raft: Raft, { from, term }: Message): string | undefined {
+  if (term !== raft.term || raft.leader === NOBODY || raft.leader === from) return undefined;
+  return `${raft.leader} leads term ${term}`;
+}
+
+/** Messages of earlier terms are answered, not obeyed; their numbers do not matter. */
+function whyBadCommit(raft: Raft, term: number, commit: number): string | undefined {
+  if (term < raft.term || commit <= raft.log.lastIndex) return undefined;
+  return `commit ${commit} is beyond the log's end, ${raft.log.lastIndex}: was the log lost?`;
+}
+
+function whyBadAppend(raft: Raft, message: AppendMessage): string | undefined {
+  const { entries, prevIndex, prevTerm, term } = message;
+  const { log } = raft;
+  if (term < raft.term || entries.length === 0) return undefined;
+  if (prevIndex < log.committed && log.hasEntry(prevIndex, prevTerm)) {
+    for (const entry of entries) {
+      if (entry.index > log.committed) break;
+      if (!log.hasEntry(entry.index, entry.term)) {
+        return `entry ${entry.index} contradicts one committed up to ${log.committed}`;
+      }
+    }
+  }
+  return whyUnfit(raft, entries);
+}
+
+function whyUnfit(raft: Raft, entries: readonly Entry[]): string | undefined {
+  const { whyUnfit: judge } = raft.config;
+  if (judge === undefined) return undefined;
+  for (const entry of entries) {
+    const reason = judge(entry);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
