@@ -17,8 +17,9 @@
  * Process ids mean nothing across machines and process-id namespaces: two containers that share a
  * volume are not kept apart.
  */
-import { closeSync, linkSync, openSync, readdirSync, readFileSync, renameSync } from "node:fs";
-import { unlinkSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, linkSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { renameSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { uptime } from "node:os";
 import { join } from "node:path";
 import { FatalError } from "../errors.ts";
 import { errorCode } from "./file-system.ts";
@@ -72,7 +73,7 @@ function refuseIfHeld(directory: string, number: number): void {
     if (errorCode(error) === "ENOENT") return;
     throw error;
   }
-  if (content === RELEASED) return;
+  if (content === RELEASED || isLostContent(path, content)) return;
   const holder = parseHolder(content);
   if (holder === undefined) {
     throw new FatalError(
@@ -85,6 +86,16 @@ function refuseIfHeld(directory: string, number: number): void {
     `open wal error: file already locked: ${path} is held by process ${holder.pid}; ` +
       "stop that process, or start with another data directory",
   );
+}
+
+/**
+ * A power loss can take the content of a file and leave its name. Locks are complete when they get
+ * their name, so one without content that is older than this boot has no holder.
+ */
+function isLostContent(path: string, content: string): boolean {
+  if (!/^\0*$/.test(content)) return false;
+  const bootedAtMs = Date.now() - uptime() * 1000;
+  return statSync(path).mtimeMs < bootedAtMs;
 }
 
 function parseHolder(content: string): Holder | undefined {
@@ -171,6 +182,8 @@ function writeFile(path: string, flags: string, content: string): void {
   const file = openSync(path, flags, 0o600);
   try {
     writeSync(file, content);
+    // A name without its content would be in the way after a power loss.
+    fsyncSync(file);
   } finally {
     closeSync(file);
   }
