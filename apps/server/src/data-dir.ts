@@ -46,13 +46,10 @@ function foreignVersion(layout: DataDirLayout, top: readonly string[]): string |
   // Imported in place: the old files stay beside ours.
   if (list(layout.storeDir).includes("CURRENT")) return undefined;
   if (member.includes("snap")) return "etcd 2.x or 3.x";
-  if (
-    member.includes("wal") &&
-    !member.includes("store") &&
-    list(join(layout.memberDir, "wal")).length > 0
-  ) {
-    return "etcd 2.x or 3.x";
-  }
+  const wal = list(join(layout.memberDir, "wal"));
+  // Logs are named alike; only ours is locked by files beside it.
+  const isOurs = wal.some((name) => /^lock-\d{8}$/.test(name));
+  if (!member.includes("store") && wal.length > 0 && !isOurs) return "etcd 2.x or 3.x";
   if (top.includes("snap") && top.includes("wal")) return "etcd 2.0";
   if (top.includes("standby_info") || (top.includes("log") && top.includes("conf")))
     return "etcd 0.4";

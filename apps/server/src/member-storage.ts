@@ -7,7 +7,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { decodeConfState, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
-import { StateMachine, StoreDirectory, SteadyClock } from "@etcd2/store";
+import { StateMachine, StoreDirectory, StoreError, SteadyClock } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { DataDirLayout } from "./data-dir.ts";
 import { ensureWritable } from "./data-dir.ts";
@@ -38,8 +38,12 @@ export interface StorageOptions {
   readonly warn: (message: string) => void;
 }
 
-function openMachine(path: string, options: StorageOptions): Promise<StateMachine> {
-  return RocksKv.open(path).then(
+function openMachine(
+  path: string,
+  options: StorageOptions,
+  { mustExist }: { readonly mustExist: boolean },
+): Promise<StateMachine> {
+  return RocksKv.open(path, { mustExist }).then(
     async (kv) => {
       try {
         return await StateMachine.open({
@@ -59,15 +63,37 @@ function openMachine(path: string, options: StorageOptions): Promise<StateMachin
 }
 
 function describeOpenFailure(path: string, error: unknown): string {
-  const text = error instanceof Error ? `${error.message} ${causeText(error)}` : String(error);
-  if (/lock/i.test(text)) {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof StoreError && error.code === "locked") {
     return `open wal error: file already locked (${path} is in use by another process)`;
   }
-  return `cannot open the store in ${path}: ${text.trim()}; restore a backup or rebuild this member from its peers`;
+  return `cannot open the store: ${text}; restore a backup or rebuild this member from its peers`;
 }
 
-function causeText(error: Error): string {
-  return error.cause instanceof Error ? error.cause.message : "";
+interface IndexedLog {
+  firstIndex(): number;
+  lastIndex(): number;
+  term(index: number): number;
+}
+
+/** Whether the log goes on where the state machine stands. */
+function fits({ appliedIndex, appliedTerm }: StateMachine, log: IndexedLog): boolean {
+  if (appliedIndex < log.firstIndex() - 1 || appliedIndex > log.lastIndex()) return false;
+  return appliedIndex === 0 || log.term(appliedIndex) === appliedTerm;
+}
+
+function describeMisfit(
+  { walDir, storeDir }: DataDirLayout,
+  { appliedIndex }: StateMachine,
+  log: IndexedLog,
+): string {
+  const first = log.firstIndex();
+  const isStoreBehind = appliedIndex < first - 1;
+  return (
+    `the log in ${walDir} (index ${first} to ${log.lastIndex()}) does not fit ${storeDir}, which has applied ` +
+    `index ${appliedIndex}: a part of the ${isStoreBehind ? "store" : "log"} was lost; ` +
+    "rebuild this member from its peers or restore a backup"
+  );
 }
 
 /**
@@ -168,7 +194,7 @@ export class MemberStorage {
     rmSync(layout.storeDir, { recursive: true, force: true });
     const directory = new StoreDirectory(layout.storeDir);
     const path = directory.next();
-    const machine = await openMachine(path, options);
+    const machine = await openMachine(path, options, { mustExist: false });
     machine.apply([], new Map([[META_BOOTSTRAP, Buffer.from(bootstrapDocument, "utf8")]]));
     machine.flushDurable();
     const wal = await Wal.create(layout.walDir, {
@@ -188,12 +214,16 @@ export class MemberStorage {
     const directory = new StoreDirectory(layout.storeDir);
     const path = directory.current();
     if (path === undefined) {
-      throw new StartError(`${layout.storeDir} names no current state; restore a backup`);
+      throw new StartError(
+        `${join(layout.storeDir, "CURRENT")} names no state: restore a backup or rebuild this member from its peers`,
+      );
     }
-    const machine = await openMachine(path, options);
+    const machine = await openMachine(path, options, { mustExist: true });
     try {
+      const storage = await MemberStorage.#openLog(options, directory, machine);
+      // Not before it is sure that the one in use is the right one.
       directory.removeOthers();
-      return await MemberStorage.#openLog(options, directory, machine);
+      return storage;
     } catch (error) {
       await machine.close();
       throw error;
@@ -226,20 +256,12 @@ export class MemberStorage {
     const confBytes = machine.readMeta(META_CONF_STATE);
     // A crash between the switch to an installed snapshot and the log's restart leaves a log that
     // ends before the state machine, or holds other entries there: the state machine is the newer
-    // truth. Otherwise entries that were applied are missing from the log: somebody cut it.
-    const { log } = wal;
-    const applied = machine.appliedIndex;
-    const isWithin = log.firstIndex() - 1 <= applied && applied <= log.lastIndex();
-    if (confBytes !== undefined && !(isWithin && log.term(applied) === machine.appliedTerm)) {
-      const installed = Number(
-        Buffer.from(machine.readMeta(META_INSTALLED) ?? []).toString("utf8"),
-      );
-      if (installed !== applied) {
+    // truth. Otherwise one of the two lost what it had: somebody cut it, or the disk did.
+    if (!fits(machine, wal.log)) {
+      const installed = Buffer.from(machine.readMeta(META_INSTALLED) ?? []).toString("utf8");
+      if (confBytes === undefined || Number(installed) !== machine.appliedIndex) {
         await wal.close();
-        throw new StartError(
-          `the log in ${layout.walDir} (up to index ${log.lastIndex()}) does not fit ${layout.storeDir}, which has applied ` +
-            `index ${applied}: a part of the log was lost; rebuild this member from its peers or restore a backup`,
-        );
+        throw new StartError(describeMisfit(layout, machine, wal.log));
       }
       await wal.installSnapshot({
         index: machine.appliedIndex,
@@ -268,14 +290,14 @@ export class MemberStorage {
   /** Replaces the state machine by a complete generation; the raft loop must stand still. */
   async switchTo(path: string): Promise<StateMachine> {
     // Says that the log may be behind this state, should a crash come before the log restarts.
-    const incoming = await openMachine(path, this.#options);
+    const incoming = await openMachine(path, this.#options, { mustExist: true });
     const index = Buffer.from(String(incoming.appliedIndex), "utf8");
     incoming.apply([], new Map([[META_INSTALLED, index]]));
     incoming.flushDurable();
     await incoming.close();
     await this.#machine.close();
     this.#directory.switchTo(path);
-    this.#machine = await openMachine(path, this.#options);
+    this.#machine = await openMachine(path, this.#options, { mustExist: true });
     this.#directory.removeOthers();
     return this.#machine;
   }

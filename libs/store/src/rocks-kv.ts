@@ -3,6 +3,7 @@
  * binding's synchronous calls, which run on the calling thread. It knows nothing of what the rows
  * mean.
  */
+import { existsSync } from "node:fs";
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { RocksLevel } from "@nxtedition/rocksdb";
@@ -14,6 +15,8 @@ export interface RocksKvOptions {
   readonly blockCacheBytes?: number;
   /** Memory for rows not yet written to sorted files, in bytes, all buffers together. */
   readonly memtableBytes?: number;
+  /** Refuse to open what is not there: damage that hides a database must not end in an empty one. */
+  readonly mustExist?: boolean;
 }
 
 const BLOCK_CACHE_BYTES = 8 << 20;
@@ -25,12 +28,17 @@ const WRITE_SYNC = { sync: true } as const;
 const WRITE_UNSYNCED = { sync: false } as const;
 
 function storageError(what: string, cause: unknown): StoreError {
-  const detail = cause instanceof Error ? cause.message : String(cause);
+  const detail = innermostMessage(cause);
   const code = hasCode(cause, "LEVEL_LOCKED") ? "locked" : "storage";
   return new StoreError(code, `${what}: ${detail}`, { cause });
 }
 
-/** The binding reports the real reason as the cause of "Database failed to open". */
+/** The binding reports the real reason as the cause of "Database is not open". */
+function innermostMessage(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : innermostMessage(error.cause);
+}
+
 function hasCode(error: unknown, code: string): boolean {
   if (!(error instanceof Error)) return false;
   return ("code" in error && error.code === code) || hasCode(error.cause, code);
@@ -146,17 +154,22 @@ export class RocksKv implements Kv {
   }
 
   /**
-   * Opens the database in a directory, which is made if missing.
+   * Opens the database in a directory, which is made if missing unless it must exist.
    * @throws StoreError locked, storage.
    */
   static async open(path: string, options: RocksKvOptions = {}): Promise<RocksKv> {
+    const mustExist = options.mustExist === true;
+    // The engine would leave a lock file, and even a folder, where it found no database.
+    if (mustExist && !existsSync(join(path, "CURRENT"))) {
+      throw new StoreError("storage", `there is no store at ${path}: its file CURRENT is missing`);
+    }
     const db = new RocksLevel(path, {
       keyEncoding: "buffer",
       valueEncoding: "buffer",
     });
     try {
       await db.open({
-        createIfMissing: true,
+        createIfMissing: !mustExist,
         compaction: "level",
         memtableMemoryBudget: options.memtableBytes ?? MEMTABLE_BYTES,
         cacheSize: options.blockCacheBytes ?? BLOCK_CACHE_BYTES,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -79,6 +79,16 @@ test("a database that is open already is refused as locked", async () => {
   const first = await RocksKv.open(path);
   await assert.rejects(RocksKv.open(path), { name: "StoreError", code: "locked" });
   await first.close();
+});
+
+test("a database that must exist is not made, and says what is missing", async () => {
+  const path = freshPath();
+  await assert.rejects(RocksKv.open(path, { mustExist: true }), /its file CURRENT is missing/);
+  assert.ok(!existsSync(path));
+  await (await RocksKv.open(path)).close();
+  await (await RocksKv.open(path, { mustExist: true })).close();
+  for (const name of readdirSync(path)) if (name.startsWith("MANIFEST")) rmSync(join(path, name));
+  await assert.rejects(RocksKv.open(path, { mustExist: true }), /No such file.*MANIFEST/);
 });
 
 test("a path that cannot be a directory is refused with its name", async () => {
