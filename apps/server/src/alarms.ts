@@ -3,7 +3,7 @@
  * too little free disk, and a store beyond its quota. Each begins and ends by itself. Knows
  * neither how space is measured nor who asks.
  */
-import type { WriteAction } from "@etcd2/store";
+import type { LiveSize, WriteAction } from "@etcd2/store";
 import { EtcdError } from "@etcd2/store";
 import { DiskWatch } from "./disk.ts";
 import type { DiskSpace } from "./disk.ts";
@@ -15,6 +15,12 @@ const QUOTA_INTERVAL_MS = 250;
 /** Counting takes at most this share of the time. */
 const COUNTING_SHARE = 0.05;
 
+/** From this share of the quota on an estimate is not good enough. */
+const NEAR_QUOTA = 0.8;
+
+/** Writes are taken again below this share of the quota. */
+const RECOVERY = 0.95;
+
 const mebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 
 export interface AlarmsOptions {
@@ -24,10 +30,10 @@ export interface AlarmsOptions {
   readonly diskReserveBytes: number;
   /** 0 is no quota. */
   readonly quotaBytes: number;
-  /** Bytes the store takes, with what is deleted but not reclaimed yet. Cheap. */
-  readonly sizeBytes: () => number;
-  /** Bytes of what the store holds, by reading all of it. Asked for only beyond the quota. */
-  readonly countBytes: () => Promise<number>;
+  /** Bytes of the keys and values that exist, as the store keeps them. Cheap. */
+  readonly liveSize: () => LiveSize;
+  /** Makes the live size exact, by reading all of the store. */
+  readonly countLiveSize: () => Promise<void>;
   readonly warn: (message: string) => void;
   readonly notice: (message: string) => void;
   /** Replaced in tests. */
@@ -41,8 +47,6 @@ export class Alarms {
   readonly #disk: DiskWatch;
   #timer: NodeJS.Timeout | undefined;
   #isOverQuota = false;
-  /** The latest count, and the size that the store had then. */
-  #counted = { liveBytes: 0, sizeBytes: 0 };
   #isCounting = false;
   #countAgainAtMs = 0;
 
@@ -62,7 +66,7 @@ export class Alarms {
   /** Looks once, then goes on looking until closed. */
   async start(): Promise<void> {
     if (this.#options.quotaBytes > 0) {
-      if (this.#options.sizeBytes() >= this.#options.quotaBytes) await this.count();
+      await this.count();
       this.lookAtQuota();
       this.#timer = setInterval(() => {
         this.lookAtQuota();
@@ -71,36 +75,22 @@ export class Alarms {
     await this.#disk.start();
   }
 
-  /**
-   * Compares the store with the quota now. Its files are smaller than that as a rule; when they
-   * are not, what they hold is counted, because deletes shrink files only much later.
-   */
+  /** Compares the store with the quota now; an estimate that matters is counted. */
   lookAtQuota(): void {
-    const { quotaBytes, sizeBytes } = this.#options;
-    const size = sizeBytes();
-    if (size < quotaBytes) {
-      this.#decide(size);
-      return;
-    }
-    const counted = this.#counted;
-    const live = counted.liveBytes + Math.max(0, size - counted.sizeBytes);
-    if (live >= quotaBytes) {
-      this.#decide(live);
-      void this.count();
-    }
+    const { bytes, isExact } = this.#options.liveSize();
+    this.#decide(bytes);
+    const isNear = this.#isOverQuota || bytes >= this.#options.quotaBytes * NEAR_QUOTA;
+    if (!isExact && isNear) void this.count();
   }
 
-  /** Counts what the store holds, unless it has just been counted. */
+  /** Counts what the store holds, unless that is known or was counted a short while ago. */
   async count(): Promise<void> {
-    const { quotaBytes, sizeBytes, countBytes } = this.#options;
+    const { liveSize, countLiveSize } = this.#options;
     const startedAt = performance.now();
-    if (this.#isCounting || startedAt < this.#countAgainAtMs) return;
+    if (this.#isCounting || startedAt < this.#countAgainAtMs || liveSize().isExact) return;
     this.#isCounting = true;
     try {
-      const size = sizeBytes();
-      const liveBytes = await countBytes();
-      this.#counted = { liveBytes, sizeBytes: size };
-      if (quotaBytes > 0) this.#decide(liveBytes);
+      await countLiveSize();
     } catch {
       // The store was replaced or closed meanwhile; the next look counts again.
     } finally {
@@ -112,7 +102,7 @@ export class Alarms {
 
   #decide(size: number): void {
     const { quotaBytes, warn, notice } = this.#options;
-    const isOver = size >= quotaBytes;
+    const isOver = size >= (this.#isOverQuota ? quotaBytes * RECOVERY : quotaBytes);
     if (isOver === this.#isOverQuota) return;
     this.#isOverQuota = isOver;
     const figures = `(${mebibytes(size)} of ${mebibytes(quotaBytes)})`;

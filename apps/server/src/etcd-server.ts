@@ -260,21 +260,26 @@ export class EtcdServer implements EtcdServerPort {
     return report;
   }
 
-  #judgeHealth(): Promise<HealthReport> {
-    const alarm = this.#parts.alarm();
-    if (alarm !== "") return Promise.resolve({ healthy: false, reason: alarm });
-    if (this.node.leader === "") return Promise.resolve({ healthy: false, reason: "no leader" });
+  async #judgeHealth(): Promise<HealthReport> {
+    const leaderReason = this.node.leader === "" ? "no leader" : "";
+    const readReason = leaderReason === "" ? await this.#tryRead() : leaderReason;
+    const checks = [
+      { name: "space", reason: this.#parts.alarm() },
+      { name: "leader", reason: leaderReason },
+      { name: "linearizable_read", reason: readReason },
+    ];
+    return { healthy: checks.every(({ reason }) => reason === ""), checks };
+  }
+
+  /** Why a linearizable read does not come back in time; "" when it does. */
+  #tryRead(): Promise<string> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        resolve({ healthy: false, reason: "no quorum: a linearizable read got no answer in time" });
+        resolve("no quorum: a linearizable read got no answer in time");
       }, HEALTH_TIMEOUT_MS);
       this.readIndex((error) => {
         clearTimeout(timer);
-        resolve(
-          error === undefined
-            ? { healthy: true, reason: "" }
-            : { healthy: false, reason: error.cause },
-        );
+        resolve(error?.cause ?? "");
       });
     });
   }

@@ -268,7 +268,7 @@ const limits = [
     "quota-backend-bytes",
     "count",
     "0",
-    "size of the store at which writes are refused (0: no limit)",
+    "bytes of keys and values at which writes are refused (0: no limit)",
   ),
   row(
     "disk-reserve-bytes",

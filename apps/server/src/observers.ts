@@ -27,7 +27,7 @@ export interface Observers {
 export interface Observed {
   readonly member: Member;
   readonly clients: ClientPorts;
-  readonly alarms: Pick<Alarms, "names" | "disk">;
+  readonly alarms: Pick<Alarms, "names" | "disk" | "count">;
 }
 
 /** What of the client ports is shown. */
@@ -93,7 +93,7 @@ function memberSources(config: ServerConfig, observed: () => Observed): MetricSo
         historyFirstIndex: machine.history.firstIndex,
         historyLastIndex: machine.history.lastIndex,
         sizeBytes: machine.approximateSizeBytes,
-        liveBytes: machine.approximateSizeBytes,
+        liveBytes: machine.liveSize.bytes,
         quotaBytes: config.quotaBytes,
       };
     },
@@ -157,6 +157,8 @@ export function createObservers(config: ServerConfig): Observers {
     start: () => metrics.start(),
     // The original names no character set; the text is ASCII.
     page: async () => {
+      // An estimate is counted anew for the next page.
+      void observed().alarms.count();
       counters.walBytesWritten = observed().member.storage.wal.bytesWritten;
       return { ...(await metrics.page()), contentType: "text/plain; version=0.0.4" };
     },

@@ -188,12 +188,8 @@ function createAlarms(
     paths: [layout.storeDir, layout.walDir],
     diskReserveBytes: config.diskReserveBytes,
     quotaBytes: config.quotaBytes,
-    sizeBytes: () => storage.machine.approximateSizeBytes,
-    countBytes: async () => {
-      let bytes = 0;
-      for await (const chunk of storage.machine.exportSnapshot()) bytes += chunk.length;
-      return bytes;
-    },
+    liveSize: () => storage.machine.liveSize,
+    countLiveSize: () => storage.machine.countLiveBytes(),
     warn: (message) => {
       log.warning(message);
     },

@@ -32,14 +32,17 @@ after(async () => {
 
 describe("the alarms", () => {
   const lines: string[] = [];
-  const figures = { free: 1000, size: 0, live: 0 };
+  const figures = { free: 1000, live: { bytes: 0, isExact: true }, counted: 0 };
   const make = (more: Partial<AlarmsOptions>): Alarms =>
     new Alarms({
       paths: ["here"],
       diskReserveBytes: 0,
       quotaBytes: 0,
-      sizeBytes: () => figures.size,
-      countBytes: () => Promise.resolve(figures.live),
+      liveSize: () => figures.live,
+      countLiveSize: () => {
+        figures.live = { bytes: figures.counted, isExact: true };
+        return Promise.resolve();
+      },
       warn: (line) => lines.push(line),
       notice: (line) => lines.push(line),
       measure: () => Promise.resolve({ freeBytes: figures.free, totalBytes: 1e6 }),
@@ -68,42 +71,42 @@ describe("the alarms", () => {
     alarms.close();
   });
 
-  it("take deletes alone over quota, and writes again below", () => {
+  it("take deletes alone over quota, and writes again well below", () => {
     const alarms = make({ quotaBytes: 100 });
-    figures.size = 99;
-    alarms.lookAtQuota();
-    assert.equal(alarms.refusal("set"), undefined);
-    figures.size = 100;
-    figures.live = 100;
-    alarms.lookAtQuota();
-    assert.match(alarms.refusal("create")?.cause ?? "", /exceeds --quota-backend-bytes/);
+    const look = (bytes: number): boolean => {
+      figures.live = { bytes, isExact: true };
+      alarms.lookAtQuota();
+      return alarms.refusal("create") === undefined;
+    };
+    assert.equal(look(99), true);
+    assert.equal(look(100), false);
+    assert.match(alarms.refusal("set")?.cause ?? "", /exceeds --quota-backend-bytes/);
     assert.equal(alarms.refusal("delete"), undefined);
     assert.equal(alarms.refusal("compareAndDelete"), undefined);
     assert.deepEqual(alarms.names, ["quota"]);
-    figures.size = 50;
-    alarms.lookAtQuota();
-    assert.equal(alarms.refusal("create"), undefined);
+    const said = lines.length;
+    assert.equal(look(95), false);
+    assert.equal(look(120), false);
+    assert.equal(lines.length, said);
+    assert.equal(look(94), true);
     assert.match(lines.at(-1) ?? "", /below its quota again/);
     alarms.close();
   });
 
-  it("end when enough was deleted, though the files have not shrunk", async () => {
+  it("count what is but estimated, once it matters", async () => {
     const alarms = make({ quotaBytes: 100 });
-    figures.size = 120;
-    figures.live = 120;
+    figures.counted = 10;
+    figures.live = { bytes: 79, isExact: false };
     alarms.lookAtQuota();
-    await until("the count confirms it", () => alarms.names.includes("quota"));
-    figures.live = 10;
-    await until("deletes are noticed", () => {
+    assert.equal(figures.live.isExact, false);
+    figures.live = { bytes: 120, isExact: false };
+    alarms.lookAtQuota();
+    assert.deepEqual(alarms.names, ["quota"]);
+    await until("the count shows that it was less", () => {
       alarms.lookAtQuota();
       return alarms.refusal("set") === undefined;
     });
-    figures.size = 209;
-    alarms.lookAtQuota();
-    assert.equal(alarms.refusal("set"), undefined);
-    figures.size = 210;
-    alarms.lookAtQuota();
-    assert.deepEqual(alarms.names, ["quota"]);
+    assert.deepEqual(figures.live, { bytes: 10, isExact: true });
     alarms.close();
   });
 });
@@ -130,9 +133,16 @@ describe("a member over its quota", () => {
     assert.match(refused.body, /"errorCode":300,.*database space exceeded.*quota-backend-bytes/);
     const read = await ask("GET", `${clientUrl}/v2/keys/kept?quorum=true`);
     assert.match(read.body, /"value":"before"/);
-    assert.equal((await ask("GET", `${clientUrl}/health`)).status, 503);
+    const health = await ask("GET", `${clientUrl}/health`);
+    assert.equal(health.status, 503);
+    assert.match(
+      health.body,
+      /^\{"health": "false", "reason": "the store exceeds --quota[^"]*"\}$/m,
+    );
     const ready = await ask("GET", `${clientUrl}/readyz?verbose`);
-    assert.match(ready.body, /readyz failed: the store exceeds --quota-backend-bytes/);
+    assert.equal(ready.status, 200);
+    assert.match(ready.body, /^\[-\]space excluded: the store exceeds --quota-backend-bytes/m);
+    assert.match(ready.body, /^\[\+\]linearizable_read ok$/m);
     const { body } = await ask("GET", `${clientUrl}/metrics`);
     assert.match(body, /^etcd2_alarm\{type="quota"\} 1$/m);
     assert.match(body, /^etcd_server_quota_backend_bytes 1$/m);

@@ -114,10 +114,17 @@ export interface GatewayMetrics {
   recursiveRead(): void;
 }
 
-export interface HealthReport {
-  readonly healthy: boolean;
-  /** Why not; shown by the orchestrators' endpoints, never in the body of /health. */
+export interface HealthCheck {
+  /** "space": room for writes, "leader" and "linearizable_read". */
+  readonly name: string;
+  /** "" when it passes. */
   readonly reason: string;
+}
+
+export interface HealthReport {
+  /** All checks pass. */
+  readonly healthy: boolean;
+  readonly checks: readonly HealthCheck[];
 }
 
 export interface EtcdServer {

@@ -169,7 +169,8 @@ export class FakeServer implements EtcdServer {
   async health(): Promise<HealthReport> {
     await sleep(1);
     const healthy = this.hasQuorum;
-    return { healthy, reason: healthy ? "" : "there is no leader" };
+    const reason = healthy ? "" : "there is no leader";
+    return { healthy, checks: [{ name: "leader", reason }] };
   }
 
   exportSnapshot(): AsyncIterable<Uint8Array> {

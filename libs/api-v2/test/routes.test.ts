@@ -32,13 +32,13 @@ test("blanks around allowed origins do not count, and others get no headers", as
 
 test("probes of orchestrators follow the health of the server", async () => {
   assert.equal((await get("/livez")).body, "ok\n");
-  assert.equal((await get("/readyz?verbose")).body, "[+]readyz ok\nok\n");
+  assert.equal((await get("/readyz?verbose")).body, "[+]leader ok\nok\n");
   running.server.membership.started = 0;
   const failed = await get("/readyz");
   assert.equal((await get("/livez")).status, 200);
   running.server.membership.started = 1;
   assert.equal(failed.status, 503);
-  assert.equal(failed.body, "[-]readyz failed: there is no leader\nreadyz check failed\n");
+  assert.equal(failed.body, "[-]leader failed: there is no leader\nreadyz check failed\n");
 });
 
 test("rates that are zero or infinite are not shown", async () => {

@@ -170,6 +170,11 @@ export class ByteReader {
     return this.text(this.varint());
   }
 
+  /** Number of bytes that remain. */
+  get left(): number {
+    return this.bytes.length - this.at;
+  }
+
   /** The remaining bytes as a byte string. */
   rest(): ByteString {
     return this.text(this.bytes.length - this.at);

@@ -36,6 +36,7 @@ export type { ImportOptions, SnapshotInfo, SnapshotSource } from "./snapshot.ts"
 export type { StateHash } from "./state-hash.ts";
 export { StateMachine } from "./state-machine.ts";
 export type { EventsListener, StateMachineOptions, StoreClock } from "./state-machine.ts";
+export type { LiveSize } from "./state-row.ts";
 export { SteadyClock } from "./steady-clock.ts";
 export type { TimeSource } from "./steady-clock.ts";
 export { StoreBuilder } from "./store-builder.ts";

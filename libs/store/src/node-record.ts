@@ -39,6 +39,18 @@ export function readNodeRecord(reader: ByteReader): TreeNode {
   return new TreeNode(dir, reader.rest(), createdIndex, modifiedIndex, expirationMs, deadlineMs);
 }
 
+/** Bytes of the value in the record that fills the rest of the reader, without decoding it. */
+export function readValueLength(reader: ByteReader): number {
+  const flags = reader.byte();
+  reader.varint();
+  reader.varint();
+  if ((flags & EXPIRES) !== 0) {
+    reader.signedVarint();
+    reader.signedVarint();
+  }
+  return reader.left;
+}
+
 /** createdIndex of a record, without decoding the rest. */
 export function readCreatedIndex(reader: ByteReader): number {
   reader.byte();

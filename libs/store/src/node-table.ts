@@ -18,8 +18,15 @@ import {
   ttlKey,
 } from "./keyspace.ts";
 import type { Kv, KvBatch } from "./kv.ts";
+import { LiveBytes } from "./live-bytes.ts";
 import { NodeCache } from "./node-cache.ts";
-import { readCreatedIndex, readNodeRecord, writeNodeRecord } from "./node-record.ts";
+import {
+  readCreatedIndex,
+  readNodeRecord,
+  readValueLength,
+  writeNodeRecord,
+} from "./node-record.ts";
+import type { StoreState } from "./state-row.ts";
 import { SubtreeSweeps } from "./subtree-sweeps.ts";
 import type { NodeSpace } from "./tree/node-space.ts";
 import { NO_NAMES, RemovedNames } from "./tree/recorded-event.ts";
@@ -47,6 +54,8 @@ interface TtlChange {
 export class NodeTable implements NodeSpace {
   readonly sweeps = new SubtreeSweeps();
   readonly cache: NodeCache;
+  /** Bytes of nodes, those of pending sweeps included. Local. */
+  readonly live: LiveBytes;
   /** Number of nodes, those of pending sweeps included. Local. */
   nodeCount: number;
   readonly #options: NodeTableOptions;
@@ -59,11 +68,15 @@ export class NodeTable implements NodeSpace {
   readonly #writer = new ByteWriter(4096);
   readonly #reader = new ByteReader();
 
-  constructor(options: NodeTableOptions, nodeCount: number) {
+  constructor(
+    options: NodeTableOptions,
+    { nodeCount, live }: Pick<StoreState, "nodeCount" | "live">,
+  ) {
     this.#options = options;
     this.#kv = options.kv;
     this.cache = new NodeCache(options.cacheBytes);
     this.nodeCount = nodeCount;
+    this.live = new LiveBytes(live);
     this.sweeps.load(options.kv);
   }
 
@@ -93,10 +106,14 @@ export class NodeTable implements NodeSpace {
   }
 
   put(path: ByteString, node: TreeNode, previous: TreeNode | undefined): void {
+    this.live.added(path, node.value.length);
     if (previous === undefined) {
       if (!this.#takesSweptRow(path)) this.nodeCount += 1;
-    } else if (previous.deadlineMs !== undefined) {
-      this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
+    } else {
+      this.live.removed(path, previous.value.length);
+      if (previous.deadlineMs !== undefined) {
+        this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
+      }
     }
     if (node.deadlineMs !== undefined) {
       this.#ttlChanges.push({ deadlineMs: node.deadlineMs, path, present: true });
@@ -107,6 +124,7 @@ export class NodeTable implements NodeSpace {
 
   remove(path: ByteString, previous: TreeNode): void {
     this.nodeCount -= 1;
+    this.live.removed(path, previous.value.length);
     if (previous.deadlineMs !== undefined) {
       this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
     }
@@ -130,12 +148,15 @@ export class NodeTable implements NodeSpace {
     const countMax = Math.max(directRemovalMax, removedNamesMax);
     const names: ByteString[] = [];
     for (const [changed, node] of this.#changes) {
-      if (node !== null && isBelow(changed, path)) names.push(changed);
+      if (node === null || !isBelow(changed, path)) continue;
+      names.push(changed);
+      this.live.removed(changed, node.value.length);
     }
     const fresh = names.length;
     this.#scanBelow(path, (name) => names.push(name) <= countMax);
     if (names.length === 0) return NO_NAMES;
     if (names.length <= directRemovalMax) {
+      this.live.removedUnread(names.length - fresh, this.nodeCount - fresh);
       for (const name of names) this.#changes.set(name, null);
       this.nodeCount -= names.length;
     } else {
@@ -173,7 +194,8 @@ export class NodeTable implements NodeSpace {
 
   /** Deletes rows of removed subtrees; `rowsMax` bounds the rows looked at. */
   sweep(batch: KvBatch, rowsMax: number): void {
-    this.nodeCount -= this.sweeps.slice(this.#kv, batch, rowsMax);
+    const onDeleted = this.#onSwept;
+    this.nodeCount -= this.sweeps.slice(this.#kv, batch, { rowsMax, onDeleted });
   }
 
   /**
@@ -253,11 +275,18 @@ export class NodeTable implements NodeSpace {
     }
   }
 
+  readonly #onSwept = (path: ByteString, node: TreeNode): void => {
+    this.live.removed(path, node.value.length);
+  };
+
   /** Whether a new node takes the place of a row that counts as gone but is still there. */
   #takesSweptRow(path: ByteString): boolean {
     if (!this.sweeps.pending || this.#changes.has(path)) return false;
     const value = this.#kv.get(nodeKeyView(path));
-    return value !== undefined && this.#isGone(path, value);
+    if (value === undefined || !this.#isGone(path, value)) return false;
+    this.#reader.reset(value);
+    this.live.removed(path, readValueLength(this.#reader));
+    return true;
   }
 
   #isGone(path: ByteString, value: Uint8Array): boolean {

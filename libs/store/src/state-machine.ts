@@ -15,7 +15,14 @@ import type { AppliedEntry, Outcome, StoreReader } from "./ports.ts";
 import { SnapshotExport } from "./snapshot.ts";
 import { type StateHash, hashState } from "./state-hash.ts";
 import { type Schedule, defaultSchedule } from "./schedule.ts";
-import { EMPTY_STATE, type StoreState, readState, writeFormat, writeState } from "./state-row.ts";
+import {
+  EMPTY_STATE,
+  type LiveSize,
+  type StoreState,
+  readState,
+  writeFormat,
+  writeState,
+} from "./state-row.ts";
 import { TreeReader } from "./store-reader.ts";
 import { type Instant, Tree } from "./tree/tree.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
@@ -93,7 +100,7 @@ export class StateMachine {
         directRemovalMax: options.directRemovalMax ?? DIRECT_REMOVAL_MAX,
         removedNamesMax: options.removedNamesMax ?? REMOVED_NAMES_MAX,
       },
-      state.nodeCount,
+      state,
     );
     this.#tree = new Tree(this.#table, state.etcdIndex, { ...state.stats });
     this.history = new EventLog(
@@ -143,6 +150,19 @@ export class StateMachine {
   /** Rough number of bytes the store takes. */
   get approximateSizeBytes(): number {
     return this.kv.approximateSizeBytes();
+  }
+
+  /**
+   * Bytes of keys and values that exist: what is left when history, deleted rows and the engine's
+   * own bytes are taken off. An estimate after directories went unread, until countLiveBytes().
+   */
+  get liveSize(): LiveSize {
+    return this.#table.live.size;
+  }
+
+  /** Makes the live size exact by reading all nodes, in slices between other work. */
+  countLiveBytes(): Promise<void> {
+    return this.#table.live.count(this.kv, this.#schedule);
   }
 
   /**
@@ -318,6 +338,7 @@ export class StateMachine {
       history: this.history.state,
       nodeCount: this.#table.nodeCount,
       stats: { ...this.#tree.stats },
+      live: this.#table.live.size,
     };
   }
 

@@ -16,6 +16,13 @@ const STATE_KEY = metaKey("state");
 export const CLOCK_KEY = metaKey("clock");
 const EMPTY = Buffer.alloc(0);
 
+/** Bytes of the nodes, those of pending sweeps included. */
+export interface LiveSize {
+  readonly bytes: number;
+  /** False for an estimate. */
+  readonly isExact: boolean;
+}
+
 export interface StoreState {
   /** Last applied log entry. */
   readonly raftIndex: number;
@@ -25,6 +32,7 @@ export interface StoreState {
   /** Number of nodes, those of pending sweeps included. */
   readonly nodeCount: number;
   readonly stats: StoreStats;
+  readonly live: LiveSize;
 }
 
 export const EMPTY_STATE: StoreState = {
@@ -34,6 +42,7 @@ export const EMPTY_STATE: StoreState = {
   history: { firstIndex: 1, lastIndex: 0, bytes: 0 },
   nodeCount: 0,
   stats: emptyStats(),
+  live: { bytes: 0, isExact: true },
 };
 
 /** Whether a kv holds nothing but, at most, a clock. */
@@ -58,6 +67,7 @@ export function writeState(writer: ByteWriter, batch: KvBatch, state: StoreState
   writer.varint(state.history.bytes);
   writer.varint(state.nodeCount);
   writeStats(writer, state.stats);
+  writer.varint(state.live.bytes * 2 + Number(state.live.isExact));
   batch.put(STATE_KEY, writer.view());
 }
 
@@ -93,5 +103,9 @@ export function readState(kv: Kv): StoreState | undefined {
   const [raftIndex, raftTerm, etcdIndex] = [reader.varint(), reader.varint(), reader.varint()];
   const history = { firstIndex: reader.varint(), lastIndex: etcdIndex, bytes: reader.varint() };
   const nodeCount = reader.varint();
-  return { raftIndex, raftTerm, etcdIndex, history, nodeCount, stats: readStats(reader) };
+  const stats = readStats(reader);
+  // The field came later; a row without it is counted anew.
+  const packed = reader.ended ? 0 : reader.varint();
+  const live = { bytes: Math.floor(packed / 2), isExact: packed % 2 === 1 };
+  return { raftIndex, raftTerm, etcdIndex, history, nodeCount, stats, live };
 }

@@ -9,6 +9,7 @@ import type { StoreEvent } from "./event.ts";
 import { writeEventRecord } from "./event-record.ts";
 import { PREFIX, hostKey, indexKey, nodeKeyView, ttlKey } from "./keyspace.ts";
 import type { Kv, KvBatch } from "./kv.ts";
+import { LiveBytes } from "./live-bytes.ts";
 import { writeNodeRecord } from "./node-record.ts";
 import type { StoreStats } from "./ports.ts";
 import type { StoreClock } from "./state-machine.ts";
@@ -58,6 +59,7 @@ export class StoreBuilder {
   #historyFirst: number | undefined;
   #historyLast = 0;
   #historyBytes = 0;
+  readonly #live = new LiveBytes({ bytes: 0, isExact: true });
 
   /** @throws StoreError notEmpty. */
   constructor(kv: Kv, clock: StoreClock) {
@@ -101,6 +103,7 @@ export class StoreBuilder {
     this.#put(nodeKeyView(path), this.#writer.view());
     if (deadlineMs !== undefined) this.#put(ttlKey(deadlineMs, path), EMPTY);
     this.#nodeCount += 1;
+    this.#live.added(path, dir ? 0 : node.value.length);
   }
 
   /** Adds an event to the history; each index follows the one before. */
@@ -156,6 +159,7 @@ export class StoreBuilder {
       },
       nodeCount: this.#nodeCount,
       stats: end.stats ?? emptyStats(),
+      live: this.#live.size,
     });
     this.#batch.write({ sync: true });
   }

@@ -17,6 +17,7 @@ import {
 } from "./keyspace.ts";
 import type { Kv, KvBatch, KvRows } from "./kv.ts";
 import { readNodeRecord } from "./node-record.ts";
+import type { TreeNode } from "./tree/tree-node.ts";
 import { isBelow } from "./tree/watch-rule.ts";
 
 interface Sweep {
@@ -25,6 +26,12 @@ interface Sweep {
   readonly etcdIndex: number;
   /** Where the next slice goes on. */
   from: Uint8Array;
+}
+
+export interface SliceOptions {
+  readonly rowsMax: number;
+  /** Is told of each node whose row goes. */
+  readonly onDeleted: (path: ByteString, node: TreeNode) => void;
 }
 
 const SWEEP_KEY_PATH_START = 8;
@@ -77,7 +84,7 @@ export class SubtreeSweeps {
   }
 
   /** Deletes rows, looking at no more than `rowsMax`, oldest sweep first. @returns Rows deleted. */
-  slice(kv: Kv, batch: KvBatch, rowsMax: number): number {
+  slice(kv: Kv, batch: KvBatch, { rowsMax, onDeleted }: SliceOptions): number {
     let deleted = 0;
     let left = rowsMax;
     // Rows deleted in this batch would be met again by a sweep that overlaps: one sweep a batch.
@@ -93,7 +100,7 @@ export class SubtreeSweeps {
           break;
         }
         left -= rows.length / 2;
-        deleted += deleteSwept(rows, sweep, batch);
+        deleted += deleteSwept(rows, sweep, { batch, onDeleted });
       }
       iterator.close();
       left -= 1;
@@ -110,7 +117,11 @@ export class SubtreeSweeps {
 }
 
 /** Deletes those rows that a sweep covers, and their deadlines. @returns How many. */
-function deleteSwept(rows: KvRows, sweep: Sweep, batch: KvBatch): number {
+function deleteSwept(
+  rows: KvRows,
+  sweep: Sweep,
+  { batch, onDeleted }: Pick<SliceOptions, "onDeleted"> & { readonly batch: KvBatch },
+): number {
   const reader = new ByteReader();
   let deleted = 0;
   for (let i = 0; i < rows.length; i += 2) {
@@ -120,8 +131,10 @@ function deleteSwept(rows: KvRows, sweep: Sweep, batch: KvBatch): number {
     reader.reset(value);
     const node = readNodeRecord(reader);
     if (node.createdIndex > sweep.etcdIndex) continue;
+    const path = pathOfKey(key);
     batch.delete(key);
-    if (node.deadlineMs !== undefined) batch.delete(ttlKey(node.deadlineMs, pathOfKey(key)));
+    if (node.deadlineMs !== undefined) batch.delete(ttlKey(node.deadlineMs, path));
+    onDeleted(path, node);
     deleted += 1;
   }
   return deleted;

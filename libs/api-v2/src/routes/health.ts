@@ -7,9 +7,15 @@ import { byMethod } from "../allow.ts";
 import { answer, answerText } from "../answer.ts";
 import { toByteString } from "../byte-string.ts";
 import { targetOf } from "../front-door.ts";
-import type { EtcdServer, HealthReport } from "../ports.ts";
+import type { EtcdServer, HealthCheck } from "../ports.ts";
 
 const TEXT = ["Content-Type", "text/plain; charset=utf-8"];
+
+/**
+ * A member without room for writes serves reads, and must be reached by the deletes that make room:
+ * this check is shown by the probes and never fails them.
+ */
+const SPACE = "space";
 
 /** The routes /health, /livez and /readyz. */
 export function createHealthRouter(server: EtcdServer): Router {
@@ -18,36 +24,53 @@ export function createHealthRouter(server: EtcdServer): Router {
     "/health",
     byMethod("GET", {
       GET: async (_req, res) => {
-        const { healthy } = await server.health();
+        const { healthy, checks } = await server.health();
         if (healthy) answer(res, 200, [...TEXT], '{"health": "true"}');
-        else answerText(res, 503, '{"health": "false"}\n');
+        else answerText(res, 503, `{"health": "false"${reasonMember(checks)}}\n`);
       },
     }),
   );
   // A process that answers is alive; whether it can serve is the question of /readyz.
   router.all(
     "/livez",
-    probe("livez", () => Promise.resolve({ healthy: true, reason: "" })),
+    probe("livez", () => Promise.resolve([{ name: "process", reason: "" }])),
   );
   router.all(
     "/readyz",
-    probe("readyz", () => server.health()),
+    probe("readyz", async () => (await server.health()).checks),
   );
   return router;
 }
 
-function probe(name: string, judge: () => Promise<HealthReport>): ReturnType<typeof byMethod> {
+/**
+ * The original has no alarms; what it does say of a lack of leader or quorum stays as it is.
+ */
+function reasonMember(checks: readonly HealthCheck[]): string {
+  const space = checks.find(({ name }) => name === SPACE)?.reason ?? "";
+  return space === "" ? "" : `, "reason": ${toByteString(JSON.stringify(space))}`;
+}
+
+/** The verdict over all checks but those left out by `exclude`; each of them with `verbose`. */
+function probe(
+  name: string,
+  judge: () => Promise<readonly HealthCheck[]>,
+): ReturnType<typeof byMethod> {
   async function answerProbe(req: Request, res: Response): Promise<void> {
-    const { healthy, reason } = await judge();
-    const verbose = new URLSearchParams(targetOf(req).query).has("verbose");
-    const line = healthy ? `[+]${name} ok` : `[-]${name} failed: ${toByteString(reason)}`;
-    const verdict = healthy ? "ok\n" : `${name} check failed\n`;
-    answer(
-      res,
-      healthy ? 200 : 503,
-      [...TEXT],
-      verbose || !healthy ? `${line}\n${verdict}` : verdict,
-    );
+    const query = new URLSearchParams(targetOf(req).query);
+    const excluded = new Set([SPACE, ...query.getAll("exclude")]);
+    const lines: string[] = [];
+    let healthy = true;
+    for (const { name: check, reason } of await judge()) {
+      const isExcluded = excluded.has(check);
+      const verdict = isExcluded ? "excluded" : "failed";
+      lines.push(
+        reason === "" ? `[+]${check} ok` : `[-]${check} ${verdict}: ${toByteString(reason)}`,
+      );
+      healthy &&= reason === "" || isExcluded;
+    }
+    lines.push(healthy ? "ok" : `${name} check failed`);
+    const shown = query.has("verbose") || !healthy ? lines : lines.slice(-1);
+    answer(res, healthy ? 200 : 503, [...TEXT], `${shown.join("\n")}\n`);
   }
   return byMethod("GET,HEAD", { GET: answerProbe, HEAD: answerProbe });
 }
