@@ -20,7 +20,7 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { Cluster, put } from "./cluster.ts";
 import type { MemberProcess } from "./member-process.ts";
-import { until } from "./until.ts";
+import { until } from "@etcd2/test-support";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 import type { Acknowledged } from "./write-load.ts";
 
