@@ -51,6 +51,17 @@ export class Network {
     ip("link", "set", this.#link("p", at), state);
   }
 
+  /** Lets the member only speak, or only hear, or both again. */
+  setOneWay(at: number, state: "deaf" | "mute" | "well"): void {
+    const rules = (...words: readonly string[]): void => {
+      const command = ["netns", "exec", this.#namespace(at), "iptables", ...words];
+      execFileSync("ip", command, { stdio: ["ignore", "ignore", "pipe"] });
+    };
+    rules("-F");
+    if (state === "deaf") rules("-A", "INPUT", "-i", "p0", "-j", "DROP");
+    if (state === "mute") rules("-A", "OUTPUT", "-o", "p0", "-j", "DROP");
+  }
+
   close(): void {
     const commands: (readonly string[])[] = [];
     for (let at = 1; at <= this.#size; at += 1)
