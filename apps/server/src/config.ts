@@ -103,6 +103,7 @@ export interface ServerConfig {
   /** Also serve the metric names of etcd 2.3. */
   readonly metricsCompat: boolean;
   readonly metricsNeedAuth: boolean;
+  readonly allNeedAuth: boolean;
   readonly tracing: TracingConfig;
   /** Events kept for watches from the past. */
   readonly watchHistory: number;
@@ -224,6 +225,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     metrics: flags.text("metrics") === "extensive" ? "extensive" : "basic",
     metricsCompat: flags.text("metrics-compat") === "2.3",
     metricsNeedAuth: flags.on("auth-metrics"),
+    allNeedAuth: flags.on("auth-all-endpoints"),
     tracing: {
       enabled: flags.on("enable-distributed-tracing"),
       address: flags.text("distributed-tracing-address"),

@@ -217,6 +217,12 @@ const security = [
     "false",
     "demand root's credentials for /metrics while authentication is on",
   ),
+  row(
+    "auth-all-endpoints",
+    "switch",
+    "false",
+    "while authentication is on, demand credentials for everything but keys, health and version",
+  ),
 ];
 
 const logging = [
@@ -281,7 +287,7 @@ const limits = [
     "max-client-watchers",
     "count",
     "0",
-    "watches of one client address (0: bounded by connections alone)",
+    "watches open at this member, long polls and streams; more get 503 (0: no limit)",
   ),
 ];
 

@@ -247,6 +247,8 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     cors: config.cors,
     pprof: config.pprof,
     metricsNeedAuth: config.metricsNeedAuth,
+    allNeedAuth: config.allNeedAuth,
+    watchesMax: config.clientWatchersMax,
   });
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.

@@ -5,7 +5,7 @@
 import type { ServerResponse } from "node:http";
 import type { ByteString, EtcdError } from "@etcd2/store";
 import { errorStatus } from "./error-status.ts";
-import { LENGTH_KNOWN_BYTES_MAX } from "./limits.ts";
+import { LENGTH_KNOWN_BYTES_MAX, RETRY_AFTER_SECONDS } from "./limits.ts";
 import { errorText } from "./write-event.ts";
 
 /** Headers as name, value, name, value. */
@@ -51,7 +51,20 @@ export function answerNotAllowed(res: ServerResponse, allow: string): void {
 
 /** An error of the keys API. */
 export function answerKeyError(res: ServerResponse, clusterId: string, error: EtcdError): void {
-  const headers = [
+  answer(res, errorStatus(error.code), errorHeaders(clusterId, error), errorText(error));
+}
+
+/**
+ * 503 with an error of the keys API: there is no room for the request at this member just now.
+ * Clients of the original go on to the next member.
+ */
+export function answerBusy(res: ServerResponse, clusterId: string, error: EtcdError): void {
+  const headers = [...errorHeaders(clusterId, error), "Retry-After", String(RETRY_AFTER_SECONDS)];
+  answer(res, 503, headers, errorText(error));
+}
+
+function errorHeaders(clusterId: string, error: EtcdError): FlatHeaders {
+  return [
     "Content-Type",
     "application/json",
     "X-Etcd-Cluster-Id",
@@ -59,7 +72,6 @@ export function answerKeyError(res: ServerResponse, clusterId: string, error: Et
     "X-Etcd-Index",
     String(error.index),
   ];
-  answer(res, errorStatus(error.code), headers, errorText(error));
 }
 
 /** JSON without further headers. */

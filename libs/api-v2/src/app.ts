@@ -7,6 +7,7 @@ import { answerNotFound } from "./answer.ts";
 import { Access } from "./auth/access.ts";
 import { AuthAdmin } from "./auth/auth-admin.ts";
 import { AuthStore } from "./auth/auth-store.ts";
+import { createGuard } from "./auth/guard.ts";
 import { PasswordChecks } from "./auth/password-checks.ts";
 import { createErrorHandler } from "./error-handler.ts";
 import { createFrontDoor } from "./front-door.ts";
@@ -22,6 +23,7 @@ import { createMembersRouter } from "./routes/members.ts";
 import { createPprofRouter } from "./routes/pprof.ts";
 import { createStatsRouter } from "./routes/stats.ts";
 import { createVersionRouter } from "./routes/version.ts";
+import { WatchBudget } from "./watch-budget.ts";
 
 /** Makes the request handler of the client port. */
 export function createApp(server: EtcdServer, options: GatewayOptions): Express {
@@ -35,8 +37,15 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   const store = new AuthStore(server);
   const access = new Access(store, new PasswordChecks(server.passwords));
   const admin = new AuthAdmin(store, server.passwords);
+  const budget = new WatchBudget(server.metrics, { watchesMax: options.watchesMax ?? 0 });
   const isAdmin = access.isAdmin.bind(access);
-  app.use(createFrontDoor(new KeysHandler(server, access), options.cors));
+  app.use(createFrontDoor(new KeysHandler(server, access, budget), options.cors));
+  app.use(
+    createGuard(access, {
+      all: options.allNeedAuth === true,
+      metrics: options.metricsNeedAuth === true,
+    }),
+  );
   app.use(createMembersRouter(server, isAdmin));
   app.use(createAdminRouter(server, isAdmin));
   app.use(createAuthRouter({ server, store, admin, isAdmin }));
@@ -44,8 +53,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   app.use("/v2/stats", createStatsRouter(server));
   app.use(createVersionRouter(server));
   app.use(createHealthRouter(server));
-  const anyone = (): boolean => true;
-  app.use(createDebugRouter(server, options.metricsNeedAuth === true ? isAdmin : anyone));
+  app.use(createDebugRouter(server));
   if (options.pprof) app.use(createPprofRouter());
   app.use((_req, res) => {
     answerNotFound(res);

@@ -1,7 +1,13 @@
-/** The last resort: a failure nobody expected becomes a log line and a 500, never a crash. */
+/**
+ * The last resort: a failure nobody expected becomes a log line and a 500, never a crash; lack of
+ * room becomes a 503.
+ */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorRequestHandler } from "express";
-import { answerJson } from "./answer.ts";
+import { EtcdError } from "@etcd2/store";
+import { answer, answerBusy, answerJson } from "./answer.ts";
+import { isBusy } from "./busy-error.ts";
+import { RETRY_AFTER_SECONDS } from "./limits.ts";
 import type { EtcdServer } from "./ports.ts";
 
 /** Logs an unexpected failure of a request and answers it as far as that is still possible. */
@@ -11,10 +17,33 @@ export function answerUnexpected(
   res: ServerResponse,
   error: unknown,
 ): void {
+  if (isBusy(error)) {
+    answerTooBusy(server, req, res, error);
+    return;
+  }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   server.log("error", `failed to serve ${req.method ?? ""} ${req.url ?? ""}: ${text}`);
   if (res.headersSent) res.destroy();
   else answerJson(res, 500, '{"message":"Internal Server Error"}');
+}
+
+/** 503 in the form that the endpoint's other errors have. */
+function answerTooBusy(
+  server: EtcdServer,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { message }: Error,
+): void {
+  const cause = `etcdserver: ${message}`;
+  if (res.headersSent) {
+    res.destroy();
+  } else if (/^\/v2\/keys(?:\/|\?|$)/.test(req.url ?? "")) {
+    answerBusy(res, server.clusterId, new EtcdError(300, cause, server.reader.etcdIndex));
+  } else {
+    const headers = ["Content-Type", "application/json"];
+    headers.push("Retry-After", String(RETRY_AFTER_SECONDS));
+    answer(res, 503, headers, JSON.stringify({ message: cause }));
+  }
 }
 
 /** Makes Express' error handler. */

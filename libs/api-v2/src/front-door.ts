@@ -56,7 +56,11 @@ export function createFrontDoor(
   return function frontDoor(req, res, next) {
     if (res.socket === null) {
       waitForTurn(req, res, () => {
-        enter(req, res, next);
+        try {
+          enter(req, res, next);
+        } catch (error) {
+          next(error);
+        }
       });
     } else enter(req, res, next);
   };

@@ -1,4 +1,11 @@
 export { createApp } from "./app.ts";
+export {
+  callerOf,
+  ENDPOINT_RULES,
+  type Caller,
+  type EndpointRule,
+  type Strictness,
+} from "./auth/endpoint-rules.ts";
 export { createFrontDoor } from "./front-door.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
 export {

@@ -42,6 +42,15 @@ export const LISTING_STALL_MS = 60_000;
 /** Bytes waiting in the process for one watcher; one event may exceed it, not two. */
 export const WATCH_QUEUE_BYTES_MAX = 1 << 20;
 
+/**
+ * Bytes waiting in the process for all watchers together. Room for 25 copies of the largest event
+ * in one turn, and for 256 clients that stopped reading.
+ */
+export const WATCH_BYTES_MAX = 256 << 20;
+
+/** Seconds after which a client that was turned away for lack of room may try again. */
+export const RETRY_AFTER_SECONDS = 1;
+
 /** Verified credentials remembered. */
 export const VERIFIED_CREDENTIALS_MAX = 1024;
 
@@ -52,7 +61,10 @@ export const AUTH_DOCUMENTS_MAX = 4096;
 export const PASSWORD_CHECKS_MAX = 4;
 
 /** Password checks waiting in line; more are refused, as each costs a tenth of a second. */
-export const PASSWORD_QUEUE_MAX = 1024;
+export const PASSWORD_QUEUE_MAX = 256;
+
+/** Checks under way and waiting for one user. */
+export const PASSWORD_QUEUE_USER_MAX = 64;
 
 /** Requests of one connection waiting for earlier answers; then it is not read from. */
 export const PIPELINED_REQUESTS_MAX = 64;

@@ -110,6 +110,10 @@ export interface GatewayMetrics {
   /** It succeeded after so many seconds. */
   succeeded(method: string, seconds: number): void;
   watchRequested(): void;
+  /** A watch found no room: too many are open. */
+  watchRefused(): void;
+  /** A watch was cut off because its client did not read, or nobody's did. */
+  watchDropped(): void;
   /** A read that lists a whole subtree. */
   recursiveRead(): void;
 }
@@ -174,4 +178,8 @@ export interface GatewayOptions {
   readonly pprof: boolean;
   /** /metrics demands root's credentials while authentication is on. */
   readonly metricsNeedAuth?: boolean;
+  /** Everything but keys, health and version demands credentials while authentication is on. */
+  readonly allNeedAuth?: boolean;
+  /** Watches open at one time; 0, the default, for any number. */
+  readonly watchesMax?: number;
 }

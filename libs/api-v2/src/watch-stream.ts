@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { ByteString, StoreEvent, Watch, WatchHandle, WatcherHub } from "@etcd2/store";
 import type { FlatHeaders } from "./answer.ts";
+import type { BudgetedWatch, WatchBudget } from "./watch-budget.ts";
 import { WATCH_QUEUE_BYTES_MAX } from "./limits.ts";
 import { sharedEventText } from "./write-event.ts";
 
@@ -17,22 +18,34 @@ export interface WatchTarget {
   readonly stream: boolean;
 }
 
-export class WatchStream implements Watch {
+/** What watches share. */
+export interface WatchHost {
+  readonly hub: WatcherHub;
+  readonly budget: WatchBudget;
+}
+
+export class WatchStream implements Watch, BudgetedWatch {
   readonly path: ByteString;
   readonly recursive: boolean;
   readonly sinceIndex: number;
   readonly stream: boolean;
   readonly #res: ServerResponse;
+  readonly #budget: WatchBudget;
   #handle: WatchHandle | undefined;
   #socket: Socket | undefined;
   #isOver = false;
 
-  private constructor(res: ServerResponse, target: WatchTarget) {
+  private constructor(res: ServerResponse, budget: WatchBudget, target: WatchTarget) {
     this.path = target.path;
     this.recursive = target.recursive;
     this.sinceIndex = target.sinceIndex;
     this.stream = target.stream;
     this.#res = res;
+    this.#budget = budget;
+  }
+
+  get waitingBytes(): number {
+    return this.#res.destroyed ? 0 : this.#res.writableLength;
   }
 
   /**
@@ -40,7 +53,7 @@ export class WatchStream implements Watch {
    * @throws EtcdError 401, with nothing sent.
    */
   static start(
-    hub: WatcherHub,
+    { hub, budget }: WatchHost,
     req: IncomingMessage,
     res: ServerResponse,
     headers: FlatHeaders,
@@ -48,13 +61,14 @@ export class WatchStream implements Watch {
   ): void {
     // The client may have left while its credentials were checked.
     if (res.destroyed) return;
-    const watch = new WatchStream(res, target);
+    const watch = new WatchStream(res, budget, target);
     // The hub calls the watch in later turns only.
     watch.#handle = hub.watch(watch);
+    budget.enter(watch);
     watch.#socket = req.socket;
     res.writeHead(200, headers);
     res.flushHeaders();
-    res.on("close", watch.#leave);
+    res.on("close", watch.#closed);
     // A client that shuts its sending side is done, as for the original.
     req.socket.on("end", watch.#finish);
     if (req.socket.readableEnded) watch.#finish();
@@ -64,13 +78,15 @@ export class WatchStream implements Watch {
     if (this.#isOver) return false;
     const res = this.#res;
     if (res.writableLength > WATCH_QUEUE_BYTES_MAX) return false;
+    const text = sharedEventText(event);
+    if (!this.#budget.admits(this, text.length)) return false;
     if (this.stream) {
-      res.write(sharedEventText(event), "latin1");
+      res.write(text, "latin1");
       return true;
     }
     this.#isOver = true;
     this.#release();
-    res.end(sharedEventText(event), "latin1");
+    res.end(text, "latin1");
     return true;
   }
 
@@ -87,6 +103,7 @@ export class WatchStream implements Watch {
     if (reason === "slow") {
       this.#isOver = true;
       this.#release();
+      this.#budget.dropped();
       this.#res.destroy();
     } else {
       this.#finish();
@@ -99,7 +116,12 @@ export class WatchStream implements Watch {
     this.#res.end();
   };
 
-  /** The connection is gone, or the response is complete. */
+  /** The connection is gone, or the client has all of the answer. */
+  readonly #closed = (): void => {
+    this.#leave();
+    this.#budget.leave(this);
+  };
+
   readonly #leave = (): void => {
     this.#isOver = true;
     this.#release();
@@ -108,7 +130,6 @@ export class WatchStream implements Watch {
   };
 
   #release(): void {
-    this.#res.removeListener("close", this.#leave);
     this.#socket?.removeListener("end", this.#finish);
     this.#socket = undefined;
   }

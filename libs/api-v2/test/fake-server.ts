@@ -35,6 +35,8 @@ import { FakeMembership } from "./fake-membership.ts";
 export interface FakeOptions {
   readonly cors?: readonly string[];
   readonly pprof?: boolean;
+  readonly allNeedAuth?: boolean;
+  readonly watchesMax?: number;
   readonly historyMax?: number;
   /** Members that are never started, so that there is no leader. */
   readonly ghostPeers?: number;
@@ -226,6 +228,12 @@ export class FakeServer implements EtcdServer {
       succeeded: (method) => {
         count(`etcd_http_successful_duration_second_count{method="${method}"}`);
       },
+      watchRefused: () => {
+        count("etcd2_watches_refused_total");
+      },
+      watchDropped: () => {
+        count("etcd2_watchers_dropped_total");
+      },
       watchRequested: () => {
         count("etcd_store_watch_requests_total");
       },
@@ -257,7 +265,12 @@ export async function startFakeServer(options: FakeOptions = {}): Promise<Runnin
   const server = new FakeServer(machine, options, baseUrl);
   http.on(
     "request",
-    createApp(server, { cors: options.cors ?? [], pprof: options.pprof ?? false }),
+    createApp(server, {
+      cors: options.cors ?? [],
+      pprof: options.pprof ?? false,
+      allNeedAuth: options.allNeedAuth ?? false,
+      watchesMax: options.watchesMax ?? 0,
+    }),
   );
   prepareHttpServer(http);
   return {

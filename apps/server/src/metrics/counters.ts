@@ -79,6 +79,7 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
   connectionsAccepted = 0;
   connectionsShed = 0;
   slowWatchersDropped = 0;
+  watchesRefused = 0;
   healthSuccesses = 0;
   healthFailures = 0;
   accessLogLinesDropped = 0;
@@ -134,6 +135,14 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
 
   watchRequested(): void {
     this.watchRequests++;
+  }
+
+  watchRefused(): void {
+    this.watchesRefused++;
+  }
+
+  watchDropped(): void {
+    this.slowWatchersDropped++;
   }
 
   proposalFailed(): void {

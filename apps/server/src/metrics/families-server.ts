@@ -316,6 +316,11 @@ const http: readonly Family[] = [
     ({ counters }) => counters.connectionsShed,
   ),
   counter(
+    "etcd2_watches_refused_total",
+    "Watches refused because too many were open.",
+    ({ counters }) => counters.watchesRefused,
+  ),
+  counter(
     "etcd2_watchers_dropped_total",
     "Watchers ended because they did not read.",
     ({ counters }) => counters.slowWatchersDropped,

@@ -48,6 +48,14 @@ export class Access implements KeyAccess {
     return user instanceof Promise ? user.then(isRoot) : isRoot(user);
   }
 
+  /** Whether a request may see what is for users only: auth is off, or the credentials are valid. */
+  isUser(authorization: string | undefined): boolean | Promise<boolean> {
+    if (!this.#store.isEnabled()) return true;
+    if (authorization === undefined) return false;
+    const user = this.#authenticate(authorization);
+    return user instanceof Promise ? user.then(isSomebody) : isSomebody(user);
+  }
+
   /** The user whose valid credentials the header holds. */
   #authenticate(authorization: string): AuthUser | undefined | Promise<AuthUser | undefined> {
     const credentials = parseBasicAuth(authorization);
@@ -71,6 +79,10 @@ export class Access implements KeyAccess {
     }
     return false;
   }
+}
+
+function isSomebody(user: AuthUser | undefined): boolean {
+  return user !== undefined;
 }
 
 function isRoot(user: AuthUser | undefined): boolean {

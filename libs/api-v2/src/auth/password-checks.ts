@@ -1,11 +1,18 @@
 /**
  * Checks passwords against stored hashes, which is slow on purpose, and remembers what has been
  * verified. Holds only salted digests of passwords, one per user, and forgets a user whose hash
- * has changed. Bounds how many checks run and wait.
+ * has changed. Bounds how many checks run and wait, in all and for one user: guessing at one
+ * user's password must not keep the others out.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { ByteString } from "@etcd2/store";
-import { PASSWORD_CHECKS_MAX, PASSWORD_QUEUE_MAX, VERIFIED_CREDENTIALS_MAX } from "../limits.ts";
+import { BusyError } from "../busy-error.ts";
+import {
+  PASSWORD_CHECKS_MAX,
+  PASSWORD_QUEUE_MAX,
+  PASSWORD_QUEUE_USER_MAX,
+  VERIFIED_CREDENTIALS_MAX,
+} from "../limits.ts";
 import type { PasswordHasher } from "../ports.ts";
 
 interface Verified {
@@ -20,13 +27,17 @@ export class PasswordChecks {
   readonly #verified = new Map<ByteString, Verified>();
   readonly #underWay = new Map<string, Promise<boolean>>();
   readonly #queue: (() => void)[] = [];
+  readonly #underWayOf = new Map<ByteString, number>();
   #running = 0;
 
   constructor(hasher: PasswordHasher) {
     this.#hasher = hasher;
   }
 
-  /** Whether the password belongs to the hash; at once when it was verified before. */
+  /**
+   * Whether the password belongs to the hash; at once when it was verified before.
+   * @throws BusyError when too many checks wait: nothing is known about the password then.
+   */
   verify(user: ByteString, hash: ByteString, password: ByteString): boolean | Promise<boolean> {
     const digest = createHmac("sha256", this.#salt).update(password, "latin1").digest();
     const known = this.#verified.get(user);
@@ -37,13 +48,24 @@ export class PasswordChecks {
     const key = `${hash} ${digest.toString("latin1")}`;
     let check = this.#underWay.get(key);
     if (check === undefined) {
-      if (this.#queue.length >= PASSWORD_QUEUE_MAX) return false;
+      const ofUser = this.#underWayOf.get(user) ?? 0;
+      if (this.#queue.length >= PASSWORD_QUEUE_MAX || ofUser >= PASSWORD_QUEUE_USER_MAX) {
+        throw new BusyError("too many password checks are waiting");
+      }
+      this.#underWayOf.set(user, ofUser + 1);
       check = this.#check(user, hash, password, digest).finally(() => {
         this.#underWay.delete(key);
+        this.#forgetOne(user);
       });
       this.#underWay.set(key, check);
     }
     return check;
+  }
+
+  #forgetOne(user: ByteString): void {
+    const left = (this.#underWayOf.get(user) ?? 1) - 1;
+    if (left === 0) this.#underWayOf.delete(user);
+    else this.#underWayOf.set(user, left);
   }
 
   async #check(

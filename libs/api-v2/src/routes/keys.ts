@@ -5,7 +5,13 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { EtcdError, type ByteString } from "@etcd2/store";
-import { answer, answerKeyError, answerNotAllowed, type FlatHeaders } from "../answer.ts";
+import {
+  answer,
+  answerBusy,
+  answerKeyError,
+  answerNotAllowed,
+  type FlatHeaders,
+} from "../answer.ts";
 import { readBody } from "../body-limit.ts";
 import { answerUnexpected } from "../error-handler.ts";
 import { errorStatus } from "../error-status.ts";
@@ -23,7 +29,8 @@ import {
   type KeyRequest,
 } from "../parse-key-request.ts";
 import type { Committed, EtcdServer } from "../ports.ts";
-import { WatchStream } from "../watch-stream.ts";
+import type { WatchBudget } from "../watch-budget.ts";
+import { WatchStream, type WatchHost } from "../watch-stream.ts";
 import { eventText } from "../write-event.ts";
 
 const ALLOW = "HEAD,GET,PUT,POST,DELETE";
@@ -31,10 +38,12 @@ const ALLOW = "HEAD,GET,PUT,POST,DELETE";
 export class KeysHandler {
   readonly #server: EtcdServer;
   readonly #access: KeyAccess;
+  readonly #watches: WatchHost;
 
-  constructor(server: EtcdServer, access: KeyAccess) {
+  constructor(server: EtcdServer, access: KeyAccess, budget: WatchBudget) {
     this.#server = server;
     this.#access = access;
+    this.#watches = { hub: server.hub, budget };
   }
 
   /** `key` is the decoded, clean path below /v2/keys: "" or with a leading slash. */
@@ -112,7 +121,13 @@ export class KeysHandler {
       this.#execute(req, res, key, request);
       return;
     }
-    const allowed = this.#access.allows(req.headers.authorization, key, request);
+    let allowed: boolean | Promise<boolean>;
+    try {
+      allowed = this.#access.allows(req.headers.authorization, key, request);
+    } catch (error) {
+      answerUnexpected(this.#server, req, res, error);
+      return;
+    }
     if (typeof allowed === "boolean") {
       this.#decide(req, res, key, request, allowed);
       return;
@@ -187,8 +202,14 @@ export class KeysHandler {
 
   #watch(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
     this.#server.metrics.watchRequested();
+    const { budget } = this.#watches;
+    if (!budget.hasRoom()) {
+      const cause = `etcdserver: too many watches: ${budget.watchesMax} are open (--max-client-watchers)`;
+      this.#turnAway(res, new EtcdError(300, cause, this.#server.reader.etcdIndex));
+      return;
+    }
     try {
-      WatchStream.start(this.#server.hub, req, res, this.#headers(this.#server.reader.etcdIndex), {
+      WatchStream.start(this.#watches, req, res, this.#headers(this.#server.reader.etcdIndex), {
         path,
         recursive: request.recursive,
         sinceIndex: request.waitIndex,
@@ -254,6 +275,11 @@ export class KeysHandler {
   /** A request that was never carried out. */
   #refuse(res: ServerResponse, error: EtcdError): void {
     answerKeyError(res, this.#server.clusterId, error);
+  }
+
+  /** Sends a client elsewhere: on 503 those of the original try the next member. */
+  #turnAway(res: ServerResponse, error: EtcdError): void {
+    answerBusy(res, this.#server.clusterId, error);
   }
 
   /** A request that failed while it was carried out. */

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PasswordChecks } from "../../src/auth/password-checks.ts";
-import { PASSWORD_CHECKS_MAX, PASSWORD_QUEUE_MAX } from "../../src/limits.ts";
+import { BusyError } from "../../src/busy-error.ts";
+import {
+  PASSWORD_CHECKS_MAX,
+  PASSWORD_QUEUE_MAX,
+  PASSWORD_QUEUE_USER_MAX,
+} from "../../src/limits.ts";
 import type { PasswordHasher } from "../../src/ports.ts";
 
 /** Hashes are the password behind "h:"; checks wait until they are let go. */
@@ -81,18 +86,43 @@ test("the same credentials are checked once however many requests ask", async ()
   assert.equal(hasher.calls, 1);
 });
 
-test("checks under way and waiting are bounded", async () => {
+/** Asks for a check; "busy" when there is no room for it. */
+function ask(checks: PasswordChecks, user: string, password: string): unknown {
+  try {
+    return checks.verify(user, "h:pw", password);
+  } catch (error) {
+    assert.ok(error instanceof BusyError);
+    return "busy";
+  }
+}
+
+test("checks under way and waiting are bounded, and the rest is told so, not called wrong", async () => {
   const hasher = new HeldHasher();
   const checks = new PasswordChecks(hasher);
   const total = PASSWORD_CHECKS_MAX + PASSWORD_QUEUE_MAX + 10;
   const results = Array.from({ length: total }, (_, i) =>
-    checks.verify("ann", "h:pw", `wrong${String(i)}`),
+    ask(checks, `user${String(i)}`, `wrong${String(i)}`),
   );
-  assert.equal(results.filter((result) => result === false).length, 10);
+  assert.equal(results.filter((result) => result === "busy").length, 10);
   await hasher.release();
   assert.equal(hasher.mostAtOnce, PASSWORD_CHECKS_MAX);
   assert.equal(hasher.calls, PASSWORD_CHECKS_MAX + PASSWORD_QUEUE_MAX);
   const later = checks.verify("ann", "h:pw", "pw");
   await hasher.release();
   assert.equal(await later, true);
+});
+
+test("guessing at one user's password leaves room for the others", async () => {
+  const hasher = new HeldHasher();
+  const checks = new PasswordChecks(hasher);
+  const guesses = Array.from({ length: PASSWORD_QUEUE_USER_MAX + 5 }, (_, i) =>
+    ask(checks, "root", `guess${String(i)}`),
+  );
+  assert.equal(guesses.filter((result) => result === "busy").length, 5);
+  const other = checks.verify("ann", "h:pw", "pw");
+  await hasher.release();
+  assert.equal(await other, true);
+  const again = ask(checks, "root", "pw");
+  await hasher.release();
+  assert.equal(await again, true, "the places are free again");
 });
