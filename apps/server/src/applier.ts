@@ -89,10 +89,9 @@ export class Applier {
   #decode(entry: Entry): RunEntry {
     const { index, term, data } = entry;
     if (data.length === 0) return { index, term, command: undefined, pending: undefined };
-    const own = this.#proposals.byData(data);
-    if (own !== undefined) return { index, term, command: own.command, pending: own };
-    const { id, command } = decodeCommand(data);
-    return { index, term, command, pending: this.#proposals.byId(id) };
+    const pending = this.#proposals.byData(data);
+    const command = pending?.command ?? decodeCommand(data).command;
+    return { index, term, command, pending };
   }
 
   #applyRun(run: readonly RunEntry[]): void {

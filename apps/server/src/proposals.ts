@@ -1,9 +1,13 @@
 /**
- * The requests of this member that wait for their log entry: found again by the very bytes that
- * were proposed (on the leader), or by request id (when they came back over the wire). Owns
- * deadlines and the wording of a timeout; knows nothing of raft or HTTP.
+ * The requests of this member that wait for their log entry, found again by the request id inside
+ * the proposed bytes. Owns deadlines and the wording of a timeout; knows nothing of raft or HTTP.
+ *
+ * They wait in a ring, because ids count up by one. A map would do, but a map that is always set
+ * and deleted makes itself anew every few entries, and each dead table in the collector's old space
+ * keeps its successor and the requests in it alive: every request of a busy server then outlives
+ * the young generation (0008-requests-in-a-ring.md).
  */
-import { EtcdError } from "@etcd2/store";
+import { decodeRequestId, EtcdError } from "@etcd2/store";
 import type { Command, RequestId } from "@etcd2/store";
 
 /** Ends a request; called once. */
@@ -22,12 +26,18 @@ export interface Pending<T> {
   term: number;
 }
 
+/** Slots to start with; a power of two, as every later size. */
+const RING_MIN = 256;
+
 export class ProposalTable<T> {
   /** Distinguishes this process from every other that ever proposed. */
   readonly session: number;
   readonly #limit: number;
-  readonly #byData = new Map<Uint8Array, Pending<T>>();
-  readonly #bySequence = new Map<number, Pending<T>>();
+  /** By sequence modulo its length. All that wait lie between `#oldest` and `#sequence`. */
+  #ring: (Pending<T> | undefined)[] = emptyRing<T>(RING_MIN);
+  #size = 0;
+  /** No request of a lower sequence waits. */
+  #oldest = 1;
   #sequence = 0;
 
   constructor(session: number, limit: number) {
@@ -36,11 +46,11 @@ export class ProposalTable<T> {
   }
 
   get size(): number {
-    return this.#bySequence.size;
+    return this.#size;
   }
 
   get isFull(): boolean {
-    return this.#bySequence.size >= this.#limit;
+    return this.#size >= this.#limit;
   }
 
   nextId(): RequestId {
@@ -48,24 +58,24 @@ export class ProposalTable<T> {
     return { session: this.session, sequence: this.#sequence };
   }
 
+  /** `pending.sequence` comes from the latest nextId(). */
   add(pending: Pending<T>): void {
-    this.#byData.set(pending.data, pending);
-    this.#bySequence.set(pending.sequence, pending);
+    if (this.#size === 0) this.#oldest = pending.sequence;
+    while (pending.sequence - this.#oldest >= this.#ring.length) this.#makeRoom();
+    this.#ring[pending.sequence & (this.#ring.length - 1)] = pending;
+    this.#size += 1;
   }
 
-  /** The request whose own bytes these are; it stays in the table. */
+  /** The request that proposed these bytes, here or on the way back from the wire. */
   byData(data: Uint8Array): Pending<T> | undefined {
-    return this.#byData.get(data);
-  }
-
-  byId(id: RequestId): Pending<T> | undefined {
-    return id.session === this.session ? this.#bySequence.get(id.sequence) : undefined;
+    const id = decodeRequestId(data);
+    return id?.session === this.session ? this.#at(id.sequence) : undefined;
   }
 
   /** Those handed to leaders before `term`; they belong to its leader from now on. */
   takeOlderThan(term: number): readonly Uint8Array[] {
     const older: Uint8Array[] = [];
-    for (const pending of this.#bySequence.values()) {
+    for (const pending of this.#waiting()) {
       if (pending.term >= term) continue;
       pending.term = term;
       older.push(pending.data);
@@ -75,19 +85,20 @@ export class ProposalTable<T> {
 
   /** The fate of whatever was handed over is unknown: none of it may be proposed again. */
   loseTrack(): void {
-    for (const pending of this.#bySequence.values()) pending.term = Number.POSITIVE_INFINITY;
+    for (const pending of this.#waiting()) pending.term = Number.POSITIVE_INFINITY;
   }
 
   settle(pending: Pending<T>, result: T | EtcdError): void {
-    if (!this.#bySequence.delete(pending.sequence)) return;
-    this.#byData.delete(pending.data);
+    if (this.#at(pending.sequence) !== pending) return;
+    this.#ring[pending.sequence & (this.#ring.length - 1)] = undefined;
+    this.#size -= 1;
     pending.settle(result);
   }
 
   /** Ends requests whose time is up, oldest first. All have the same time limit. */
   expire(now: number, cause: (pending: Pending<T>) => string): readonly Pending<T>[] {
     const expired: Pending<T>[] = [];
-    for (const pending of this.#bySequence.values()) {
+    for (const pending of this.#waiting()) {
       if (pending.deadline > now) break;
       expired.push(pending);
     }
@@ -96,8 +107,38 @@ export class ProposalTable<T> {
   }
 
   failAll(cause: string): void {
-    for (const pending of [...this.#bySequence.values()]) {
-      this.settle(pending, new EtcdError(300, cause, 0));
+    for (const pending of this.#waiting()) this.settle(pending, new EtcdError(300, cause, 0));
+  }
+
+  #at(sequence: number): Pending<T> | undefined {
+    const pending = this.#ring[sequence & (this.#ring.length - 1)];
+    return pending?.sequence === sequence ? pending : undefined;
+  }
+
+  /** Those that wait now, oldest first. */
+  #waiting(): readonly Pending<T>[] {
+    const waiting: Pending<T>[] = [];
+    for (let sequence = this.#oldest; sequence <= this.#sequence; sequence += 1) {
+      const pending = this.#at(sequence);
+      if (pending !== undefined) waiting.push(pending);
+      else if (waiting.length === 0) this.#oldest = sequence + 1;
+    }
+    return waiting;
+  }
+
+  /** Passes over the sequences that no longer wait, or doubles the ring if the oldest still does. */
+  #makeRoom(): void {
+    const before = this.#oldest;
+    while (this.#at(this.#oldest) === undefined) this.#oldest += 1;
+    if (this.#oldest > before) return;
+    const waiting = this.#waiting();
+    this.#ring = emptyRing<T>(this.#ring.length * 2);
+    for (const pending of waiting) {
+      this.#ring[pending.sequence & (this.#ring.length - 1)] = pending;
     }
   }
+}
+
+function emptyRing<T>(length: number): (Pending<T> | undefined)[] {
+  return new Array<Pending<T> | undefined>(length).fill(undefined);
 }

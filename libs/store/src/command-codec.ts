@@ -52,6 +52,7 @@ const TIME_MAX = 2 ** 52 - 1;
 
 const writer = new ByteWriter(8192);
 const nodeWriter = new ByteWriter(1024);
+const idReader = new ByteReader();
 
 function writeNumber(tag: number, value: number): void {
   if (value === 0) return;
@@ -145,6 +146,20 @@ export function encodeCommand(id: RequestId, command: Command): Uint8Array {
   const bytes = writer.copy();
   writer.reset();
   return bytes;
+}
+
+/**
+ * The request id with which encodeCommand() starts; undefined if these bytes start otherwise.
+ * @throws StoreError corrupt if they end within it.
+ */
+export function decodeRequestId(bytes: Uint8Array): RequestId | undefined {
+  idReader.reset(bytes);
+  if (bytes[0] !== TAG.session) return undefined;
+  idReader.at = 1;
+  const session = idReader.varint();
+  if (bytes[idReader.at] !== TAG.sequence) return undefined;
+  idReader.at += 1;
+  return { session, sequence: idReader.varint() };
 }
 
 /** The fields met while decoding; a field met twice keeps its last value, as protobuf asks. */

@@ -10,7 +10,7 @@ export type {
   WriteAction,
   WriteCommand,
 } from "./command.ts";
-export { decodeCommand, encodeCommand } from "./command-codec.ts";
+export { decodeCommand, decodeRequestId, encodeCommand } from "./command-codec.ts";
 export { ERROR_MESSAGES, EtcdError, StoreError } from "./errors.ts";
 export type { ErrorCode, StoreErrorCode } from "./errors.ts";
 export type { EventAction, NodeExtern, StoreEvent } from "./event.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Action, CommandSchema, ExpiredNodeSchema } from "@etcd2/proto/command";
 import fc from "fast-check";
-import { decodeCommand, encodeCommand } from "../src/command-codec.ts";
+import { decodeCommand, decodeRequestId, encodeCommand } from "../src/command-codec.ts";
 import type { Command, RequestId, WriteAction } from "../src/command.ts";
 import { command as write, testSeed } from "./support.ts";
 
@@ -105,6 +105,18 @@ test("what is encoded decodes to the same", () => {
     }),
     parameters,
   );
+});
+
+test("the request id is found without decoding the rest", () => {
+  fc.assert(
+    fc.property(requestId, command, (id, given) => {
+      const found = decodeRequestId(encodeCommand(id, given));
+      assert.deepEqual(found, id.session === 0 || id.sequence === 0 ? undefined : id);
+    }),
+    parameters,
+  );
+  assert.equal(decodeRequestId(bytes("")), undefined);
+  assert.equal(decodeRequestId(bytes("no command")), undefined);
 });
 
 test("the generated schema reads what is encoded", () => {
