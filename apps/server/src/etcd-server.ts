@@ -305,7 +305,7 @@ export class EtcdServer implements EtcdServerPort {
    * not answered by now got lost with them, and is proposed again.
    */
   termApplied(term: number): void {
-    const lost = this.proposals.takeOlderThan(term);
+    const lost = this.proposals.takeOlderThan(term, Math.max(term, this.node.proposalTerm));
     if (lost.length > 0) this.node.proposeAgain(lost);
   }
 

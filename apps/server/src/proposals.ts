@@ -72,12 +72,16 @@ export class ProposalTable<T> {
     return id?.session === this.session ? this.#at(id.sequence) : undefined;
   }
 
-  /** Those handed to leaders before `term`; they belong to its leader from now on. */
-  takeOlderThan(term: number): readonly Uint8Array[] {
+  /**
+   * Those handed to leaders before `term`. They go to the leader of `currentTerm` now, which is later
+   * than `term` on a member that catches up: were they counted as given to an earlier one, they would
+   * be proposed, and applied, a second time.
+   */
+  takeOlderThan(term: number, currentTerm: number): readonly Uint8Array[] {
     const older: Uint8Array[] = [];
     for (const pending of this.#waiting()) {
       if (pending.term >= term) continue;
-      pending.term = term;
+      pending.term = currentTerm;
       older.push(pending.data);
     }
     return older;

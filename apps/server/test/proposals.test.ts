@@ -106,11 +106,20 @@ describe("the table of proposals", () => {
     const answers: Answers = new Map();
     const old = propose(table, answers, 0, 2);
     const fresh = propose(table, answers, 0, 3);
-    assert.deepEqual(table.takeOlderThan(3), [old.data]);
-    assert.deepEqual(table.takeOlderThan(3), []);
+    assert.deepEqual(table.takeOlderThan(3, 3), [old.data]);
+    assert.deepEqual(table.takeOlderThan(3, 3), []);
     table.loseTrack();
-    assert.deepEqual(table.takeOlderThan(9), []);
+    assert.deepEqual(table.takeOlderThan(9, 9), []);
     assert.equal(table.byData(fresh.data), fresh);
+  });
+
+  it("hands over to the present leader once, though a member that catches up applies terms between", () => {
+    const table = new ProposalTable<string>(SESSION, 10);
+    const { data } = propose(table, new Map(), 0, 3);
+    assert.deepEqual(table.takeOlderThan(4, 6), [data]);
+    assert.deepEqual(table.takeOlderThan(5, 6), []);
+    assert.deepEqual(table.takeOlderThan(6, 6), []);
+    assert.deepEqual(table.takeOlderThan(7, 7), [data]);
   });
 
   it("does not take another process's bytes, nor bytes that are no command, for its own", () => {
