@@ -11,7 +11,7 @@ const SLOW_READ_SECONDS = 0.5;
 const SLOW_APPLY_SECONDS = 0.1;
 const LINE_INTERVAL_MS = 1000;
 
-type Kind = "request" | "read" | "apply" | "sync" | "refusal";
+type Kind = "request" | "read" | "apply" | "sync" | "refusal" | "heartbeat";
 
 /** Lines of one kind. */
 interface Said {
@@ -23,6 +23,8 @@ interface Said {
 export interface ConsensusObserverOptions {
   readonly counters: ServerCounters;
   readonly warn: (message: string) => void;
+  /** The interval heartbeats are meant to have. */
+  readonly heartbeatSeconds: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -35,6 +37,7 @@ export class ConsensusObserver implements ProposalCounters {
     read: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
     apply: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
     sync: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
+    heartbeat: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
     refusal: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
   };
 
@@ -74,6 +77,18 @@ export class ConsensusObserver implements ProposalCounters {
       SLOW_APPLY_SECONDS,
       "requests are very large, or this machine is overloaded",
     ]);
+  }
+
+  heartbeatLate(seconds: number): void {
+    this.#counters.heartbeatSendFailures += 1;
+    this.#warn("heartbeat", `heartbeats to the other members are ${shown(seconds)} apart`, [
+      this.#options.heartbeatSeconds,
+      "the disk is slow, or this machine is overloaded",
+    ]);
+  }
+
+  learnerPromoted(): void {
+    this.#counters.learnersPromoted += 1;
   }
 
   healthJudged(healthy: boolean): void {

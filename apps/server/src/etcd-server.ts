@@ -51,6 +51,10 @@ export interface ProposalCounters {
   /** A run of entries was written to the store. */
   batchApplied(seconds: number, entries: number): void;
   healthJudged(healthy: boolean): void;
+  /** Heartbeats of this leader went out so long after those before. */
+  heartbeatLate(seconds: number): void;
+  /** A learner became a voter on this member's request. */
+  learnerPromoted(): void;
   /** A message that contradicts what this member knows for certain was dropped. */
   messageRefused(what: string, reason: string): void;
   /** The state machine was made durable and the log shortened. */

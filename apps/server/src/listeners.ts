@@ -34,6 +34,8 @@ export class ClientListeners {
   readonly #options: ListenersOptions;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
+  /** Bytes of connections that have ended. */
+  readonly #past = { received: 0, sent: 0 };
   #handler: RequestListener | undefined;
   #held: Held[] = [];
 
@@ -43,6 +45,16 @@ export class ClientListeners {
 
   get connections(): number {
     return this.#sockets.size;
+  }
+
+  /** Bytes of all connections so far, with what TLS adds. Costs a little for each open one. */
+  bytes(): { readonly received: number; readonly sent: number } {
+    let { received, sent } = this.#past;
+    for (const socket of this.#sockets) {
+      received += socket.bytesRead;
+      sent += socket.bytesWritten;
+    }
+    return { received, sent };
   }
 
   /** Binds all URLs. @throws StartError, with nothing left bound. */
@@ -127,6 +139,8 @@ export class ClientListeners {
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
+      this.#past.received += socket.bytesRead;
+      this.#past.sent += socket.bytesWritten;
     });
   }
 }

@@ -350,6 +350,9 @@ export class Member {
         onProposalTerm: (term, queued) => {
           this.server.proposalTermChanged(term, queued);
         },
+        onLateHeartbeat: (intervalMs) => {
+          options.counters.heartbeatLate(intervalMs / 1000);
+        },
         onRefused: ({ type, from }, reason) => {
           options.counters.messageRefused(`${type} of member ${formatId(from)}`, reason);
         },
@@ -393,6 +396,9 @@ export class Member {
       strictReconfigCheck,
       requestTimeoutMs: this.#requestTimeoutMs(tickMs * electionTicks),
       wallMs: Date.now,
+      onPromoted: () => {
+        this.#options.counters.learnerPromoted();
+      },
       log: (level, message) => {
         if (level === "warn") log.warn(message);
         else log.server(message);

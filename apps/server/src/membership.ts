@@ -37,6 +37,8 @@ export interface MembershipParts {
   readonly strictReconfigCheck: boolean;
   readonly requestTimeoutMs: number;
   readonly wallMs: () => number;
+  /** A learner asked for here became a voter. */
+  readonly onPromoted: () => void;
   readonly log: (level: "info" | "warn", message: string) => void;
 }
 
@@ -123,6 +125,7 @@ export class Membership implements MembershipPort {
       );
     }
     await this.#change({ type: "addVoter", nodeId: member.id }, { ...member, isLearner: false });
+    this.#parts.onPromoted();
   }
 
   async moveLeader(id: string): Promise<void> {

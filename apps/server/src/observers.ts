@@ -11,7 +11,7 @@ import type { Member } from "./member.ts";
 import type { ServerCounters } from "./metrics/counters.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import type { Metrics } from "./metrics/registry.ts";
-import type { MetricSources } from "./metrics/sources.ts";
+import type { CertificateFigures, MetricSources } from "./metrics/sources.ts";
 
 export interface Observers {
   readonly counters: ServerCounters;
@@ -34,6 +34,8 @@ export interface Observed {
 export interface ClientPorts {
   readonly connections: number;
   readonly connectionsMax: number;
+  readonly certificates: readonly CertificateFigures[];
+  bytes(): { readonly received: number; readonly sent: number };
 }
 
 /** The limit as a number that JSON and Prometheus can show; 0 where there is none. */
@@ -101,12 +103,17 @@ function memberSources(config: ServerConfig, observed: () => Observed): MetricSo
       member()
         .cluster.members.filter(({ id }) => id !== member().storage.memberId)
         .map(({ id }) => ({ id, isActive: member().transport.activeSince(id) > 0 })),
-    clients: () => ({
-      connections: observed().clients.connections,
-      connectionsMax: observed().clients.connectionsMax,
-      receivedBytes: 0,
-      sentBytes: 0,
-    }),
+    clients: () => {
+      const { clients } = observed();
+      const { received, sent } = clients.bytes();
+      return {
+        connections: clients.connections,
+        connectionsMax: clients.connectionsMax,
+        receivedBytes: received,
+        sentBytes: sent,
+      };
+    },
+    certificates: () => observed().clients.certificates,
     disk: () => observed().alarms.disk,
     alarms: () => observed().alarms.names,
     fds: () => ({ used: fdsUsed(), limit }),

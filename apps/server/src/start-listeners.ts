@@ -13,6 +13,7 @@ import type { DataDirLayout } from "./data-dir.ts";
 import { connectionBudget, fdLimit } from "./fd-limit.ts";
 import { ClientListeners } from "./listeners.ts";
 import type { Logging } from "./logger.ts";
+import type { CertificateFigures } from "./metrics/sources.ts";
 import { StartError } from "./start-error.ts";
 import { createPeerCredentials, createPeerServerCredentials } from "./tls/peer-credentials.ts";
 import { tlsWarnings } from "./tls/tls-warnings.ts";
@@ -66,6 +67,21 @@ export class Listeners {
 
   get grpc(): PeerServer["grpc"] {
     return this.#ports.peers.grpc;
+  }
+
+  /** The certificates in use, of those sides that have one. */
+  get certificates(): readonly CertificateFigures[] {
+    return (["client", "peer"] as const).flatMap((side) => {
+      const notAfter = this.#sides[side]?.notAfter;
+      return notAfter === undefined
+        ? []
+        : [{ side, notAfterSeconds: Math.floor(notAfter.getTime() / 1000) }];
+    });
+  }
+
+  /** Bytes of client connections so far. */
+  bytes(): { readonly received: number; readonly sent: number } {
+    return this.#ports.clients.bytes();
   }
 
   /** Client connections at this moment. */

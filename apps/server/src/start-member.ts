@@ -209,6 +209,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     warn: (message) => {
       log.warning(message);
     },
+    heartbeatSeconds: config.heartbeatMs / 1000,
     now: () => performance.now(),
   });
   const accessLog = await startAccessLog(config, logging, counters);

@@ -47,6 +47,7 @@ function leaderWith(peer: Peer): { membership: Membership; asked: () => readonly
     strictReconfigCheck: false,
     requestTimeoutMs: 1000,
     wallMs: Date.now,
+    onPromoted: () => undefined,
     log: () => undefined,
   });
   return { membership, asked: () => asked };

@@ -210,6 +210,7 @@ describe("what takes long", () => {
     const observer = new ConsensusObserver({
       counters,
       warn: (line) => lines.push(line),
+      heartbeatSeconds: 0.1,
       now: () => now,
     });
     observer.proposalApplied(0.9);

@@ -70,6 +70,8 @@ export interface RaftNodeListener {
   onProposalTerm?(term: Term, queued: readonly Uint8Array[]): void;
   /** A message from another member that contradicts what is known for certain was dropped. */
   onRefused?(message: Message, reason: string): void;
+  /** Heartbeats of this leader went out so many milliseconds after those before, far too late. */
+  onLateHeartbeat?(intervalMs: number): void;
 }
 
 export interface RaftNodeOptions {
@@ -84,6 +86,9 @@ export interface RaftNodeOptions {
 
 /** Called once: with an index that must be applied before reading, or with the reason of failure. */
 export type ReadCallback = (error: RaftError | undefined) => void;
+
+/** Heartbeats that are so many intervals apart are late. */
+const LATE_HEARTBEAT_TICKS = 2;
 
 /** Ticks after which an unanswered read-index request is asked again. */
 const READ_RETRY_TICKS = 5;
@@ -116,6 +121,10 @@ export class RaftNode {
   #appliedIndex: Index;
   /** A change of commit alone is written with the next entries, or at the next tick. */
   #unsavedHardState: HardState | undefined;
+  /** When heartbeats were last handed to the transport; undefined while this is no leader. */
+  #heartbeatAt: number | undefined;
+  #ticked = false;
+  readonly #tickMs: number;
   #scheduled = false;
   #busy = false;
   /** Messages that arrived while exclusively() kept the core as it is. */
@@ -133,6 +142,7 @@ export class RaftNode {
     this.#appliedIndex = options.raft.applied ?? 0;
     const session = Math.floor(options.raft.random() * 2 ** 48).toString(36);
     this.#readPrefix = `${options.raft.id}-${session}-`;
+    this.#tickMs = options.tickMs;
     if (options.tickMs > 0) {
       this.#ticker = setInterval(() => {
         this.tick();
@@ -259,6 +269,7 @@ export class RaftNode {
   tick(): void {
     if (this.#closed || this.#held !== undefined) return;
     this.#ticks += 1;
+    this.#ticked = true;
     this.#raw.tick();
     this.#retryReads();
     this.#schedule();
@@ -475,8 +486,22 @@ export class RaftNode {
     this.#raw.advance(ready);
   }
 
+  /** Called with the first messages after a tick: a leader of others has heartbeats among them. */
+  #heartbeatsSent(): void {
+    this.#ticked = false;
+    const now = performance.now();
+    const before = this.#heartbeatAt;
+    this.#heartbeatAt = this.isLeader ? now : undefined;
+    if (before === undefined || !this.isLeader || this.#tickMs === 0) return;
+    const intervalMs = now - before;
+    if (intervalMs > LATE_HEARTBEAT_TICKS * this.#tickMs) {
+      this.#listener.onLateHeartbeat?.(intervalMs);
+    }
+  }
+
   #transportSend(messages: readonly Message[]): void {
     if (messages.length === 0) return;
+    if (this.#ticked) this.#heartbeatsSent();
     // A snapshot message names the state that is streamed, which is the one applied right now.
     const fresh = messages.some((message) => message.type === "snapshot")
       ? messages.map((message) =>

@@ -353,6 +353,15 @@ const process: readonly Family[] = [
   gauge("process_open_fds", "File descriptors in use.", ({ sources }) => sources.fds?.().used),
   gauge("process_max_fds", "File descriptors allowed.", ({ sources }) => sources.fds?.().limit),
   {
+    name: "etcd2_tls_certificate_not_after_seconds",
+    type: "gauge",
+    help: "End of validity of the certificate in use, in Unix seconds.",
+    samples: ({ sources }) =>
+      (sources.certificates?.() ?? []).map(({ side, notAfterSeconds }) => {
+        return { labels: { side }, value: notAfterSeconds };
+      }),
+  },
+  {
     name: "etcd2_build_info",
     type: "gauge",
     help: "1 with the version of this server.",

@@ -62,6 +62,12 @@ export interface FdFigures {
   readonly limit: number;
 }
 
+export interface CertificateFigures {
+  readonly side: "client" | "peer";
+  /** End of its validity, in Unix seconds. */
+  readonly notAfterSeconds: number;
+}
+
 /** What is read at a scrape. Each call must be quick: all of them share the 5 ms of a scrape. */
 export interface MetricSources {
   readonly identity?: () => IdentityFigures;
@@ -72,6 +78,8 @@ export interface MetricSources {
   readonly clients?: () => ClientFigures;
   readonly disk?: () => DiskFigures;
   readonly fds?: () => FdFigures;
+  /** The certificates this process serves with. */
+  readonly certificates?: () => readonly CertificateFigures[];
   /** Names of the alarms that are on: "diskLow", "quota". */
   readonly alarms?: () => readonly string[];
 }
