@@ -31,6 +31,8 @@ export interface Action {
   readonly contentType?: string;
   /** A long poll: no time limit applies. */
   readonly isWait?: boolean;
+  /** Takes its time on the server: only the time of the whole command bounds it. */
+  readonly isSlow?: boolean;
 }
 
 export interface ClusterClientOptions {
@@ -198,7 +200,7 @@ export class ClusterClient {
     deadline: number | undefined,
   ): Request {
     const { trace, headerTimeoutMs, credentials = endpoint.userInfo } = this.#options;
-    trace?.(curlLine(action.method, origin(endpoint, target) + target.path, action.body));
+    trace?.(curlLine(action.method, shownUrl(endpoint, target), action.body));
     const headers: Record<string, string> = {};
     if (action.contentType !== undefined) headers["Content-Type"] = action.contentType;
     if (credentials !== undefined) {
@@ -208,10 +210,24 @@ export class ClusterClient {
       method: action.method,
       headers,
       body: action.body,
-      headerTimeoutMs: action.isWait === true ? undefined : headerTimeoutMs,
+      headerTimeoutMs:
+        action.isWait === true || action.isSlow === true ? undefined : headerTimeoutMs,
       deadline: action.isWait === true ? undefined : deadline,
     };
   }
+}
+
+/** The address of a request as `--debug` shows it: scheme and host as the user wrote them. */
+function shownUrl(endpoint: Endpoint, target: Target): string {
+  if (endpoint.host === "" && target.host === "") {
+    // Text behind a scheme without slashes stands for all of the path.
+    const isOpaque = endpoint.scheme !== "" && !endpoint.text.includes("://");
+    const isEmpty = endpoint.text === "" || endpoint.text === "http:";
+    if (isOpaque && !isEmpty) return endpoint.text + target.path.replace(/^[^?]*/, "");
+    const scheme = endpoint.scheme === "" ? "" : `${endpoint.scheme}://`;
+    return (/^[a-z]+:\/\/[^/]*/.exec(endpoint.text)?.[0] ?? scheme) + target.path;
+  }
+  return origin(endpoint, target) + target.path;
 }
 
 /** Scheme and address as the user wrote them, without the path. */

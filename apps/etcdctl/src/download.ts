@@ -17,24 +17,32 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Saves the stream; resolves to its length. `check` may refuse that length before the rename. */
+/**
+ * Saves the stream; resolves to its length. `verify` reads along and refuses content that is not
+ * what it should be; `check` may refuse the length. Both come before the rename.
+ */
 export async function saveStream(
   stream: AsyncIterable<Uint8Array>,
   path: string,
+  verify: (chunks: AsyncIterable<Uint8Array>) => Promise<unknown>,
   check: (bytes: number) => void,
   progress: Progress,
 ): Promise<number> {
   const partPath = `${path}.part`;
   const file = await open(partPath, "w", 0o600);
   let bytes = 0;
+  const written = async function* (): AsyncGenerator<Uint8Array, void> {
+    for await (const chunk of stream) {
+      await file.writeFile(chunk);
+      bytes += chunk.length;
+      progress(bytes);
+      yield chunk;
+    }
+    check(bytes);
+  };
   try {
     try {
-      for await (const chunk of stream) {
-        await file.writeFile(chunk);
-        bytes += chunk.length;
-        progress(bytes);
-      }
-      check(bytes);
+      await verify(written());
       await file.sync();
     } finally {
       await file.close();

@@ -5,6 +5,8 @@
 import { ClientError } from "./errors.ts";
 import { exitCodes, Failure } from "./exit-codes.ts";
 import type { FlagValues } from "./flags.ts";
+import { quote } from "./go-text.ts";
+import { urlComplaint } from "./go-url.ts";
 
 /** One place to send requests to. */
 export interface Endpoint {
@@ -22,11 +24,13 @@ export interface Endpoint {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The highest port there is. */
+export const portMax = 65_535;
+
 const defaultEndpoints = "http://127.0.0.1:2379,http://127.0.0.1:4001";
 
 function splitScheme(text: string): [scheme: string, rest: string] {
   const colon = text.indexOf(":");
-  if (colon === 0) throw new ClientError(`parse ${text}: missing protocol scheme`);
   // Text before a colon that cannot be a scheme (an address, a name with an underscore) is none.
   if (colon < 0 || !/^[A-Za-z][A-Za-z0-9+.-]*$/.test(text.slice(0, colon))) return ["", text];
   return [text.slice(0, colon).toLowerCase(), text.slice(colon + 1)];
@@ -34,29 +38,39 @@ function splitScheme(text: string): [scheme: string, rest: string] {
 
 /** Reads one endpoint. Text without a scheme is taken as a host, `name:port` as scheme `name`. */
 export function parseEndpoint(text: string): Endpoint {
+  const complaint = urlComplaint(text);
+  if (complaint !== undefined) throw new ClientError(complaint);
   const [scheme, rest] = splitScheme(text);
   if (scheme !== "" && !rest.startsWith("//")) return unusable(text, scheme);
   if (scheme !== "" && scheme !== "http" && scheme !== "https") return unusable(text, scheme);
   const shown = scheme === "" ? `http://${text.replace(/^\/\//, "")}` : `${scheme}:${rest}`;
+  if (/^https?:\/*$/.test(shown)) return unusable(text === "" ? "http:" : shown, "http");
+  // A port that no connection can have is a fault of the connection, not of the text.
+  const [, before = "", highPort = "", after = ""] =
+    /^(https?:\/\/[^/?#]*):(\d{5,})(?![^/?#])(.*)$/is.exec(shown) ?? [];
+  const isTooHigh = Number(highPort) > portMax;
   let url: URL;
   try {
-    url = new URL(shown);
+    url = new URL(isTooHigh ? before + after : shown);
   } catch (error) {
-    if (/^https?:\/*$/.test(shown)) return { ...unusable(shown, "http"), host: "" };
-    throw new ClientError(`parse ${text}: invalid address`, { cause: error });
+    throw new ClientError(`parse ${quote(text)}: invalid address`, { cause: error });
   }
   const { username, password } = url;
   return {
     text: shown,
     scheme: url.protocol.slice(0, -1),
     host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port),
+    port: isTooHigh ? Number(highPort) : portOf(url),
     basePath: decodeURIComponent(url.pathname).replace(/\/+$/, ""),
     userInfo:
       username === ""
         ? undefined
         : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`,
   };
+}
+
+function portOf({ port, protocol }: URL): number {
+  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
 }
 
 function unusable(text: string, scheme: string): Endpoint {

@@ -131,7 +131,8 @@ export async function* watchKey(
   key: string,
   options: { afterIndex: bigint; recursive: boolean },
 ): AsyncGenerator<KeysResponse, never> {
-  let waitIndex = options.afterIndex === 0n ? 0n : BigInt.asUintN(64, options.afterIndex) + 1n;
+  // In 64 bits without a sign, as the original: after -1 comes 0, which is now.
+  let waitIndex = options.afterIndex === 0n ? 0n : BigInt.asUintN(64, options.afterIndex + 1n);
   for (;;) {
     const query = form({
       recursive: String(options.recursive),

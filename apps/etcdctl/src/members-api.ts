@@ -2,7 +2,7 @@
 import { expectStatus, sendAdmin } from "./admin-command.ts";
 import { type Action, underBase } from "./client.ts";
 import { type Endpoint, parseEndpoint } from "./endpoints.ts";
-import { ClientError, ClusterError, ServerFaultError } from "./errors.ts";
+import { ClientError, ClusterError, DeadlineError, ServerFaultError } from "./errors.ts";
 import type { Session } from "./session.ts";
 import type { Answer } from "./transport.ts";
 import { decodeMember, decodeMembers, decodeObject, type Member, textOf } from "./wire.ts";
@@ -102,7 +102,7 @@ async function leaderEndpoints(session: Session): Promise<readonly Endpoint[]> {
 }
 
 /** What a refusal with a 5xx status says, undefined when it says nothing. */
-function explainedFault(error: unknown): Verdict | undefined {
+export function explainedFault(error: unknown): Verdict | undefined {
   const faults = error instanceof ClusterError ? error.causes : [error];
   for (const fault of faults) {
     if (!(fault instanceof ServerFaultError)) continue;
@@ -110,6 +110,14 @@ function explainedFault(error: unknown): Verdict | undefined {
     if (said.message !== "") return said;
   }
   return undefined;
+}
+
+/** An order that was sent and not answered has perhaps been carried out. */
+function unanswered(error: DeadlineError): ClientError {
+  const text =
+    "no answer within the time of --total-timeout; the order may still be carried out: " +
+    "look with 'etcdctl endpoint status' before giving it again";
+  return new ClientError(text, { cause: error });
 }
 
 /**
@@ -121,13 +129,19 @@ export async function orderMember(
   id: string,
   order: "promote" | "move-leader",
 ): Promise<Verdict> {
-  const action: Action = { method: "POST", path: membersPath(`/${id}/${order}`), body: "" };
+  const action: Action = {
+    method: "POST",
+    path: membersPath(`/${id}/${order}`),
+    body: "",
+    isSlow: true,
+  };
   for (const endpoint of await leaderEndpoints(session)) {
     try {
       return verdict(await session.client.sendTo(endpoint, action, session.deadline()));
     } catch (error) {
       const said = explainedFault(error);
       if (said !== undefined) return said;
+      if (error instanceof DeadlineError) throw unanswered(error);
       if (!(error instanceof ClientError)) throw error;
     }
   }
@@ -136,6 +150,6 @@ export async function orderMember(
   } catch (error) {
     const said = explainedFault(error);
     if (said !== undefined) return said;
-    throw error;
+    throw error instanceof DeadlineError ? unanswered(error) : error;
   }
 }

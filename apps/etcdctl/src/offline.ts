@@ -5,3 +5,4 @@
 export { backupDirectory } from "./offline/backup.ts";
 export { restoreSnapshot } from "./offline/restore.ts";
 export { readSnapshotFile } from "./offline/snapshot-file.ts";
+export { verifySnapshot } from "@etcd2/store";

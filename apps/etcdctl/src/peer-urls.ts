@@ -1,11 +1,15 @@
 /** Peer URLs given on the command line: the checks of the original, in its order and words. */
 import { refuse } from "./admin-command.ts";
+import { urlComplaint } from "./go-url.ts";
 
 /** The URLs, sorted. @throws Failure for the first that is none. */
 export function parsePeerUrls(texts: readonly string[]): readonly string[] {
   return texts
     .map((text) => {
       const url = text.trim();
+      const complaint = urlComplaint(url);
+
+      if (complaint !== undefined) throw refuse(complaint);
       const parts = /^(https?):\/\/([^/?#]*)([^?#]*)(.*)$/i.exec(url);
       if (parts === null) throw refuse(`URL scheme must be http or https: ${url}`);
       const [, scheme = "", authority = "", path = "", rest = ""] = parts;

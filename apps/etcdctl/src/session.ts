@@ -40,7 +40,8 @@ export interface SessionOptions {
   readonly sync: boolean | "ifPossible";
 }
 
-function tlsSettings({ globals, env }: CommandContext): Promise<TlsSettings> {
+/** The certificates of this invocation. @throws Failure when a file cannot be used. */
+export function tlsSettings({ globals, env }: CommandContext): Promise<TlsSettings> {
   return readTlsSettings({
     ca: optionOrVariable(globals, env, "ca-file", "ETCDCTL_CA_FILE"),
     cert: optionOrVariable(globals, env, "cert-file", "ETCDCTL_CERT_FILE"),
@@ -51,7 +52,8 @@ function tlsSettings({ globals, env }: CommandContext): Promise<TlsSettings> {
 /** `name:password` of `--username`, the password asked for when it is not there. */
 async function credentials({ globals, terminal }: CommandContext): Promise<string | undefined> {
   const given = globals.string("username");
-  if (given === "") return undefined;
+  // The original sends nothing for a user without a name, whatever the password.
+  if (given === "" || given.startsWith(":")) return undefined;
   return given.includes(":") ? given : `${given}:${await terminal.readSecret("Password: ")}`;
 }
 

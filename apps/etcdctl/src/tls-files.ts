@@ -25,7 +25,8 @@ function readNamedFile(path: string): Buffer | undefined {
     return readFileSync(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
-    const text = `open ${path}: ${reasons[code] ?? code}\n`;
+    const verb = code === "EISDIR" ? "read" : "open";
+    const text = `${verb} ${path}: ${reasons[code] ?? code}\n`;
     throw new Failure(exitCodes.badArguments, text, { cause: error });
   }
 }
@@ -42,6 +43,14 @@ export async function readTlsSettings(files: {
   }
   const [ca, cert, key] = [files.ca, files.cert, files.key].map(readNamedFile);
   if (cert !== undefined && key !== undefined) {
+    for (const [content, kind] of [
+      [cert, "certificate"],
+      [key, "key"],
+    ] as const) {
+      if (content.includes("-----BEGIN ")) continue;
+      const text = `tls: failed to find any PEM data in ${kind} input\n`;
+      throw new Failure(exitCodes.badArguments, text);
+    }
     const { createSecureContext } = await import("node:tls");
     try {
       createSecureContext({ cert, key });

@@ -9,7 +9,8 @@ import http, {
 } from "node:http";
 import type * as https from "node:https";
 import type { LookupFunction } from "node:net";
-import { ClientError, DeadlineError, HeaderTimeoutError } from "./errors.ts";
+import { portMax } from "./endpoints.ts";
+import { ClientError, ConnectionError, DeadlineError, HeaderTimeoutError } from "./errors.ts";
 import { describeFault, dialTimeout } from "./socket-errors.ts";
 import type { TlsSettings } from "./tls-files.ts";
 
@@ -56,6 +57,9 @@ export interface TransportOptions {
   readonly tls: TlsSettings;
 }
 
+/** The longest a timer can be set for; a longer one would end at once. */
+const timerMsMax = 2 ** 31 - 1;
+
 /** TLS, once it is loaded. */
 interface Secure {
   readonly module: typeof https;
@@ -85,6 +89,9 @@ export class Transport {
       throw new ClientError(`unsupported protocol scheme "${target.scheme}"`);
     }
     if (target.host === "") throw new ClientError("http: no Host in request URL");
+    if (target.port > portMax) {
+      throw new ConnectionError(`dial tcp: address ${target.port}: invalid port`);
+    }
     if (request.deadline !== undefined && request.deadline <= performance.now()) {
       throw new DeadlineError();
     }
@@ -144,9 +151,12 @@ export class Transport {
       };
       const failAfter = (ms: number, makeError: () => Error): void => {
         timers.push(
-          setTimeout(() => {
-            fail(makeError());
-          }, ms),
+          setTimeout(
+            () => {
+              fail(makeError());
+            },
+            Math.min(ms, timerMsMax),
+          ),
         );
       };
       if (request.headerTimeoutMs !== undefined && request.headerTimeoutMs > 0) {
@@ -211,9 +221,10 @@ function readBody(
       reject(describeFault(error, target.host, target.port));
     };
     if (deadline !== undefined) {
+      const ms = Math.min(deadline - performance.now(), timerMsMax);
       timer = setTimeout(() => {
         fail(new DeadlineError());
-      }, deadline - performance.now());
+      }, ms);
     }
     message.on("data", (chunk: Buffer) => chunks.push(chunk));
     message.on("error", () => {

@@ -295,3 +295,87 @@ describe("watching", () => {
     await server.close();
   });
 });
+
+describe("rare options", () => {
+  let server: ScriptedServer;
+  before(async () => {
+    server = await ScriptedServer.listen();
+  });
+  after(() => server.close());
+
+  test("a user without a name is nobody", async () => {
+    for (const user of [":", ":secret"]) {
+      server.begin([getRoute]);
+      await runInside(["--no-sync", "--endpoints", server.url, "-u", user, "get", "/k"]);
+      assert.deepEqual(
+        server.received.map(({ authorization }) => authorization),
+        [undefined],
+      );
+    }
+  });
+
+  test("time limits beyond the reach of a timer do not end at once", async () => {
+    server.begin([getRoute]);
+    const limits = ["--timeout", "1000h", "--total-timeout", "1000h"];
+    const words = [...limits, "--no-sync", "--endpoints", server.url, "get", "/k"];
+    assert.deepEqual(await runInside(words), { exit: 0, stdout: "v\n", stderr: "" });
+  });
+
+  test("watching after -1 begins now, as 64 bits without a sign have it", async () => {
+    server.begin([getRoute]);
+    const options = ["--no-sync", "--endpoints", server.url];
+    await runInside([...options, "watch", "--after-index", "-1", "/k"]);
+    assert.equal(server.received[0]?.query, "recursive=false&wait=true&waitIndex=0");
+  });
+
+  test("exec-watch without a program is refused before it waits", async () => {
+    server.begin([getRoute]);
+    const words = ["--no-sync", "--endpoints", server.url, "exec-watch", "/k", "--"];
+    assert.deepEqual(await runInside(words), {
+      exit: 1,
+      stdout: "",
+      stderr: "Error:  key and command to exec required\n",
+    });
+  });
+
+  test("a port that cannot be is a failed connection", async () => {
+    const words = ["--endpoints", "http://127.0.0.1:99999", "get", "/k"];
+    const { exit, stderr } = await runInside(words);
+    assert.equal(exit, 2);
+    assert.match(stderr, /\nerror #0: dial tcp: address 99999: invalid port\n\n$/);
+  });
+
+  test("--debug shows addresses without a host as the original does", async () => {
+    const shown = async (endpoint: string): Promise<string | undefined> => {
+      const words = ["--debug", "--no-sync", "--endpoints", endpoint, "get", "/k"];
+      return /curl -X GET (\S*)\?/.exec((await runInside(words)).stderr)?.[1];
+    };
+    assert.equal(await shown(","), "http:///v2/keys/k");
+    assert.equal(await shown("localhost:1"), "localhost:1");
+    assert.equal(await shown("ftp://h:1"), "ftp://h:1/v2/keys/k");
+  });
+
+  test("cluster-health reports unusable certificates like a failed cluster", async () => {
+    for (const [options, complaint] of [
+      [["--ca-file", "/nope"], "open /nope: no such file or directory"],
+      [["--ca-file", "/"], "read /: is a directory"],
+      [["--key-file", "k"], "KeyFile and CertFile must both be present[key: k, cert: ]"],
+    ] as const) {
+      assert.deepEqual(await runInside([...options, "cluster-health"]), {
+        exit: 4,
+        stdout: "",
+        stderr: `Error:  ${complaint}\n`,
+      });
+    }
+  });
+
+  test("cluster-health asks for the members without a limit of its own", async () => {
+    const members = `{"members":[{"id":"a1","clientURLs":["${server.url}"]}]}`;
+    server.begin([
+      { method: "GET", path: "/v2/members", body: members },
+      { method: "GET", path: "/health", body: '{"health": "true"}' },
+    ]);
+    const words = ["--total-timeout", "0", "--endpoints", server.url, "cluster-health"];
+    assert.equal((await runInside(words)).exit, 0);
+  });
+});

@@ -52,13 +52,28 @@ describe("the text of an endpoint", () => {
     assert.equal(parseEndpoint("http://me:p%40ss@h:1").userInfo, "me:p@ss");
   });
 
-  test("empty text has no host", () => {
+  test("empty text has no host and is shown as the original shows it", () => {
     assert.equal(parseEndpoint("").host, "");
+    assert.equal(parseEndpoint("").text, "http:");
   });
 
-  for (const text of [":2379", "http://h:99999", "http://h:x", "http://[::1"]) {
-    test(`${text} is refused`, () => {
-      assert.throws(() => parseEndpoint(text), ClientError);
+  test("a port above the highest is kept, for the connection to fail", () => {
+    const { text, host, port, basePath } = parseEndpoint("http://h:99999/x");
+    assert.deepEqual([text, host, port, basePath], ["http://h:99999/x", "h", 99_999, "/x"]);
+  });
+
+  const refused: [text: string, complaint: string][] = [
+    [":2379", 'parse ":2379": missing protocol scheme'],
+    ["http://h:x", 'parse "http://h:x": invalid port ":x" after host'],
+    ["http://[::1", "parse \"http://[::1\": missing ']' in host"],
+    ["http://a b", 'parse "http://a b": invalid character " " in host name'],
+    ["%zz", 'parse "%zz": invalid URL escape "%zz"'],
+    ["http://h:1/%4", 'parse "http://h:1/%4": invalid URL escape "%4"'],
+    ["http://h\n", 'parse "http://h\\n": net/url: invalid control character in URL'],
+  ];
+  for (const [text, message] of refused) {
+    test(`${JSON.stringify(text)} is refused in the original's words`, () => {
+      assert.throws(() => parseEndpoint(text), { name: "ClientError", message });
     });
   }
 
@@ -112,7 +127,7 @@ describe("the list of endpoints", () => {
       (error) =>
         error instanceof Failure &&
         error.exitCode === 1 &&
-        error.text === "parse :2379: missing protocol scheme\n",
+        error.text === 'parse ":2379": missing protocol scheme\n',
     );
   });
 
@@ -141,6 +156,7 @@ describe("peer URLs", () => {
     ["unix://a:1", "URL scheme must be http or https: unix://a:1"],
     ["http://", 'URL address does not have the form "host:port": http://'],
     ["http://::1", 'URL address does not have the form "host:port": http://::1'],
+    ["http://a:b", 'parse "http://a:b": invalid port ":b" after host'],
     ["http://a:1/", "URL must not contain a path: http://a:1/"],
   ];
   for (const [text, complaint] of refused) {

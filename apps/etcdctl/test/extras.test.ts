@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { type Outcome, runInside } from "./support/run.ts";
 import { type Route, ScriptedServer } from "./support/scripted-server.ts";
+import { MemoryKv, StateMachine, SteadyClock } from "@etcd2/store";
+import { write } from "../src/offline/membership-rows.ts";
 import { closedAddress } from "./support/transcripts.ts";
 
 let server: ScriptedServer;
@@ -124,6 +126,25 @@ describe("member promote and move-leader", () => {
     const { stderr } = await run("member", "promote", "a1");
     assert.match(stderr, /^Cannot promote a1: this server does not know the request\n/);
     assert.doesNotMatch(stderr, /This helps/);
+  });
+
+  test("wait for a slow order as long as the whole command may take", async () => {
+    server.begin([
+      leaderRoute(old),
+      { method: "POST", path: "/v2/members/c3/promote", status: 204, delay_ms: 600 },
+    ]);
+    const words = ["member", "promote", "c3"];
+    assert.equal((await run("--timeout", "400ms", ...words)).stdout, "Promoted member c3\n");
+    server.begin([
+      leaderRoute(old),
+      { method: "POST", path: "/v2/members/c3/promote", hang: true },
+    ]);
+    const { exit, stderr } = await run("--total-timeout", "300ms", ...words);
+    assert.equal(exit, 1);
+    assert.match(
+      stderr,
+      /^no answer within the time of --total-timeout; [^\n]* still be carried out/,
+    );
   });
 
   test("need exactly one id", async () => {
@@ -279,16 +300,62 @@ describe("snapshot save", () => {
     rmSync(directory, { recursive: true });
   });
 
+  /** Runs the command against a server that answers with these bytes. */
+  async function saveFrom(content: Buffer): Promise<Outcome> {
+    const answering = http.createServer((_request, response) => response.end(content));
+    await new Promise<void>((resolve) => answering.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(answering.address() as AddressInfo).port}`;
+    try {
+      return await runInside(["--no-sync", "--endpoints", url, "snapshot", "save", file]);
+    } finally {
+      answering.closeAllConnections();
+      answering.close();
+    }
+  }
+
+  async function snapshotBytes(): Promise<Buffer> {
+    const kv = new MemoryKv();
+    const machine = await StateMachine.open({ kv, clock: SteadyClock.open(kv) });
+    const value = "x".repeat(2000);
+    const entries = Array.from({ length: 200 }, (_, i) => {
+      const command = write({ action: "set", path: `/1/k${i}`, value });
+      return { index: i + 1, term: 1, command };
+    });
+    machine.apply(entries);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of machine.exportSnapshot()) chunks.push(Buffer.from(chunk));
+    return Buffer.concat(chunks);
+  }
+
   test("writes the whole stream under the final name only", async () => {
-    server.begin([{ method: "GET", path, body: "x".repeat(300_000) }]);
-    const outcome = await run("snapshot", "save", file);
-    assert.deepEqual(outcome, {
+    const content = await snapshotBytes();
+    assert.deepEqual(await saveFrom(content), {
       exit: 0,
-      stdout: `Snapshot saved at ${file} (300000 bytes)\n`,
+      stdout: `Snapshot saved at ${file} (${content.length} bytes)\n`,
       stderr: "",
     });
-    assert.equal(readFileSync(file, "utf8"), "x".repeat(300_000));
+    assert.deepEqual(readFileSync(file), content);
     assert.deepEqual(readdirSync(directory), ["copy.snap"]);
+  });
+
+  test("keeps nothing that a checksum gives away while it arrives, or that has no end", async () => {
+    const content = await snapshotBytes();
+    const altered = Buffer.from(content);
+    const at = altered.length >> 1;
+    altered[at] = (altered[at] ?? 0) ^ 1;
+    for (const bytes of [altered, content.subarray(0, -1), Buffer.from("x"), Buffer.alloc(0)]) {
+      const { exit, stdout, stderr } = await saveFrom(bytes);
+      assert.deepEqual([exit, stdout], [1, ""]);
+      assert.match(stderr, /^Cannot save the snapshot at [^\n]*copy\.snap: [^\n]+\n$/);
+      assert.deepEqual(readdirSync(directory), []);
+    }
+  });
+
+  test("passes on why the server refuses for now, and waits longer than for a header", async () => {
+    server.begin([refusal("GET", path, 503, "4 snapshots are being taken already")]);
+    const { exit, stderr } = await run("--timeout", "1ms", "snapshot", "save", file);
+    assert.equal(exit, 1);
+    assert.equal(stderr, "Cannot take a snapshot: 4 snapshots are being taken already\n");
   });
 
   test("leaves an earlier file as it was when the stream breaks off", async () => {

@@ -3,9 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Command, CommandContext } from "../command.ts";
 import { parseEndpoint } from "../endpoints.ts";
 import { ClientError, DeadlineError, keyFailure, messageOf } from "../errors.ts";
-import { exitCodes } from "../exit-codes.ts";
+import { exitCodes, Failure } from "../exit-codes.ts";
 import { listMembers } from "../members-api.ts";
-import { type Session, withSession } from "../session.ts";
+import { type Session, tlsSettings, withSession } from "../session.ts";
 import { decodeObject, type Member } from "../wire.ts";
 
 const intervalMs = 10_000;
@@ -68,13 +68,26 @@ async function reportMember(
   return false;
 }
 
+/** No time limit for the whole command holds here; one of 0 must not forbid the question. */
 async function knownMembers(session: Session, context: CommandContext): Promise<readonly Member[]> {
+  const isUnlimited = context.globals.durationMs("total-timeout") === 0;
+  const patient = { ...session, deadline: () => performance.now() + healthTimeoutMs };
   try {
-    return await listMembers(session);
+    return await listMembers(isUnlimited ? patient : session);
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
     context.terminal.out("cluster may be unhealthy: failed to list members\n");
     throw keyFailure(exitCodes.serverError, error);
+  }
+}
+
+/** This command reports unusable certificates like a failure of the cluster. @throws Failure. */
+async function checkTls(context: CommandContext): Promise<void> {
+  try {
+    await tlsSettings(context);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(exitCodes.serverError, `Error:  ${error.text}`, { cause: error });
   }
 }
 
@@ -89,10 +102,11 @@ export const clusterHealth: Command = {
       usage: "forever check the health every 10 second until CTRL+C",
     },
   ],
-  run: (context) => {
+  run: async (context) => {
     const { flags, terminal } = context;
     const isForever = flags.isSet("forever");
     if (isForever) terminal.endOnInterrupt();
+    await checkTls(context);
     return withSession(context, { sync: false }, async (session) => {
       const members = await knownMembers(session, context);
       for (;;) {

@@ -4,7 +4,8 @@ import { adminCommand, refuse } from "../admin-command.ts";
 import { underBase } from "../client.ts";
 import type { Command, CommandContext } from "../command.ts";
 import { ClientError, messageOf } from "../errors.ts";
-import { answeredMessage } from "../members-api.ts";
+import { answeredMessage, explainedFault } from "../members-api.ts";
+import { loadOffline } from "../offline-loader.ts";
 import type { Session } from "../session.ts";
 import { snapshotRestore } from "./snapshot-restore.ts";
 import { snapshotStatus } from "./snapshot-status.ts";
@@ -19,15 +20,28 @@ async function refusal(message: IncomingMessage): Promise<string> {
     : `unexpected status code ${message.statusCode ?? 0}`;
 }
 
+/** The header is bounded by --total-timeout; the stream itself takes as long as it takes. */
+async function openStream(session: Session): Promise<IncomingMessage> {
+  const action = { method: "GET", path: underBase("/v2/admin/snapshot"), isSlow: true };
+  try {
+    return await session.client.open(action, session.deadline());
+  } catch (error) {
+    const said = explainedFault(error);
+    if (said === undefined) throw error;
+    throw refuse(`Cannot take a snapshot: ${said.message}`);
+  }
+}
+
 async function save(session: Session, { args, terminal }: CommandContext): Promise<void> {
   const [path = ""] = args;
-  // The header is bounded by --timeout; the stream itself takes as long as it takes.
-  const action = { method: "GET", path: underBase("/v2/admin/snapshot") };
-  const message = await session.client.open(action, undefined);
+  const message = await openStream(session);
   if (message.statusCode !== 200) throw refuse(`Cannot take a snapshot: ${await refusal(message)}`);
   const length = message.headers["content-length"];
   const announced = length === undefined ? undefined : Number(length);
-  const { saveStream } = await import("../download.ts");
+  const [{ saveStream }, { verifySnapshot }] = await Promise.all([
+    import("../download.ts"),
+    loadOffline(),
+  ]);
   const bar = terminal.errIsTerminal
     ? (await import("../progress-bar.ts")).startBar(announced)
     : undefined;
@@ -35,6 +49,7 @@ async function save(session: Session, { args, terminal }: CommandContext): Promi
     const bytes = await saveStream(
       message,
       path,
+      verifySnapshot,
       (received) => {
         if (announced === undefined || received === announced) return;
         throw new ClientError(`the stream ended after ${received} of ${announced} bytes`);
