@@ -25,6 +25,12 @@ async function main(): Promise<void> {
   addRepairCommand(program);
   addExportCommand(program);
   addMirrorCommand(program);
+  // A reader that has seen enough, such as head, is no fault; the status is that of SIGPIPE.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      process.exit(error.code === "EPIPE" ? EXIT.brokenPipe : EXIT.failed);
+    });
+  }
   try {
     await program.parseAsync(normalizeFlags(process.argv.slice(2)), { from: "user" });
   } catch (error) {

@@ -199,6 +199,13 @@ describe("the command line", () => {
     }
   });
 
+  it("does not complain when the reader of its output leaves early", async () => {
+    const { child, ended } = startCli(["--help"]);
+    child.stdout?.destroy();
+    const { status, stderr } = await ended;
+    assert.deepEqual([status, stderr], [141, ""]);
+  });
+
   it("shows help and version", async () => {
     const help = await runCli("--help");
     assert.equal(help.status, 0);

@@ -4,6 +4,7 @@
  */
 import type { FlagSet } from "./flags.ts";
 import { findFlag } from "./flags.ts";
+import { nearestFlag } from "./nearest-flag.ts";
 
 /** Sections of etcd 3.x files whose keys are flags under a prefix. */
 const sections: Readonly<Record<string, string>> = {
@@ -30,6 +31,13 @@ function textOf(value: unknown): string | undefined {
   return undefined;
 }
 
+/** YAML 1.1 has more words for true and false, and etcd 3.x reads them. */
+function switchText(text: string | undefined): string | undefined {
+  if (text !== undefined && /^(?:y|yes|on)$/i.test(text)) return "true";
+  if (text !== undefined && /^(?:n|no|off)$/i.test(text)) return "false";
+  return text;
+}
+
 function isSection(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -37,9 +45,10 @@ function isSection(value: unknown): value is Readonly<Record<string, unknown>> {
 function setFromFile(flags: FlagSet, name: string, value: unknown): string | undefined {
   const spec = findFlag(name);
   if (spec === undefined || name === "config-file" || name === "version") {
-    return `unknown key "${name}"`;
+    const nearest = nearestFlag(name);
+    return `unknown key "${name}"${nearest === undefined || nearest === name ? "" : `; did you mean "${nearest}"?`}`;
   }
-  const text = textOf(value);
+  const text = spec.kind === "switch" ? switchText(textOf(value)) : textOf(value);
   if (text === undefined) return `key "${name}" must be a single value or a list of values`;
   if (text === "" || flags.isShadowed(spec, "file")) return undefined;
   const reason = flags.set(spec, text, "file");

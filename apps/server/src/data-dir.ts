@@ -2,8 +2,10 @@
  * What a data directory holds, told before anything is written: nothing, a member of ours, a
  * proxy, or something another program left. Reads names only; opening is member-storage.ts.
  */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "./make-directories.ts";
+import type { UndoDirectories } from "./make-directories.ts";
 import { StartError } from "./start-error.ts";
 
 export type DataDirKind = "empty" | "member" | "proxy";
@@ -96,15 +98,35 @@ export function unknownNames(layout: DataDirLayout): readonly string[] {
   return list(layout.dataDir).filter((name) => !known.has(name));
 }
 
+function ensureDirectory(path: string, what: "data" | "WAL"): UndoDirectories {
+  let undo: UndoDirectories | undefined;
+  try {
+    undo = makeDirectories(path);
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return undo;
+  } catch (error) {
+    undo?.();
+    throw new StartError(`cannot access ${what} directory: ${describe(error)}`, { cause: error });
+  }
+}
+
 /**
- * Creates the directory if need be and checks that it can be written to.
+ * Creates the data directory, and the one for the log where that lives elsewhere, and checks that
+ * they can be written to.
+ * @returns what takes back the new ones, as long as nothing was written there.
  * @throws StartError
  */
-export function ensureWritable(path: string): void {
+export function ensureWritable(dataDir: string, walDir = ""): UndoDirectories {
+  const undoData = ensureDirectory(dataDir, "data");
+  if (walDir === "") return undoData;
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    const undoWal = ensureDirectory(walDir, "WAL");
+    return () => {
+      undoWal();
+      undoData();
+    };
   } catch (error) {
-    throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+    undoData();
+    throw error;
   }
 }

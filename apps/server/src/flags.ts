@@ -7,6 +7,7 @@
 import type { FlagName, FlagSpec } from "./flag-table.ts";
 import { flagTable } from "./flag-table.ts";
 import type { LogLevel } from "./log-level.ts";
+import { nearestFlag } from "./nearest-flag.ts";
 import type { AddressPort, SocketUrl } from "./urls.ts";
 import { parseAddressPort, parseSocketUrls } from "./urls.ts";
 
@@ -49,6 +50,11 @@ function countProblem(spec: FlagSpec, text: string): string | undefined {
   return undefined;
 }
 
+function choiceProblem({ choices = [] }: FlagSpec): string {
+  const named = choices.filter((choice) => choice !== "");
+  return `invalid value, must be ${named.slice(0, -1).join(", ")} or ${named.at(-1) ?? ""}`;
+}
+
 /** Why the text is no value for the flag; undefined when it is one. */
 function problem(spec: FlagSpec, text: string): string | undefined {
   switch (spec.kind) {
@@ -62,7 +68,7 @@ function problem(spec: FlagSpec, text: string): string | undefined {
     case "count":
       return countProblem(spec, text);
     case "choice":
-      return spec.choices?.includes(text) === true ? undefined : "invalid value";
+      return spec.choices?.includes(text) === true ? undefined : choiceProblem(spec);
     case "urls": {
       const parsed = parseSocketUrls(text);
       return parsed.ok ? undefined : parsed.error;
@@ -193,7 +199,9 @@ export function parseArgv(argv: readonly string[], flags: FlagSet): ArgvOutcome 
     const spec = specs.get(name);
     if (spec === undefined) {
       if (name === "h" || name === "help") return { kind: "help" };
-      return badFlag(`flag provided but not defined: -${name}`);
+      const nearest = nearestFlag(name);
+      const hint = nearest === undefined ? "" : `\nDid you mean --${nearest}?`;
+      return badFlag(`flag provided but not defined: -${name}${hint}`);
     }
     let text = match[2];
     if (text === undefined && isSwitch(spec)) text = "true";

@@ -3,6 +3,7 @@
  * signal. Owns the process: exit status, signals, last words. Everything else is elsewhere.
  */
 import { readFileSync } from "node:fs";
+import type { ConfigOutcome } from "./config.ts";
 import { parseConfig } from "./config.ts";
 import type { Notice } from "./flags.ts";
 import type { Logging } from "./logger.ts";
@@ -14,6 +15,8 @@ import { startServer } from "./start-server.ts";
 import type { RunningServer } from "./start-server.ts";
 
 const STDERR = 2;
+/** What a shell shows for a program that SIGPIPE ended. */
+const BROKEN_PIPE_STATUS = 141;
 
 function logNotices(logging: Logging, notices: readonly Notice[]): void {
   for (const { level, pkg, message } of notices) logging.logger(pkg).log(level, message);
@@ -36,11 +39,13 @@ function leaveBySignal(signal: NodeJS.Signals): void {
 
 const signalNames = { SIGINT: "interrupt", SIGTERM: "terminated" } as const;
 
-function stopOnSignals(
-  server: RunningServer,
-  notifier: Promise<ServiceNotifier>,
-  logging: Logging,
-): void {
+/** What a signal must stop: nothing while the server still waits for others to start with. */
+interface Stoppable {
+  server: RunningServer | undefined;
+  notifier: Promise<ServiceNotifier> | undefined;
+}
+
+function stopOnSignals(stoppable: Stoppable, logging: Logging): void {
   let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
@@ -48,8 +53,9 @@ function stopOnSignals(
       stopping = true;
       const log = logging.logger("osutil");
       log.notice(`received ${signalNames[signal]} signal, shutting down...`);
-      void notifier.then((told) => told.stopping());
-      server.close().then(
+      void stoppable.notifier?.then((told) => told.stopping());
+      const closed = stoppable.server?.close() ?? Promise.resolve();
+      closed.then(
         () => {
           logging.flush();
           leaveBySignal(signal);
@@ -62,6 +68,18 @@ function stopOnSignals(
       );
     });
   }
+}
+
+/** Shows help, version or a refusal. A reader that has seen enough, such as head, is no fault. */
+function print(outcome: ConfigOutcome & { readonly kind: "exit" }): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", () => {
+      process.exit(BROKEN_PIPE_STATUS);
+    });
+  }
+  process.stderr.write(outcome.stderr);
+  process.stdout.write(outcome.stdout);
+  process.exitCode = outcome.status;
 }
 
 function describe(error: unknown): string {
@@ -79,9 +97,7 @@ async function main(): Promise<void> {
       createTextLogging({ sink, format: "text", useColor, level: "info" }),
       outcome.notices,
     );
-    process.stderr.write(outcome.stderr);
-    process.stdout.write(outcome.stdout);
-    process.exitCode = outcome.status;
+    print(outcome);
     sink.close();
     return;
   }
@@ -108,8 +124,10 @@ async function main(): Promise<void> {
   };
   process.on("uncaughtException", die);
   process.on("unhandledRejection", die);
+  const stoppable: Stoppable = { server: undefined, notifier: undefined };
+  stopOnSignals(stoppable, logging);
   try {
-    const server = await startServer(config, logging, {
+    stoppable.server = await startServer(config, logging, {
       onFatal: die,
       onRemoved: (reason) => {
         log.error(reason);
@@ -118,7 +136,7 @@ async function main(): Promise<void> {
         process.exit(0);
       },
     });
-    stopOnSignals(server, announceReady(logging), logging);
+    stoppable.notifier = announceReady(logging);
   } catch (error) {
     die(error);
   }

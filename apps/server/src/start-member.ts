@@ -101,8 +101,13 @@ async function openStorage(
     );
     return storage;
   }
-  ensureWritable(layout.dataDir);
-  const identity = await decideIdentity(config, { logging, credentials });
+  const undoDirectories = ensureWritable(config.dataDir, config.walDir);
+  const identity = await decideIdentity(config, { logging, credentials }).catch(
+    (error: unknown) => {
+      undoDirectories();
+      throw error;
+    },
+  );
   const { memberId, clusterId } = identity;
   log.info(`starting member ${formatId(memberId)} in cluster ${formatId(clusterId)}`);
   const storage = await MemberStorage.create(

@@ -128,6 +128,13 @@ force-new-cluster: false
     ]);
   });
 
+  it("takes the words that YAML 1.1 has for true and false as values of switches", async () => {
+    const file = "debug: yes\nenable-pprof: On\nstrict-reconfig-check: no\nname: yes";
+    const config = await run("--config-file f", {}, file);
+    assert.deepEqual([config.log.level, config.pprof], ["debug", true]);
+    assert.deepEqual([config.strictReconfigCheck, config.name], [false, "yes"]);
+  });
+
   it("keeps texts as they are written", async () => {
     assert.equal((await run("--config-file f", {}, "name: 007")).name, "007");
     assert.equal((await run("--config-file f", {}, "")).name, "default");
@@ -144,7 +151,7 @@ force-new-cluster: false
         "snapshot-count: abc",
         'configuration file /f: invalid value "abc" for snapshot-count: parse error',
       ],
-      ["nam: x", 'configuration file /f: unknown key "nam"'],
+      ["nam: x", 'configuration file /f: unknown key "nam"; did you mean "name"?'],
       ["config-file: x", 'configuration file /f: unknown key "config-file"'],
       ["- a\n- b", "configuration file /f: must be a map of flag names to values"],
       [

@@ -27,6 +27,9 @@ describe("the argument list", () => {
   it("refuses what it does not know with status 2 and the usage", async () => {
     const table: readonly (readonly [string, string])[] = [
       ["--nope", "flag provided but not defined: -nope"],
+      ["--nmae a", "flag provided but not defined: -nmae\nDid you mean --name?"],
+      ["--data_dir x", "flag provided but not defined: -data_dir\nDid you mean --data-dir?"],
+      ["--peer", "flag provided but not defined: -peer"],
       ["-C x", "flag provided but not defined: -C"],
       ["-name", "flag needs an argument: -name"],
       ["---x", "bad flag syntax: ---x"],
@@ -39,10 +42,13 @@ describe("the argument list", () => {
         'invalid value "99999999999999999999" for flag -max-wals: value out of range',
       ],
       ["-debug=maybe", 'invalid boolean value "maybe" for -debug: parse error'],
-      ["-proxy=zzz", 'invalid value "zzz" for flag -proxy: invalid value'],
+      [
+        "-proxy=zzz",
+        'invalid value "zzz" for flag -proxy: invalid value, must be off, readonly or on',
+      ],
       [
         "-initial-cluster-state x",
-        'invalid value "x" for flag -initial-cluster-state: invalid value',
+        'invalid value "x" for flag -initial-cluster-state: invalid value, must be new or existing',
       ],
       ["-peers x", 'invalid value "x" for flag -peers: flag "-peers" is no longer supported.'],
       [

@@ -7,6 +7,8 @@ export const EXIT = {
   failed: 1,
   /** The command line makes no sense. */
   usage: 2,
+  /** What a shell shows for a program that SIGPIPE ended. */
+  brokenPipe: 141,
   /** Stopped by a signal. */
   interrupted: 130,
 } as const;

@@ -2,8 +2,9 @@
  * The peers a proxy learned, kept in its data directory: where it asks after a restart, however
  * much the cluster has changed since the flags were written. The format is that of the original.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "../make-directories.ts";
 import { StartError } from "../start-error.ts";
 
 export class PeerFile {
@@ -46,7 +47,7 @@ export class PeerFile {
   /** From now on the data directory is a proxy's. @throws StartError */
   claim(): void {
     try {
-      mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+      makeDirectories(this.#directory);
     } catch (error) {
       throw new StartError(`cannot access data directory: ${messageOf(error)}`, { cause: error });
     }

@@ -4,10 +4,11 @@
  * the hosts have changed. They encrypt; they prove nothing to those who do not know them.
  */
 import { X509Certificate } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { makeDirectories } from "../make-directories.ts";
 
 export interface SelfSignedOptions {
   /** Where cert.pem and key.pem are kept; made when missing. */
@@ -101,7 +102,7 @@ export async function selfSigned(options: SelfSignedOptions): Promise<SelfSigned
     return { certFile, keyFile, isNew: false };
   }
   const { cert, key } = await generate(hosts, options.years, now);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectories(directory);
   // The key goes first: a crash in between leaves a pair that does not match and is made anew.
   writeFileSync(`${keyFile}.tmp`, key, { mode: 0o600 });
   writeFileSync(`${certFile}.tmp`, `${cert}\n`, { mode: 0o600 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,6 +23,17 @@ describe("an operator's mistake", () => {
     assert.equal(result.status, status, result.stderr);
     assert.match(result.stderr, message);
     assert.equal(readdirSync(directory).join(), before, "something was written");
+  }
+
+  /** Ports for a member of its own; the initial cluster comes last. */
+  async function refusedFlags(): Promise<string[]> {
+    const client = `http://127.0.0.1:${await freePort()}`;
+    const peer = `http://127.0.0.1:${await freePort()}`;
+    return [
+      ...["--listen-client-urls", client, "--advertise-client-urls", client],
+      ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
+      ...["--initial-cluster", `default=${peer}`],
+    ];
   }
 
   const wrongFlags: [string, readonly string[], RegExp][] = [
@@ -51,6 +63,26 @@ describe("an operator's mistake", () => {
       1,
       /cannot access data directory: file is not a directory/,
     );
+  });
+
+  it("directories that cannot be made are refused, on /proc as anywhere", async () => {
+    const plain = await refusedFlags();
+    await refused([...plain, "--data-dir", "/proc/x"], 1, /cannot access data directory: /);
+    await refused([...plain, "--wal-dir", "/proc/x/wal"], 1, /cannot access WAL directory: /);
+  });
+
+  it("a first start that is refused leaves no directory behind", async () => {
+    const plain = await refusedFlags();
+    const deep = ["--data-dir", "a/b", "--wal-dir", "a/wal"];
+    const noName = /couldn't find local name "nobody"/;
+    await refused([...plain, ...deep, "--name", "nobody"], 1, noName);
+    const flags = [...plain.slice(0, -2), "--discovery", "x"];
+    await refused([...flags, ...deep], 1, /--discovery x: invalid URL/);
+  });
+
+  it("a reader of the help that leaves early sees no complaint", async () => {
+    const result = await runToEnd("sh", ["-c", `${program} --help | exit`], directory);
+    assert.equal(result.stderr, "");
   });
 
   it("a directory of the original is refused with the command that imports it", () => {
@@ -85,6 +117,28 @@ describe("an operator's mistake", () => {
     } finally {
       await running.dispose();
     }
+  });
+
+  it("a member that waits for its discovery service ends by a signal, and says so", async () => {
+    const flags = (await refusedFlags()).slice(0, -2);
+    const url = `http://127.0.0.1:${await freePort()}/v2/keys/x`;
+    const child = spawn(program, [...flags, "--data-dir", "waits", "--discovery", url], {
+      cwd: directory,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let log = "";
+    child.stderr.setEncoding("utf8");
+    child.stderr.on("data", (part: string) => {
+      log += part;
+      if (part.includes("error connecting to")) child.kill("SIGTERM");
+    });
+    const signal = await new Promise((resolve) =>
+      child.once("close", (_, name) => {
+        resolve(name);
+      }),
+    );
+    assert.equal(signal, "SIGTERM");
+    assert.match(log, /osutil: received terminated signal, shutting down\.\.\.\n$/);
   });
 
   it("a data directory in use by another process is refused", async () => {
