@@ -2,10 +2,12 @@
  * Owns the budget of file descriptors: what the system allows, what is set aside for log, store
  * and peers, and what remains for clients.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 
 /** Descriptors that clients never get. */
 const reserved = 150;
+
+const DESCRIPTORS = "/proc/self/fd";
 
 /** The soft limit in a text of the form of /proc/self/limits; infinite when there is none. */
 export function parseFdLimit(limits: string): number {
@@ -26,8 +28,10 @@ export function fdLimit(): number {
 /** Descriptors this process has open; 0 where the system does not tell. */
 export function fdsUsed(): number {
   try {
-    // One of them is the directory being read.
-    return readdirSync("/proc/self/fd").length - 1;
+    // Linux tells the number there from 6.2 on; before, listing them takes a millisecond a thousand.
+    const { size } = statSync(DESCRIPTORS);
+    // One of those listed is the directory being read.
+    return size > 0 ? size : readdirSync(DESCRIPTORS).length - 1;
   } catch {
     return 0;
   }

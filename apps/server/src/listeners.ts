@@ -28,14 +28,23 @@ export interface ListenersOptions {
   readonly onShed: () => void;
 }
 
+interface ByteCounts {
+  received: number;
+  sent: number;
+}
+
+/** Connections asked for their bytes at a time. */
+const BYTES_ASKED_MAX = 500;
+
 type Held = Parameters<RequestListener>;
 
 export class ClientListeners {
   readonly #options: ListenersOptions;
   readonly #servers: Server[] = [];
-  readonly #sockets = new Set<Socket>();
-  /** Bytes of connections that have ended. */
-  readonly #past = { received: 0, sent: 0 };
+  /** Open connections, and what of their bytes is in the totals. */
+  readonly #sockets = new Map<Socket, ByteCounts>();
+  #nextSockets = this.#sockets.entries();
+  readonly #bytes: ByteCounts = { received: 0, sent: 0 };
   #handler: RequestListener | undefined;
   #held: Held[] = [];
 
@@ -47,14 +56,20 @@ export class ClientListeners {
     return this.#sockets.size;
   }
 
-  /** Bytes of all connections so far, with what TLS adds. Costs a little for each open one. */
-  bytes(): { readonly received: number; readonly sent: number } {
-    let { received, sent } = this.#past;
-    for (const socket of this.#sockets) {
-      received += socket.bytesRead;
-      sent += socket.bytesWritten;
+  /**
+   * Bytes of all connections so far, with what TLS adds. Asking costs a little for each open one,
+   * so each call asks a limited number of them, in turn.
+   */
+  bytes(): Readonly<ByteCounts> {
+    for (let left = Math.min(this.#sockets.size, BYTES_ASKED_MAX); left > 0; left -= 1) {
+      let next = this.#nextSockets.next();
+      if (next.done === true) {
+        this.#nextSockets = this.#sockets.entries();
+        next = this.#nextSockets.next();
+      }
+      if (next.done !== true) this.#addBytes(...next.value);
     }
-    return { received, sent };
+    return { ...this.#bytes };
   }
 
   /** Binds all URLs. @throws StartError, with nothing left bound. */
@@ -87,7 +102,7 @@ export class ClientListeners {
     );
     for (const server of this.#servers) server.closeIdleConnections();
     const cut = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.#sockets.keys()) socket.destroy();
     }, graceMs);
     await Promise.all(closing);
     clearTimeout(cut);
@@ -136,12 +151,20 @@ export class ClientListeners {
       return;
     }
     this.#options.onConnection?.();
-    this.#sockets.add(socket);
+    const counted = { received: 0, sent: 0 };
+    this.#sockets.set(socket, counted);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      this.#past.received += socket.bytesRead;
-      this.#past.sent += socket.bytesWritten;
+      this.#addBytes(socket, counted);
     });
+  }
+
+  #addBytes(socket: Socket, counted: ByteCounts): void {
+    const { bytesRead, bytesWritten } = socket;
+    this.#bytes.received += bytesRead - counted.received;
+    this.#bytes.sent += bytesWritten - counted.sent;
+    counted.received = bytesRead;
+    counted.sent = bytesWritten;
   }
 }
 
