@@ -205,6 +205,13 @@ async function join(config: ServerConfig, options: IdentityOptions): Promise<Ide
   const cluster = peerUrlsByName(config);
   const own = [...(cluster.get(config.name) ?? [])].sort();
   const others = othersOf(config);
+  if (others.length === 0) {
+    throw new StartError(
+      "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given urls (none): " +
+        `--initial-cluster names nobody but ${config.name}: give it all members, ` +
+        `as "etcdctl member add ${config.name} ${own.join(",")}" prints them`,
+    );
+  }
   const info = await askPeers(others, options);
   if (info === undefined) {
     throw new StartError(

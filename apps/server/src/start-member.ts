@@ -8,6 +8,7 @@ import { RaftService } from "@etcd2/proto/raft";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
 import { Alarms } from "./alarms.ts";
+import { Cluster } from "./cluster.ts";
 import type { ServerConfig } from "./config.ts";
 import { ConsensusObserver } from "./consensus-observer.ts";
 import type { DataDirLayout } from "./data-dir.ts";
@@ -25,6 +26,7 @@ import type { Observers } from "./observers.ts";
 import { createPasswords } from "./passwords.ts";
 import type { WorkerPasswordHasher } from "./passwords.ts";
 import { startAccessLog } from "./start-access-log.ts";
+import { peerUrlsWarning } from "./peer-urls-check.ts";
 import { openListeners } from "./start-listeners.ts";
 import type { Listeners } from "./start-listeners.ts";
 import { announceConfig } from "./start-server.ts";
@@ -99,6 +101,11 @@ async function openStorage(
       `restarting member ${formatId(storage.memberId)} in cluster ${formatId(storage.clusterId)} ` +
         `at commit index ${storage.hardState.commit}`,
     );
+    const { members } = new Cluster(() => storage.machine.reader);
+    const warning = config.isAdvertisePeerUrlsDefault
+      ? undefined
+      : peerUrlsWarning(members, storage.memberId, urlTexts(config.advertisePeerUrls));
+    if (warning !== undefined) log.warning(warning);
     return storage;
   }
   const undoDirectories = ensureWritable(config.dataDir, config.walDir);
