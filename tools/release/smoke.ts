@@ -12,6 +12,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -73,7 +74,11 @@ async function useCluster(release: string): Promise<void> {
     const snapshot = join(cluster.directory, "snapshot");
     await etcdctl(0, "snapshot", "save", snapshot);
     await etcdctl(0, "snapshot", "restore", snapshot, "--data-dir", `${snapshot}.etcd`);
-    assert.ok(existsSync(join(`${snapshot}.etcd`, "member")));
+    const restored = `${snapshot}.etcd`;
+    const names = readdirSync(restored, { recursive: true, encoding: "utf8" });
+    assert.ok(names.includes("member"));
+    const open = names.filter((name) => (statSync(join(restored, name)).mode & 0o077) !== 0);
+    assert.deepEqual(open, [], "the restored files are for their owner alone");
   } finally {
     await cluster.close();
   }

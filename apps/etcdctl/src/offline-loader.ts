@@ -7,8 +7,12 @@ function load(name: string): Promise<unknown> {
   return import(name);
 }
 
-/** The functions of `offline.ts`. */
+/**
+ * The functions of `offline.ts`. From here on files are made for their owner alone: the native
+ * store takes its modes from the process.
+ */
 export async function loadOffline(): Promise<typeof offline> {
+  process.umask(0o077);
   const isBundled = typeof __dirname === "string";
   return (await load(isBundled ? "./offline.cjs" : "./offline.ts")) as typeof offline;
 }
