@@ -8,6 +8,7 @@ import { parseConfig } from "./config.ts";
 import type { Notice } from "./flags.ts";
 import type { Logging } from "./logger.ts";
 import { createLogging, createTextLogging, wantsColor } from "./logger.ts";
+import { leave } from "./leave.ts";
 import { openLogSink } from "./log-sink.ts";
 import type { ServiceNotifier } from "./sd-notify.ts";
 import { StartError } from "./start-error.ts";
@@ -32,7 +33,7 @@ async function announceReady(logging: Logging): Promise<ServiceNotifier> {
 
 /** Ends the process as the signal would have; as process 1 the status is 0. */
 function leaveBySignal(signal: NodeJS.Signals): void {
-  if (process.pid === 1) process.exit(0);
+  if (process.pid === 1) leave(0);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }
@@ -63,7 +64,7 @@ function stopOnSignals(stoppable: Stoppable, logging: Logging): void {
         (error: unknown) => {
           log.error(`could not stop cleanly: ${describe(error)}`);
           logging.flush();
-          process.exit(1);
+          leave(1);
         },
       );
     });
@@ -120,7 +121,7 @@ async function main(): Promise<void> {
       if (error instanceof Error) log.debug(error.stack ?? "");
     }
     logging.flush();
-    process.exit(1);
+    leave(1);
   };
   process.on("uncaughtException", die);
   process.on("unhandledRejection", die);
@@ -133,7 +134,7 @@ async function main(): Promise<void> {
         log.error(reason);
         logging.logger("etcdserver").error("the data-dir used by this member must be removed.");
         logging.flush();
-        process.exit(0);
+        leave(0);
       },
     });
     stoppable.notifier = announceReady(logging);
