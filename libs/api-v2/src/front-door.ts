@@ -41,7 +41,7 @@ export function createFrontDoor(
       return;
     }
     const { path, cleanPath } = target;
-    if (path !== cleanPath) {
+    if (path !== cleanPath && req.method !== "CONNECT") {
       redirect(req, res, target);
     } else if (path.startsWith(KEYS) && (path.length === 8 || path.charCodeAt(8) === 0x2f)) {
       keys.handle(req, res, path.slice(8), target.query);

@@ -13,7 +13,7 @@ import {
   TCP_KEEPALIVE_DELAY_MS,
   TIMEOUT_CHECK_INTERVAL_MS,
 } from "./limits.ts";
-import { serveRawTarget, type TargetError } from "./raw-target.ts";
+import { serveConnect, serveOddRequestLine, type LineError } from "./odd-request-line.ts";
 
 /**
  * Options for http.createServer and https.createServer. Receiving a request has a time limit,
@@ -44,12 +44,13 @@ export function prepareHttpServer(server: HttpServer | HttpsServer): void {
   server.maxHeadersCount = 0;
   // A client that shuts its sending side still gets the answers to what it has sent.
   (server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
-  server.on("clientError", (error: TargetError, socket: Duplex) => {
-    if (!serveRawTarget(server, error, socket)) answerClientError(error, socket);
+  serveConnect(server);
+  server.on("clientError", (error: LineError, socket: Duplex) => {
+    if (!serveOddRequestLine(server, error, socket)) answerClientError(error, socket);
   });
 }
 
-function answerClientError(error: TargetError, socket: Duplex): void {
+function answerClientError(error: LineError, socket: Duplex): void {
   // A connection that is broken, or too slow, has nobody to tell.
   const isLost = error.code === "ECONNRESET" || error.code === "ERR_HTTP_REQUEST_TIMEOUT";
   if (isLost || !socket.writable) {

@@ -90,7 +90,7 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = {
   "\v": "\\v",
 };
 
-/** In double quotes, unprintable bytes as \xNN. */
+/** In double quotes, unprintable bytes as \xNN, unprintable characters as \uNNNN. */
 function quoted(bytes: ByteString): ByteString {
   let text = "";
   for (let at = 0; at < bytes.length; at++) {
@@ -98,7 +98,9 @@ function quoted(bytes: ByteString): ByteString {
     const character = bytes.charAt(at);
     const next = bytes.charCodeAt(at + 1);
     if (code >= 0xc2 && code <= 0xdf && next >= 0x80 && next <= 0xbf) {
-      text += character + bytes.charAt(at + 1);
+      // U+0080 to U+00A0 and the soft hyphen are not printable.
+      const isPrintable = code > 0xc2 || (next > 0xa0 && next !== 0xad);
+      text += isPrintable ? character + bytes.charAt(at + 1) : "\\u00" + next.toString(16);
       at++;
     } else if (code >= 0x20 && code < 0x7f) {
       text += SHORT_ESCAPES[character] ?? character;

@@ -47,17 +47,15 @@ function typeProblem(type: string): string | undefined {
 
 /** Problem of the part from the first semicolon on. */
 function parameterProblem(text: string): string | undefined {
-  const seen = new Map<string, string>();
+  const seen = new Set<string>();
   let at = skipBlanks(text, 0);
   while (at < text.length) {
     const parameter = readParameter(text, at);
     if (parameter === undefined) {
       return text.slice(at).trim() === ";" ? undefined : INVALID_PARAMETER;
     }
-    const earlier = seen.get(parameter.name);
-    if (earlier !== undefined && earlier !== parameter.value)
-      return "mime: duplicate parameter name";
-    seen.set(parameter.name, parameter.value);
+    if (seen.has(parameter.name)) return "mime: duplicate parameter name";
+    seen.add(parameter.name);
     at = skipBlanks(text, parameter.end);
   }
   return undefined;
@@ -65,7 +63,6 @@ function parameterProblem(text: string): string | undefined {
 
 interface Parameter {
   readonly name: string;
-  readonly value: string;
   readonly end: number;
 }
 
@@ -80,18 +77,16 @@ function readParameter(text: string, start: number): Parameter | undefined {
   const valueStart = skipBlanks(text, equals + 1);
   if (text.charAt(valueStart) === '"') return readQuoted(text, name, valueStart + 1);
   const end = valueStart + tokenLength(text, valueStart);
-  return end === valueStart ? undefined : { name, value: text.slice(valueStart, end), end };
+  return end === valueStart ? undefined : { name, end };
 }
 
 function readQuoted(text: string, name: string, start: number): Parameter | undefined {
-  let value = "";
   for (let at = start; at < text.length; at++) {
     const character = text.charAt(at);
-    if (character === '"') return { name, value, end: at + 1 };
+    if (character === '"') return { name, end: at + 1 };
     if (character === "\r" || character === "\n") return undefined;
     const next = at + 1 < text.length ? text.charCodeAt(at + 1) : 0;
     if (character === "\\" && next > 0x20 && next < 0x7f && !isTokenCode(next)) at++;
-    value += text.charAt(at);
   }
   return undefined;
 }

@@ -27,7 +27,8 @@ export function parseTarget(raw: string): RequestTarget | undefined {
   const length = target.length;
   let end = 0;
   let encoded = false;
-  let suspicious = false;
+  // A path without its slash is that of an absolute target that has none.
+  let suspicious = target.charCodeAt(0) !== SLASH;
   let previous = 0;
   for (; end < length; end++) {
     const code = target.charCodeAt(end);
@@ -48,14 +49,16 @@ export function parseTarget(raw: string): RequestTarget | undefined {
   return { path, cleanPath: suspicious ? cleanPath(path) : path, query };
 }
 
-/** The path and query of an absolute target, `http://host/path`; undefined for other forms. */
+/**
+ * The path and query of an absolute target, `http://host/path`; undefined for other forms. The path
+ * is empty when there is none, which cleaning makes the root.
+ */
 function originForm(raw: string): string | undefined {
-  const authority = raw.indexOf("://");
-  if (authority <= 0) return undefined;
-  const slash = raw.indexOf("/", authority + 3);
-  const query = raw.indexOf("?", authority + 3);
-  if (slash >= 0 && (query < 0 || slash < query)) return raw.slice(slash);
-  return query < 0 ? "/" : "/" + raw.slice(query);
+  const [, rest] = /^[A-Za-z][A-Za-z0-9+.-]*:(.*)$/s.exec(raw) ?? [];
+  if (rest === undefined) return undefined;
+  const authority = rest.startsWith("//") ? 2 : 0;
+  const path = rest.slice(authority).search(/[/?]/);
+  return path < 0 ? "" : rest.slice(authority + path);
 }
 
 /** Removes empty, `.` and `..` elements and keeps one final slash. */

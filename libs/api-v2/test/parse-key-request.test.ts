@@ -94,6 +94,8 @@ test("bad pairs are named as the original names them", () => {
     ["%4", 'invalid URL escape "%4"'],
     ["a=%%a", 'invalid URL escape "%%a"'],
     ['a=%"\n', 'invalid URL escape "%\\"\\n"'],
+    ["a=%\xc3\xa9\xc3", 'invalid URL escape "%\xc3\xa9"'],
+    ["a=%\xc2\xad", 'invalid URL escape "%\\u00ad"'],
     ["a=%\xff\x00", 'invalid URL escape "%\\xff\\x00"'],
     ["a=1;b=2", "invalid semicolon separator in query"],
   ];
@@ -208,6 +210,7 @@ test("content types are judged as strictly as the original does", () => {
     [`${form}; charset`, true, "mime: invalid media parameter"],
     [`${form}; =x`, true, "mime: invalid media parameter"],
     [`${form}; a=b; A=c`, false, "mime: duplicate parameter name"],
+    [`${form}; a=b; a=b`, false, "mime: duplicate parameter name"],
   ];
   for (const [header, isForm, problem] of cases) {
     assert.deepEqual(parseMediaType(header), { isForm, problem }, header ?? "none");

@@ -50,8 +50,11 @@ test("malformed targets are refused", () => {
 
 test("an absolute target is reduced to its path", () => {
   assert.equal(parseTarget("http://host:1/a/b?c")?.path, "/a/b");
-  assert.equal(parseTarget("http://host:1")?.path, "/");
-  assert.deepEqual(parseTarget("http://host?x=/y"), { path: "/", cleanPath: "/", query: "x=/y" });
+  assert.equal(parseTarget("http:/a")?.path, "/a");
+  const empty = { path: "", cleanPath: "/", query: "" };
+  assert.deepEqual(parseTarget("http://host:1"), empty);
+  assert.deepEqual(parseTarget("host:1"), empty);
+  assert.deepEqual(parseTarget("http://host?x=/y"), { ...empty, query: "x=/y" });
 });
 
 test("cleaning is idempotent and encoding round-trips", () => {

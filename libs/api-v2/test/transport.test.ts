@@ -60,6 +60,37 @@ test("text errors forbid sniffing", () =>
     }
   }));
 
+test("methods the runtime does not know are refused like any other", async () => {
+  for (const method of ["FOO", "get", "GETX", "M-SEARCH", "PURGE", "ANNOUNCE", "CONNECT"]) {
+    for (const [target, status, allow] of [
+      ["/v2/keys/m", 405, "HEAD,GET,PUT,POST,DELETE"],
+      ["/v2/keys/\xe9", 405, "HEAD,GET,PUT,POST,DELETE"],
+      ["/v2/auth/users", 405, "GET"],
+      ["/nowhere", 404, undefined],
+      // CONNECT is the one method that is not sent elsewhere.
+      ["/v2/keys//m", method === "CONNECT" ? 405 : 301, undefined],
+      ["*", 400, undefined],
+    ] as const) {
+      if (method === "CONNECT" && target.includes("\xe9")) continue;
+      await withConnection(async (connection) => {
+        const response = await connection.exchange({ method, target, body: "abc" });
+        assert.equal(response.status, status, `${method} ${target}`);
+        if (allow !== undefined) assert.equal(response.headers.get("allow"), allow);
+      });
+    }
+  }
+  await withConnection(async (connection) => {
+    const tunnel = await connection.exchange({ method: "CONNECT", target: "host:80" });
+    assert.equal(tunnel.status, 404);
+    assert.equal(tunnel.body, "404 page not found\n");
+    assert.ok(await connection.closed(5000));
+  });
+  await withConnection(async (connection) => {
+    connection.write("F(O /v2/keys HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert.equal((await connection.head(5000, "GET")).status, 400);
+  });
+});
+
 test("pipelined requests are carried out and answered in order", () =>
   withConnection(async (connection) => {
     const requests = Array.from({ length: 200 }, (_, i) => {
@@ -296,7 +327,8 @@ test("odd targets are answered, never crash", () =>
     const targets: [string, number][] = [
       ["/%2e%2e", 301],
       ["http://x/v2/keys?recursive=bad", 400],
-      ["http://x", 404],
+      ["http://x", 301],
+      ["http://x?a=b", 301],
       ["/v2/keys?%zz", 400],
       ["/v2/%6bey%73", 200],
       ["/v2/%6dembers", 200],
