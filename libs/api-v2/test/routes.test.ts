@@ -47,6 +47,23 @@ test("rates that are zero or infinite are not shown", async () => {
   assert.match(body, /^\{"name":"default","id":"ce2a822cea30bfca","state":"StateLeader",/);
 });
 
+test("switching auth reads its flag three times", async () => {
+  const { stats } = running.server.reader;
+  await connection.exchange({
+    method: "PUT",
+    target: "/v2/auth/users/ann",
+    body: '{"user":"ann","password":"p"}',
+  });
+  for (const [method, reads] of [
+    ["GET", 1],
+    ["DELETE", 3],
+  ] as const) {
+    const before = stats.getsSuccess;
+    await connection.exchange({ method, target: "/v2/auth/enable" });
+    assert.equal(stats.getsSuccess - before, reads, method);
+  }
+});
+
 test("the log level arrives in its long form", async () => {
   const headers = { "Content-Type": "text/plain" };
   const request = { method: "PUT", target: "/config/local/log", headers, body: '{"LEVEL":"w"} x' };

@@ -339,7 +339,9 @@ export class NaiveModel {
       createdIndex: node.created,
       modifiedIndex: node.modified,
       expirationMs: node.expirationMs,
-      ttl: expires ? Math.ceil((node.deadlineMs - this.#clock.steady) / 1000) + 0 : 0,
+      ttl: expires
+        ? Math.max(-9_223_372_036, Math.ceil((node.deadlineMs - this.#clock.steady) / 1000)) + 0
+        : 0,
     };
   }
 

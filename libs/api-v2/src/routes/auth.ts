@@ -119,7 +119,9 @@ class AuthHandler {
       allow: "GET,PUT,DELETE",
       needsRoot: (method) => method !== "GET",
       serve: async (method) => {
-        if (method === "GET") return shown(`{"enabled":${String(store.isEnabled())}}`);
+        // The original reads the flag here whatever the method, which its counters show.
+        const isEnabled = store.isEnabled();
+        if (method === "GET") return shown(`{"enabled":${String(isEnabled)}}`);
         await (method === "PUT" ? admin.enable() : admin.disable());
         return DONE;
       },

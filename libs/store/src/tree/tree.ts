@@ -24,10 +24,13 @@ const EXPIRATION_MIN_MS = 946_684_800_000;
 
 const INDEX_DIGITS = 20;
 
+/** The original counts in signed 64 bit nanoseconds, which end here. */
+const TTL_MIN = -9_223_372_036;
+
 /** Seconds left, rounded up; 0 (never -0) where not shown. */
 export function ttlOf(node: TreeNode, steadyMs: number): number {
   if (node.deadlineMs === undefined) return 0;
-  return Math.ceil((node.deadlineMs - steadyMs) / 1000) + 0;
+  return Math.max(TTL_MIN, Math.ceil((node.deadlineMs - steadyMs) / 1000)) + 0;
 }
 
 /** A node as shown to clients. */

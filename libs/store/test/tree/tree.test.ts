@@ -397,6 +397,9 @@ describe("expirations that overflow", () => {
     store.set("/1/b", "x");
     const update = store.write("update", "/1/a", overflown);
     assert.equal(update.node.expirationMs, overflown.expirationMs);
+    // The count of seconds stays within what 64 bit of nanoseconds hold.
+    const furthest = store.write("update", "/1/a", { ...overflown, expirationMs: -9.2e12 });
+    assert.equal(furthest.node.ttl, -9_223_372_036);
     assert.ok(update.node.ttl < 0);
     store.write("compareAndSwap", "/1/b", { prevValue: "x", ...overflown });
     assert.deepEqual(store.expireDue(), ["/1/a", "/1/b"]);
