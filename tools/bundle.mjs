@@ -1,5 +1,6 @@
 // Bundles one app into bundle/: `main.cjs` (and any further entry named in package.json
-// "etcd2.entries"), plus `start.cjs`, which switches the compile cache on and loads main.
+// "etcd2.entries"), plus `start.cjs`, which switches the compile cache on and loads main. An entry
+// that main imports dynamically stays a file of its own, read and compiled when it is asked for.
 // CommonJS output, because ESM output breaks on CommonJS dependencies; the native store stays
 // outside and is found through node_modules. The folder is replaced whole, once all is well.
 import { build } from "esbuild";
@@ -27,6 +28,33 @@ function gitSha() {
 }
 
 const sha = gitSha();
+
+const nameOf = (file) => basename(file, ".ts");
+
+/** What is imported dynamically and is an entry is not bundled a second time. */
+const separateEntries = {
+  name: "separate-entries",
+  setup({ onResolve }) {
+    const files = new Set(entries.map((entry) => join(project, entry)));
+    onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+      const file = join(resolveDir, path);
+      if (kind !== "dynamic-import" || !files.has(file)) return undefined;
+      return { path: `./${nameOf(file)}.cjs`, external: true };
+    });
+  },
+};
+
+/** The ESM build of OpenTelemetry asks for CommonJS packages at run time, behind our back. */
+const commonJsTelemetry = {
+  name: "commonjs-telemetry",
+  setup({ onResolve, resolve: find }) {
+    onResolve({ filter: /^@opentelemetry\// }, ({ kind, path, resolveDir, pluginData }) => {
+      if (pluginData === "again" || kind === "require-call") return undefined;
+      return find(path, { kind: "require-call", resolveDir, pluginData: "again" });
+    });
+  },
+};
+
 mkdirSync(outdir, { recursive: true });
 process.on("exit", () => rmSync(outdir, { recursive: true, force: true }));
 await build({
@@ -41,6 +69,7 @@ await build({
   format: "cjs",
   conditions: ["etcd2-source"],
   external: ["@nxtedition/rocksdb"],
+  plugins: [separateEntries, commonJsTelemetry],
   minifySyntax: true,
   minifyWhitespace: true,
   keepNames: false,

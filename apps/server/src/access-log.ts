@@ -8,6 +8,7 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 
 import type { AccessSink } from "./access-sink.ts";
+import { watchIndex } from "./response-index.ts";
 
 /** Query parameters that may be shown: switches and numbers, nothing a user writes freely. */
 const shownParameters = new Set([
@@ -77,23 +78,6 @@ function isKeysPath(path: string): boolean {
   return path === keysPrefix || path.startsWith(`${keysPrefix}/`);
 }
 
-const indexHeader = "x-etcd-index";
-
-/**
- * Sees the index go by: headers given to writeHead are not kept by the response. Objects and flat
- * lists of names and values are what writeHead takes.
- */
-function watchIndex(response: ServerResponse, found: (index: string) => void): void {
-  const writeHead = response.writeHead.bind(response);
-  response.writeHead = ((...args: Parameters<typeof writeHead>) => {
-    const headers: unknown = args.findLast((arg) => typeof arg === "object");
-    const pairs = Array.isArray(headers) ? headers : Object.entries(headers ?? {}).flat();
-    const at = pairs.findIndex((part) => String(part).toLowerCase() === indexHeader);
-    if (at >= 0) found(String(pairs[at + 1]));
-    return writeHead(...args);
-  }) as typeof response.writeHead;
-}
-
 /** What was noted before the response ended. */
 interface Noted {
   readonly caller: Caller;
@@ -139,7 +123,6 @@ export function withAccessLog(handler: RequestListener, sink: AccessSink): Reque
       noted.index = index;
     });
     response.once("close", () => {
-      noted.index ??= response.getHeader(indexHeader)?.toString();
       sink.write(lineOf(request, response, noted));
     });
     handler(request, response);

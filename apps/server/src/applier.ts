@@ -32,6 +32,8 @@ export interface ApplierListener {
   onApplied(entries: number): void;
   /** A run of entries was written to the store. */
   onBatch(seconds: number, entries: number): void;
+  /** As onBatch, for who wants to know what was in it; monotonic milliseconds. */
+  readonly onRunApplied?: (run: readonly RunEntry[], startedAt: number, endedAt: number) => void;
   /** A proposal of this member has its outcome. */
   onProposalApplied(seconds: number): void;
 }
@@ -42,7 +44,8 @@ const LEAVE_JOINT: ConfChange = {
   context: new Uint8Array(),
 };
 
-interface RunEntry extends AppliedEntry {
+/** One entry of a run, and whoever waits for it at this member. */
+export interface RunEntry extends AppliedEntry {
   readonly pending: Pending<Applied> | undefined;
 }
 
@@ -100,6 +103,7 @@ export class Applier {
     const outcomes = this.#storage.machine.apply(run);
     const endedAt = performance.now();
     this.#listener.onBatch((endedAt - startedAt) / 1000, run.length);
+    this.#listener.onRunApplied?.(run, startedAt, endedAt);
     let touchesCluster = false;
     for (let at = 0; at < run.length; at += 1) {
       const entry = run[at];

@@ -229,7 +229,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     tracing: {
       enabled: flags.on("enable-distributed-tracing"),
       address: flags.text("distributed-tracing-address"),
-      serviceName: flags.text("distributed-tracing-service-name"),
+      serviceName: flags.text("distributed-tracing-service-name") || "etcd",
       instanceId: flags.text("distributed-tracing-instance-id"),
       samplesPerMillion: flags.count("distributed-tracing-sampling-rate"),
     },

@@ -11,6 +11,7 @@ import type {
   LeaderStats,
   Membership,
   PasswordHasher,
+  RequestTrace,
   SelfStats,
 } from "@etcd2/api-v2";
 import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
@@ -24,6 +25,7 @@ import type { Pending, Settle } from "./proposals.ts";
 import { ProposalTable } from "./proposals.ts";
 import type { ReadDone } from "./read-batches.ts";
 import { ReadBatches } from "./read-batches.ts";
+import type { MemberTracing } from "./tracing/ports.ts";
 
 /** Writes waiting at one member; beyond it new ones are refused at once. */
 const PENDING_WRITES_MAX = 20_000;
@@ -70,6 +72,8 @@ export interface EtcdServerParts {
   readonly passwords: PasswordHasher;
   readonly metrics: GatewayMetrics;
   readonly counters: ProposalCounters;
+  /** undefined unless tracing is on. */
+  readonly tracing: MemberTracing | undefined;
   /** Milliseconds a consensus request may take: 5 s + 2 × election timeout. */
   readonly requestTimeoutMs: number;
   readonly electionMs: number;
@@ -188,18 +192,22 @@ export class EtcdServer implements EtcdServerPort {
     this.#leaderElectedAt = this.#parts.now();
   }
 
-  propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void {
+  propose(
+    command: WriteCommand,
+    done: (result: Committed | EtcdError) => void,
+    trace?: RequestTrace,
+  ): void {
     const refusal = this.#parts.writeRefusal(command.action);
     if (refusal !== undefined) {
       setImmediate(done, refusal);
       return;
     }
     // A write command always has an event, so Applied is Committed here.
-    this.proposeCommand(command, done as Settle<Applied>);
+    this.proposeCommand(command, done as Settle<Applied>, trace);
   }
 
   /** Proposes any command; internal ones are not refused for lack of disk. */
-  proposeCommand(command: Command, settle: Settle<Applied>): void {
+  proposeCommand(command: Command, settle: Settle<Applied>, trace?: RequestTrace): void {
     if (this.#stopped || this.proposals.isFull) {
       this.#parts.counters.proposalFailed();
       const cause = this.#stopped ? "etcdserver: server stopped" : "etcdserver: too many requests";
@@ -213,7 +221,7 @@ export class EtcdServer implements EtcdServerPort {
       sequence: id.sequence,
       data,
       command,
-      settle,
+      settle: trace === undefined ? settle : this.#traced(trace, data, settle),
       startedAt,
       deadline: startedAt + this.#parts.requestTimeoutMs,
       term: this.node.proposalTerm,
@@ -221,12 +229,18 @@ export class EtcdServer implements EtcdServerPort {
     this.node.propose(data);
   }
 
-  readIndex(done: ReadDone): void {
+  #traced(trace: RequestTrace, data: Uint8Array, settle: Settle<Applied>): Settle<Applied> {
+    return this.#parts.tracing?.proposed(trace, data, settle) ?? settle;
+  }
+
+  readIndex(done: ReadDone, trace?: RequestTrace): void {
     if (this.#stopped) {
       setImmediate(done, new EtcdError(300, "etcdserver: server stopped", 0));
       return;
     }
-    this.#reads.add(done);
+    this.#reads.add(
+      trace === undefined ? done : (this.#parts.tracing?.reading(trace, done) ?? done),
+    );
   }
 
   selfStats(): SelfStats {

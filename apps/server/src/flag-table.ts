@@ -6,7 +6,7 @@
 import { foreignFlags } from "./foreign-flags.ts";
 
 /**
- * - text, count (a whole number), switch, choice, urls, address (`IP:port`): honoured;
+ * - text, count (a whole number), switch, choice, urls, address (`IP:port`), hostPort: honoured;
  * - ignored: a switch of etcd 0.4 without effect; unsupported: one that ends the program;
  * - noop, noopSwitch: flags of etcd 3.x without effect here;
  * - refused: flags of etcd 3.x that must not be ignored, and are not supported.
@@ -18,6 +18,7 @@ export type FlagKind =
   | "choice"
   | "urls"
   | "address"
+  | "hostPort"
   | "ignored"
   | "unsupported"
   | "noop"
@@ -260,13 +261,29 @@ const monitoring = [
     },
   ),
   row("listen-metrics-urls", "urls", "", "more URLs to serve /metrics and /health on"),
-  row("enable-distributed-tracing", "switch", "false", "send OpenTelemetry traces"),
-  row("distributed-tracing-address", "text", "localhost:4317", "address of the OTLP collector"),
+  row(
+    "enable-distributed-tracing",
+    "switch",
+    "false",
+    "send OpenTelemetry traces, see docs/operations/tracing.md",
+  ),
+  row(
+    "distributed-tracing-address",
+    "hostPort",
+    "localhost:4317",
+    "host:port of the collector (OTLP over gRPC, plain)",
+  ),
   row("distributed-tracing-service-name", "text", "etcd", "service name in traces"),
   row("distributed-tracing-instance-id", "text", "", "instance id in traces; must be unique"),
-  row("distributed-tracing-sampling-rate", "count", "0", "requests traced, per million", {
-    max: 1_000_000,
-  }),
+  row(
+    "distributed-tracing-sampling-rate",
+    "count",
+    "0",
+    "requests traced, per million of those that come without a trace",
+    {
+      max: 1_000_000,
+    },
+  ),
 ];
 
 const limits = [

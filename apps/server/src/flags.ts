@@ -9,7 +9,7 @@ import { flagTable } from "./flag-table.ts";
 import type { LogLevel } from "./log-level.ts";
 import { nearestFlag } from "./nearest-flag.ts";
 import type { AddressPort, SocketUrl } from "./urls.ts";
-import { parseAddressPort, parseSocketUrls } from "./urls.ts";
+import { parseAddressPort, parseHostPort, parseSocketUrls } from "./urls.ts";
 
 /** Something the server should log once its logger stands. */
 export interface Notice {
@@ -75,6 +75,10 @@ function problem(spec: FlagSpec, text: string): string | undefined {
     }
     case "address": {
       const parsed = parseAddressPort(text);
+      return parsed.ok ? undefined : parsed.error;
+    }
+    case "hostPort": {
+      const parsed = parseHostPort(text);
       return parsed.ok ? undefined : parsed.error;
     }
     case "unsupported":

@@ -109,12 +109,12 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 /** Flags that bore this prefix while they were experiments. */
-const onceExperimental = [
-  "enable-distributed-tracing",
-  "distributed-tracing-address",
-  "distributed-tracing-service-name",
-  "distributed-tracing-instance-id",
-];
+const onceExperimental: Readonly<Record<string, FlagSpec["kind"]>> = {
+  "enable-distributed-tracing": "switch",
+  "distributed-tracing-address": "hostPort",
+  "distributed-tracing-service-name": "text",
+  "distributed-tracing-instance-id": "text",
+};
 
 function rows(
   kind: FlagSpec["kind"],
@@ -135,8 +135,7 @@ export const foreignFlags: readonly FlagSpec[] = [
   ...Object.entries(refused).map(([name, value]): FlagSpec => {
     return { name, kind: "refused", group: "foreign", default: value, help: "" };
   }),
-  ...onceExperimental.map((name): FlagSpec => {
-    const kind = name.startsWith("enable-") ? "switch" : "text";
+  ...Object.entries(onceExperimental).map(([name, kind]): FlagSpec => {
     const experimental = `experimental-${name}`;
     return { name: experimental, kind, group: "foreign", default: "", help: "", aliasOf: name };
   }),

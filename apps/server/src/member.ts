@@ -30,6 +30,7 @@ import { Membership } from "./membership.ts";
 import { Publisher } from "./publisher.ts";
 import { ServerStats } from "./server-stats.ts";
 import { SnapshotExchange } from "./snapshot-exchange.ts";
+import type { MemberTracing } from "./tracing/ports.ts";
 import { TtlSync } from "./ttl-sync.ts";
 import { compatVersion } from "./version.ts";
 
@@ -68,6 +69,8 @@ export interface MemberOptions {
   readonly passwords: PasswordHasher;
   readonly metrics: GatewayMetrics;
   readonly counters: ProposalCounters;
+  /** undefined unless tracing is on: then nothing is wrapped. */
+  readonly tracing: MemberTracing | undefined;
   readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   readonly alarm: () => string;
   /** Makes the transport for this listener; given the ids the storage holds. */
@@ -135,7 +138,11 @@ export class Member {
       },
       log: options.log.server,
     });
-    this.transport = options.createTransport(this.#transportListener(), this);
+    const listener = this.#transportListener();
+    this.transport = options.createTransport(
+      options.tracing?.aroundListener(listener, () => this.node) ?? listener,
+      this,
+    );
     this.node = this.#createNode(hardState, applier);
     this.#membership = this.#createMembership();
     this.server.attach(this.node, this.#membership, {
@@ -293,7 +300,7 @@ export class Member {
   }
 
   #createApplier(): Applier {
-    const { storage, counters } = this.#options;
+    const { storage, counters, tracing } = this.#options;
     return new Applier(storage, this.cluster, this.server.proposals, {
       onConfChange: (change, requestId, refusal) => {
         this.#confChanged(change, requestId, refusal);
@@ -316,12 +323,17 @@ export class Member {
       onProposalApplied: (seconds) => {
         counters.proposalApplied(seconds);
       },
+      ...(tracing !== undefined && {
+        onRunApplied: (run, startedAt, endedAt) => {
+          tracing.runApplied(run, startedAt, endedAt);
+        },
+      }),
     });
   }
 
   #createNode(hardState: HardState, applier: Applier): RaftNode {
     const options = this.#options;
-    const { storage } = options;
+    const { storage, tracing } = options;
     return new RaftNode({
       raft: {
         id: storage.memberId,
@@ -331,8 +343,8 @@ export class Member {
         electionTicks: options.electionTicks,
         whyUnfit,
       },
-      log: storage.wal,
-      transport: this.transport,
+      log: tracing?.aroundLog(storage.wal) ?? storage.wal,
+      transport: tracing?.aroundTransport(this.transport) ?? this.transport,
       stateMachine: {
         apply: (entries, confChanges) => {
           applier.apply(entries, confChanges);
@@ -372,6 +384,7 @@ export class Member {
       passwords: this.#options.passwords,
       metrics: this.#options.metrics,
       counters: this.#options.counters,
+      tracing: this.#options.tracing,
       requestTimeoutMs: this.#requestTimeoutMs(tickMs * electionTicks),
       electionMs: tickMs * electionTicks,
       session: randomInt(1, 2 ** 47),

@@ -29,8 +29,10 @@ import { startAccessLog } from "./start-access-log.ts";
 import { peerUrlsWarning } from "./peer-urls-check.ts";
 import { openListeners } from "./start-listeners.ts";
 import type { Listeners } from "./start-listeners.ts";
+import { startTracing } from "./start-tracing.ts";
 import { announceConfig } from "./start-server.ts";
 import type { RunningServer, ServerEvents } from "./start-server.ts";
+import type { Tracing } from "./tracing/ports.ts";
 import { countTransport } from "./transport-counts.ts";
 import { createTransportLog } from "./transport-log.ts";
 import { urlTexts } from "./urls.ts";
@@ -133,12 +135,13 @@ interface Surroundings {
   readonly listeners: Listeners;
   readonly alarms: Alarms;
   readonly passwords: WorkerPasswordHasher;
+  readonly tracing: Tracing | undefined;
 }
 
 function memberOptions(
   { config, logging, events }: StartMemberOptions,
   storage: MemberStorage,
-  { observers, consensus, listeners, alarms, passwords }: Surroundings,
+  { observers, consensus, listeners, alarms, passwords, tracing }: Surroundings,
 ): MemberOptions {
   return {
     name: config.name,
@@ -153,6 +156,7 @@ function memberOptions(
     passwords,
     metrics: observers.counters,
     counters: consensus,
+    tracing: tracing?.member(storage.memberId),
     writeRefusal: (action) => alarms.refusal(action),
     alarm: () => alarms.reason,
     createTransport: (listener, self) => {
@@ -225,6 +229,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     now: () => performance.now(),
   });
   const accessLog = await startAccessLog(config, logging, counters);
+  const tracing = await startTracing(config, logging);
   const listeners = await openListeners({
     config,
     layout,
@@ -244,7 +249,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     alarms = createAlarms(options, storage);
     await alarms.start();
-    const surroundings = { observers, consensus, listeners, alarms, passwords };
+    const surroundings = { observers, consensus, listeners, alarms, passwords, tracing };
     member = await Member.start(memberOptions(options, storage, surroundings));
   } catch (error) {
     await listeners.close(0);
@@ -266,7 +271,8 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await published;
-  listeners.open(accessLog.around(app), app);
+  const logged = accessLog.around(app);
+  listeners.open(tracing?.around(logged) ?? logged, app);
   setTimeout(() => {
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();
@@ -275,6 +281,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     alarms.close();
     await member.close(() => listeners.close(CLOSE_GRACE_MS));
     await passwords.close();
+    await tracing?.close();
     accessLog.close();
   };
   return { close: () => (closing ??= close()) };

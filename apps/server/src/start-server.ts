@@ -57,6 +57,8 @@ export async function startServer(
   }
   // Members need not load it.
   const proxy = async (): Promise<RunningServer> => {
+    if (config.tracing.enabled)
+      log.warning("a proxy sends no traces: it passes them on to members");
     const { startProxy } = await import("./proxy/start-proxy.ts");
     return startProxy({ config, layout, logging });
   };

@@ -96,6 +96,17 @@ export function parseAddressPort(text: string): Parsed<AddressPort> {
   return { ok: true, value: { ip: address.host, port: Number(address.port) } };
 }
 
+/** Where to dial, without a scheme: `host:port`; the text itself is what counts. */
+export function parseHostPort(text: string): Parsed<string> {
+  const address = splitHostPort(text);
+  const isHost = address !== undefined && /^[a-zA-Z0-9._~:%-]+$/.test(address.host);
+  const port = address?.port ?? "";
+  if (!isHost || !/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535) {
+    return refuse("must be host:port");
+  }
+  return { ok: true, value: text };
+}
+
 /** The URL an old-style address stands for. */
 export function addressToUrl(address: AddressPort, scheme: "http" | "https"): SocketUrl {
   const host = isIPv4(address.ip) ? address.ip : `[${address.ip}]`;

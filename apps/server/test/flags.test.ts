@@ -43,6 +43,22 @@ describe("the argument list", () => {
       ],
       ["-debug=maybe", 'invalid boolean value "maybe" for -debug: parse error'],
       [
+        "-distributed-tracing-address localhost",
+        'invalid value "localhost" for flag -distributed-tracing-address: must be host:port',
+      ],
+      [
+        "-distributed-tracing-address http://localhost:4317",
+        'invalid value "http://localhost:4317" for flag -distributed-tracing-address: must be host:port',
+      ],
+      [
+        "-experimental-distributed-tracing-address a:0",
+        'invalid value "a:0" for flag -experimental-distributed-tracing-address: must be host:port',
+      ],
+      [
+        "-distributed-tracing-sampling-rate 1000001",
+        'invalid value "1000001" for flag -distributed-tracing-sampling-rate: must be between 0 and 1000000',
+      ],
+      [
         "-proxy=zzz",
         'invalid value "zzz" for flag -proxy: invalid value, must be off, readonly or on',
       ],

@@ -5,6 +5,7 @@
  */
 import { IncomingMessage, ServerResponse } from "node:http";
 import express, { type Express, type Request, type Response } from "express";
+import type { RequestTrace } from "./ports.ts";
 import type { RequestTarget } from "./request-target.ts";
 
 /** What the front door adds to a request. */
@@ -12,9 +13,25 @@ export interface Targeted {
   target: RequestTarget | undefined;
 }
 
-/** A request with room for its target. */
-export class GatewayRequest extends IncomingMessage implements Targeted {
+/** What whoever traces requests adds to one that is traced. */
+export interface Traceable {
+  trace?: RequestTrace | undefined;
+}
+
+/** A request with room for its target and its trace. */
+export class GatewayRequest extends IncomingMessage implements Targeted, Traceable {
   target: RequestTarget | undefined = undefined;
+  trace: RequestTrace | undefined = undefined;
+}
+
+/** Hands a trace along with a request; call it before the application sees the request. */
+export function attachTrace(request: IncomingMessage, trace: RequestTrace): void {
+  (request as IncomingMessage & Traceable).trace = trace;
+}
+
+/** The trace of a request; undefined for nearly all of them. */
+export function traceOf(request: IncomingMessage): RequestTrace | undefined {
+  return (request as IncomingMessage & Traceable).trace;
 }
 
 /** A response as Express knows it. */

@@ -7,6 +7,7 @@ export {
   type Strictness,
 } from "./auth/endpoint-rules.ts";
 export { createFrontDoor } from "./front-door.ts";
+export { attachTrace } from "./http-messages.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
 export {
   MembershipError,
@@ -21,6 +22,7 @@ export {
   type Membership,
   type MembershipErrorCode,
   type PasswordHasher,
+  type RequestTrace,
   type SelfStats,
 } from "./ports.ts";
 export { API_VERSION } from "./routes/version.ts";

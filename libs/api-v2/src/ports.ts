@@ -118,6 +118,12 @@ export interface GatewayMetrics {
   recursiveRead(): void;
 }
 
+/** A request that is traced, as whoever traces it knows it. The gateway hands it on with the work. */
+export interface RequestTrace {
+  /** A watch has sent its headers: what follows is waiting, however long. */
+  watching(): void;
+}
+
 export interface HealthCheck {
   /** "space": room for writes, "leader" and "linearizable_read". */
   readonly name: string;
@@ -144,10 +150,15 @@ export interface EtcdServer {
   /**
    * Proposes a write; `done` is called exactly once, possibly much later, never re-entrantly.
    * Refusals are EtcdErrors: those of the store, and 300 with the causes of http-api.md §4.
+   * `trace` belongs to the request this is for, if that one is traced.
    */
-  propose(command: WriteCommand, done: (result: Committed | EtcdError) => void): void;
+  propose(
+    command: WriteCommand,
+    done: (result: Committed | EtcdError) => void,
+    trace?: RequestTrace,
+  ): void;
   /** After `done` without error, a local read is linearizable. */
-  readIndex(done: (error: EtcdError | undefined) => void): void;
+  readIndex(done: (error: EtcdError | undefined) => void, trace?: RequestTrace): void;
   /**
    * A number that changes whenever a node at or below the store path /2 may have changed: after
    * every event there, and after the state machine was replaced. Auth reads it on every request.

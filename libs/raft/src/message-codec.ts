@@ -42,6 +42,7 @@ const TAG_REJECT_HINT = 0x50;
 const TAG_CONTEXT = 0x5a;
 const TAG_FORCE = 0x60;
 const TAG_SNAPSHOT = 0x6a;
+const TAG_TRACE = 0x72;
 
 /** A message of a batch, with its tag and length. */
 const TAG_BATCH_MESSAGES = 0x0a;
@@ -53,6 +54,7 @@ export function messageSizeEstimate(message: Message): number {
     case "append":
     case "propose":
       for (const entry of message.entries) size += entry.data.length + 24;
+      if (message.type === "propose") size += message.trace?.length ?? 0;
       return size;
     case "heartbeat":
     case "heartbeatResponse":
@@ -177,6 +179,7 @@ function writeBody(w: WireWriter, message: Message): void {
       w.uintField(TAG_LOG_INDEX, message.index);
       return;
     case "propose":
+      if (message.trace !== undefined) w.bytesField(TAG_TRACE, message.trace);
       writeEntries(w, message.entries);
       return;
     case "transferLeader":
@@ -202,6 +205,7 @@ interface Fields {
   context: string;
   force: boolean;
   snapshot: SnapshotMetadata | undefined;
+  trace: Uint8Array | undefined;
 }
 
 /** Shared by all messages without entries; never written to after it has been handed out. */
@@ -255,6 +259,9 @@ function readField(r: WireReader, tag: number, fields: Fields): void {
       r.leave(outer);
       return;
     }
+    case TAG_TRACE:
+      fields.trace = r.bytes();
+      return;
     default:
       r.skip(tag);
   }
@@ -276,6 +283,7 @@ export function readMessage(r: WireReader): Message {
     context: "",
     force: false,
     snapshot: undefined,
+    trace: undefined,
   };
   while (r.more()) readField(r, r.tag(), fields);
   if (fields.to === "") throw new CodecError("outOfRange", "message without a receiver");
@@ -314,7 +322,9 @@ function fromFields(fields: Fields): Message {
     case "readIndexResponse":
       return { type, to, from, term, context, index: logIndex };
     case "propose":
-      return { type, to, from, term, entries };
+      return fields.trace === undefined
+        ? { type, to, from, term, entries }
+        : { type, to, from, term, entries, trace: fields.trace };
     case "transferLeader":
       if (!/^[0-9a-f]{16}$/.test(context)) {
         throw new CodecError("outOfRange", "the transferee is not a member id");

@@ -118,6 +118,12 @@ export const message: fc.Arbitrary<Message> = fc.oneof(
     ...base,
     entries: fc.array(entry, { maxLength: 5 }),
   }),
+  fc.record({
+    type: fc.constant("propose" as const),
+    ...base,
+    entries: fc.array(entry, { maxLength: 2 }),
+    trace: fc.uint8Array({ minLength: 1, maxLength: 60 }),
+  }),
   fc.record({ type: fc.constant("transferLeader" as const), ...base, transferee: id }),
   fc.record({ type: fc.constant("timeoutNow" as const), ...base }),
 );
@@ -208,6 +214,7 @@ export function pbMessage(message: Message): pb.Message {
   if ("transferee" in message) out.context = message.transferee;
   if ("force" in message) out.force = message.force;
   if ("snapshot" in message) out.snapshot = pbMetadata(message.snapshot);
+  if ("trace" in message) out.trace = message.trace;
   return out;
 }
 

@@ -15,6 +15,7 @@ import {
 import { readBody } from "../body-limit.ts";
 import { answerUnexpected } from "../error-handler.ts";
 import { errorStatus } from "../error-status.ts";
+import { traceOf } from "../http-messages.ts";
 import type { KeyAccess } from "../key-access.ts";
 import { KeyParams } from "../key-params.ts";
 import { FORM_BODY_BYTES_MAX } from "../limits.ts";
@@ -197,7 +198,7 @@ export class KeysHandler {
     this.#server.readIndex((error) => {
       if (error === undefined) this.#read(req, res, path, request, "QGET", startMs);
       else this.#fail(req, res, "QGET", error);
-    });
+    }, traceOf(req));
   }
 
   #watch(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
@@ -215,6 +216,7 @@ export class KeysHandler {
         sinceIndex: request.waitIndex,
         stream: request.stream,
       });
+      traceOf(req)?.watching();
     } catch (error) {
       this.#fail(req, res, request.method, error);
     }
@@ -224,7 +226,8 @@ export class KeysHandler {
     const { method } = request;
     this.#server.metrics.received(method);
     const startMs = performance.now();
-    this.#server.propose(writeCommand(request, path, Date.now()), (result) => {
+    const command = writeCommand(request, path, Date.now());
+    const done = (result: Committed | EtcdError): void => {
       if (result instanceof EtcdError) {
         this.#fail(req, res, method, withGivenIndex(result, request));
         return;
@@ -235,7 +238,8 @@ export class KeysHandler {
       } catch (error) {
         answerUnexpected(this.#server, req, res, error);
       }
-    });
+    };
+    this.#server.propose(command, done, traceOf(req));
   }
 
   #answerWrite(res: ServerResponse, { event, raftIndex, raftTerm }: Committed): void {

@@ -153,6 +153,8 @@ export interface ReadIndexResponseMessage extends MessageBase {
 export interface ProposeMessage extends MessageBase {
   readonly type: "propose";
   readonly entries: readonly Entry[];
+  /** Which entries are traced, in the words of whoever traces; raft never looks at it. */
+  readonly trace?: Uint8Array;
 }
 
 /** A follower forwards a request for a leader transfer. */

@@ -1,0 +1,313 @@
+/**
+ * Follows sampled requests through one member: from the proposal over the sync of the log and the
+ * commit to the store, and reads through their confirmation. Many requests share a batch; each
+ * gets spans of its own with the batch's times. A proposal that is forwarded says so to the
+ * leader, whose spans then join the trace.
+ *
+ * Entries are found by their very bytes until they have a place in the log, and by their place
+ * from then on. It changes nothing of what passes through it, and knows neither HTTP nor where
+ * spans go.
+ */
+import type { Span } from "@opentelemetry/api";
+import type { RequestTrace } from "@etcd2/api-v2";
+import type {
+  DurableLog,
+  Entry,
+  Index,
+  Message,
+  NodeId,
+  Term,
+  Transport,
+  TransportListener,
+} from "@etcd2/raft";
+import type { Applied, RunEntry } from "../applier.ts";
+import type { Settle } from "../proposals.ts";
+import type { ReadDone } from "../read-batches.ts";
+import type { MemberTracing, TracedNode } from "./ports.ts";
+import { RequestSpan } from "./request-spans.ts";
+import type { SpanParent, SpanSource } from "./span-source.ts";
+import { attribute, clockOffset, fail, remoteContext, within } from "./span-source.ts";
+import { decodeTracedEntries, encodeTracedEntries } from "./trace-parent.ts";
+import type { TracedEntry } from "./trace-parent.ts";
+
+/** Entries of other members that are followed at one time; the oldest make way. */
+const FOREIGN_MAX = 2000;
+
+/** One of them that came to nothing in this time is given up: its proposal was lost. */
+const FOREIGN_AGE_MS_MAX = 30_000;
+
+type ProposeMessage = Extract<Message, { type: "propose" }>;
+
+/** A traced write on its way. */
+interface Followed {
+  readonly data: Uint8Array;
+  /** What the spans of this member hang below: the propose span, here or at another member. */
+  readonly below: SpanParent;
+  /** The propose span; undefined when another member has it. */
+  readonly span: Span | undefined;
+  readonly sinceMs: number;
+  /** Place in the log; 0 before it has one. */
+  index: Index;
+  term: Term;
+  /** When a leader appended it and sent it out; monotonic milliseconds, as below. */
+  appendedMs: number;
+  /** When a quorum was known to have it; 0 before. */
+  committedMs: number;
+  /** Whose answer completed the quorum. */
+  quorumMember: NodeId;
+}
+
+export class MemberTracer implements MemberTracing {
+  readonly #spans: SpanSource;
+  readonly #memberId: NodeId;
+  readonly #byData = new Map<Uint8Array, Followed>();
+  /** Those this member appended as a leader, ascending. */
+  readonly #byIndex = new Map<Index, Followed>();
+  /** Those proposed by other members, oldest first. */
+  readonly #foreign = new Set<Followed>();
+
+  constructor(spans: SpanSource, memberId: NodeId) {
+    this.#spans = spans;
+    this.#memberId = memberId;
+  }
+
+  /** Writes that are followed at this moment. */
+  get followed(): number {
+    return this.#byData.size;
+  }
+
+  proposed(trace: RequestTrace, data: Uint8Array, settle: Settle<Applied>): Settle<Applied> {
+    if (!(trace instanceof RequestSpan)) return settle;
+    const { offsetMs } = trace.below;
+    const now = this.#spans.now();
+    const span = this.#spans.begin("raft.propose", trace.below, now, {
+      [attribute.memberId]: this.#memberId,
+    });
+    const followed = this.#follow(data, within(span, offsetMs), span);
+    return (result) => {
+      this.#forget(followed);
+      if (result instanceof Error) {
+        span.setAttribute(attribute.errorCode, result.code);
+        // Others are the answers of the store, to what was duly agreed on.
+        if (result.code >= 300 && result.code < 400) fail(span, result.cause);
+      } else {
+        span.setAttribute(attribute.raftIndex, result.raftIndex);
+        span.setAttribute(attribute.raftTerm, result.raftTerm);
+      }
+      span.end(offsetMs + this.#spans.now());
+      settle(result);
+    };
+  }
+
+  reading(trace: RequestTrace, done: ReadDone): ReadDone {
+    if (!(trace instanceof RequestSpan)) return done;
+    const { offsetMs } = trace.below;
+    const span = this.#spans.begin("raft.read_index", trace.below, this.#spans.now(), {
+      [attribute.memberId]: this.#memberId,
+    });
+    return (error) => {
+      if (error !== undefined) fail(span, error.cause);
+      span.end(offsetMs + this.#spans.now());
+      done(error);
+    };
+  }
+
+  aroundLog(log: DurableLog): DurableLog {
+    return {
+      save: (entries, hardState, mustSync) => {
+        const found = this.#byData.size === 0 ? [] : this.#appended(entries);
+        if (found.length === 0) return log.save(entries, hardState, mustSync);
+        const saved = log.save(entries, hardState, mustSync);
+        if (saved === undefined) this.#synced(found, entries.length);
+        else {
+          return saved.then(() => {
+            this.#synced(found, entries.length);
+          });
+        }
+        return undefined;
+      },
+      installSnapshot: (snapshot) => log.installSnapshot(snapshot),
+    };
+  }
+
+  aroundTransport(transport: Transport): Transport {
+    return {
+      send: (messages) => {
+        transport.send(this.#byData.size === 0 ? messages : messages.map((m) => this.#marked(m)));
+      },
+      addPeer: (peer) => {
+        transport.addPeer(peer);
+      },
+      removePeer: (id) => {
+        transport.removePeer(id);
+      },
+      updatePeer: (peer) => {
+        transport.updatePeer(peer);
+      },
+      activeSince: (id) => transport.activeSince(id),
+      close: () => transport.close(),
+    };
+  }
+
+  aroundListener(listener: TransportListener, node: () => TracedNode): TransportListener {
+    return {
+      onMessages: (messages) => {
+        for (const message of messages) if (message.type === "propose") this.#join(message);
+        listener.onMessages(messages);
+        if (this.#byIndex.size > 0) this.#noteCommits(node().committed, messages[0]?.from ?? "");
+      },
+      onUnreachable: (id) => {
+        listener.onUnreachable(id);
+      },
+      onConnectionLost: (id) => {
+        listener.onConnectionLost(id);
+      },
+      onSnapshotSent: (id, ok) => {
+        listener.onSnapshotSent(id, ok);
+      },
+      openSnapshotSink: (message) => listener.openSnapshotSink(message),
+      openSnapshotSource: (message) => listener.openSnapshotSource(message),
+      onRemoved: (reason) => {
+        listener.onRemoved(reason);
+      },
+    };
+  }
+
+  runApplied(run: readonly RunEntry[], startedAt: number, endedAt: number): void {
+    if (this.#byData.size === 0) return;
+    for (const { index, term, pending } of run) {
+      const placed = this.#byIndex.get(index);
+      const isPlaced = placed?.term === term;
+      const own = pending === undefined ? undefined : this.#byData.get(pending.data);
+      const followed = isPlaced ? placed : own;
+      if (followed === undefined) continue;
+      if (isPlaced) this.#replicated(followed, startedAt);
+      const times = { startMs: startedAt, endMs: endedAt };
+      this.#spans.record("store.apply", followed.below, times, {
+        [attribute.memberId]: this.#memberId,
+        [attribute.raftIndex]: index,
+        [attribute.batchEntries]: run.length,
+      });
+      // The propose span of this member's own ends with the outcome, right after.
+      if (followed.span === undefined) this.#forget(followed);
+    }
+  }
+
+  #follow(data: Uint8Array, below: SpanParent, span: Span | undefined): Followed {
+    const followed: Followed = {
+      data,
+      below,
+      span,
+      sinceMs: this.#spans.now(),
+      index: 0,
+      term: 0,
+      appendedMs: 0,
+      committedMs: 0,
+      quorumMember: "",
+    };
+    this.#byData.set(data, followed);
+    return followed;
+  }
+
+  #forget(followed: Followed): void {
+    if (this.#byData.get(followed.data) === followed) this.#byData.delete(followed.data);
+    if (this.#byIndex.get(followed.index) === followed) this.#byIndex.delete(followed.index);
+    this.#foreign.delete(followed);
+  }
+
+  /** Traced entries that get their place in the log: this member leads, they are its own copies. */
+  #appended(entries: readonly Entry[]): readonly Followed[] {
+    const found: Followed[] = [];
+    const now = this.#spans.now();
+    for (const { data, index, term } of entries) {
+      const followed = this.#byData.get(data);
+      if (followed === undefined) continue;
+      this.#byIndex.delete(followed.index);
+      followed.index = index;
+      followed.term = term;
+      followed.appendedMs = now;
+      followed.committedMs = 0;
+      // Deleted first, so that the map stays in the order of the log.
+      this.#byIndex.delete(index);
+      this.#byIndex.set(index, followed);
+      followed.span?.addEvent("appended", followed.below.offsetMs + now);
+      found.push(followed);
+    }
+    return found;
+  }
+
+  #synced(batch: readonly Followed[], entries: number): void {
+    const endMs = this.#spans.now();
+    for (const { below, appendedMs, index } of batch) {
+      this.#spans.record(
+        "wal.fsync",
+        below,
+        { startMs: appendedMs, endMs },
+        {
+          [attribute.memberId]: this.#memberId,
+          [attribute.raftIndex]: index,
+          [attribute.batchEntries]: entries,
+        },
+      );
+    }
+  }
+
+  #noteCommits(committed: Index, from: NodeId): void {
+    const now = this.#spans.now();
+    for (const followed of this.#byIndex.values()) {
+      if (followed.index > committed) break;
+      if (followed.committedMs > 0) continue;
+      followed.committedMs = now;
+      followed.quorumMember = from;
+    }
+  }
+
+  #replicated(followed: Followed, appliedAt: number): void {
+    const { below, appendedMs, committedMs, quorumMember, index, term } = followed;
+    // A lone member is its own quorum: nobody's answer told of the commit.
+    const times = { startMs: appendedMs, endMs: committedMs > 0 ? committedMs : appliedAt };
+    this.#spans.record("raft.replicate", below, times, {
+      [attribute.memberId]: this.#memberId,
+      [attribute.raftIndex]: index,
+      [attribute.raftTerm]: term,
+      ...(quorumMember === "" ? {} : { [attribute.quorumMember]: quorumMember }),
+    });
+  }
+
+  /** A message as it is sent: proposals of this member that are traced say so. */
+  #marked(message: Message): Message {
+    if (message.type !== "propose" || message.trace !== undefined) return message;
+    const traced: TracedEntry[] = [];
+    for (const [position, { data }] of message.entries.entries()) {
+      const followed = this.#byData.get(data);
+      if (followed?.span === undefined) continue;
+      const { span } = followed;
+      span.setAttribute(attribute.forwarded, true);
+      span.setAttribute(attribute.leaderId, message.to);
+      span.addEvent("forwarded", followed.below.offsetMs + this.#spans.now());
+      const { traceId, spanId } = span.spanContext();
+      traced.push({ position, traceId, spanId });
+    }
+    return traced.length === 0 ? message : { ...message, trace: encodeTracedEntries(traced) };
+  }
+
+  /** Proposals of another member: those that are traced are followed here as well. */
+  #join({ trace, entries }: ProposeMessage): void {
+    if (trace === undefined) return;
+    for (const { position, traceId, spanId } of decodeTracedEntries(trace)) {
+      const entry = entries[position];
+      if (entry === undefined) continue;
+      const below = { context: remoteContext({ traceId, spanId }), offsetMs: clockOffset() };
+      this.#foreign.add(this.#follow(entry.data, below, undefined));
+      this.#evict();
+    }
+  }
+
+  #evict(): void {
+    const oldest = this.#spans.now() - FOREIGN_AGE_MS_MAX;
+    for (const followed of this.#foreign) {
+      if (this.#foreign.size <= FOREIGN_MAX && followed.sinceMs >= oldest) return;
+      this.#forget(followed);
+    }
+  }
+}

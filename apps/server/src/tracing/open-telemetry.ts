@@ -1,0 +1,83 @@
+/**
+ * Tracing by OpenTelemetry, sent by OTLP over gRPC. The only file that knows the SDK and how spans
+ * leave the process. It is a bundle of its own, loaded when tracing is switched on.
+ */
+import type { IncomingMessage } from "node:http";
+import { credentials } from "@grpc/grpc-js";
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import type { RequestTrace } from "@etcd2/api-v2";
+import type { TracingConfig } from "../config.ts";
+import { MemberTracer } from "./member-tracer.ts";
+import type { Tracing } from "./ports.ts";
+import { QuietExporter } from "./quiet-exporter.ts";
+import { withRequestSpans } from "./request-spans.ts";
+import { SpanSource } from "./span-source.ts";
+
+/** Spans waiting to be sent; beyond it new ones are dropped. */
+const QUEUE_SPANS_MAX = 8192;
+const BATCH_SPANS_MAX = 512;
+const SEND_INTERVAL_MS = 1000;
+const EXPORT_TIMEOUT_MS = 5000;
+/** What is left is sent within this time when the server stops, or not at all. */
+const CLOSE_TIMEOUT_MS = 1000;
+
+export interface OpenTelemetryOptions {
+  readonly config: TracingConfig;
+  readonly version: string;
+  readonly warn: (message: string) => void;
+  readonly attach: (request: IncomingMessage, trace: RequestTrace) => void;
+}
+
+function createProvider({ config, version, warn }: OpenTelemetryOptions): TracerProvider {
+  const { address, serviceName, instanceId } = config;
+  const exporter = new OTLPTraceExporter({
+    url: `http://${address}`,
+    credentials: credentials.createInsecure(),
+    timeoutMillis: EXPORT_TIMEOUT_MS,
+  });
+  const now = (): number => performance.now();
+  return new TracerProvider({
+    // Whether a request is traced is decided before it gets here.
+    sampler: new AlwaysOnSampler(),
+    resource: resourceFromAttributes({
+      "service.name": serviceName,
+      "service.version": version,
+      ...(instanceId === "" ? {} : { "service.instance.id": instanceId }),
+    }),
+    spanProcessors: [
+      new BatchSpanProcessor({
+        exporter: new QuietExporter({ inner: exporter, address, warn, now }),
+        maxQueueSize: QUEUE_SPANS_MAX,
+        maxExportBatchSize: BATCH_SPANS_MAX,
+        scheduledDelayMillis: SEND_INTERVAL_MS,
+        // The exporter's own limit comes first.
+        exportTimeoutMillis: 2 * EXPORT_TIMEOUT_MS,
+      }),
+    ],
+  });
+}
+
+export function createTracing(options: OpenTelemetryOptions): Tracing {
+  const { config, attach } = options;
+  const { samplesPerMillion } = config;
+  const provider = createProvider(options);
+  const spans = new SpanSource(provider.getTracer("etcd2", options.version));
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    const sent = provider.shutdown().catch(() => undefined);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+    });
+    await Promise.race([sent, late]);
+    clearTimeout(timer);
+  };
+  return {
+    around: (handler) =>
+      withRequestSpans(handler, { spans, samplesPerMillion, random: Math.random, attach }),
+    member: (memberId) => new MemberTracer(spans, memberId),
+    close: () => (closing ??= close()),
+  };
+}
