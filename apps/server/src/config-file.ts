@@ -20,7 +20,9 @@ const renamed: Readonly<Record<string, string>> = {
 
 function messageOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.split("\n", 1)[0]?.replace(/:$/, "") ?? text;
+  const line = text.split("\n", 1)[0] ?? text;
+  // Of a system call's failure the reason alone: what was done to which file is said around it.
+  return line.replace(/:$/, "").replace(/^E[A-Z]+: (.*), [a-z]+(?: '.*')?$/, "$1");
 }
 
 function textOf(value: unknown): string | undefined {
@@ -57,7 +59,13 @@ function setFromFile(flags: FlagSet, name: string, value: unknown): string | und
     : `invalid value ${JSON.stringify(text)} for ${name}: ${reason}`;
 }
 
-function applySection(flags: FlagSet, prefix: string, section: Readonly<Record<string, unknown>>) {
+function applySection(
+  flags: FlagSet,
+  { name: title, prefix }: { readonly name: string; readonly prefix: string },
+  section: unknown,
+): string | undefined {
+  if (textOf(section) === "") return undefined;
+  if (!isSection(section)) return `section "${title}" must be a map of flag names to values`;
   for (const [key, value] of Object.entries(section)) {
     const name = renamed[key] ?? key;
     const flag = name.startsWith(prefix) ? name : prefix + name;
@@ -90,11 +98,9 @@ export async function applyConfigFile(
   for (const [key, value] of Object.entries(root)) {
     const prefix = sections[key];
     const problem =
-      prefix !== undefined && isSection(value)
-        ? applySection(flags, prefix, value)
-        : prefix !== undefined && textOf(value) === ""
-          ? undefined
-          : setFromFile(flags, key, value);
+      prefix === undefined
+        ? setFromFile(flags, key, value)
+        : applySection(flags, { name: key, prefix }, value);
     if (problem !== undefined) return `configuration file ${path}: ${problem}`;
   }
   return undefined;

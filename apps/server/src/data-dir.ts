@@ -75,9 +75,12 @@ export function inspectDataDir(layout: DataDirLayout): DataDirKind {
   }
   const foreign = foreignVersion(layout, top);
   if (foreign !== undefined) {
+    const own = join(layout.memberDir, "wal");
+    const wal = layout.walDir === own ? "" : ` --wal-dir ${layout.walDir}`;
     throw new StartError(
       `data directory ${layout.dataDir} was written by ${foreign}, not by this program: import it with ` +
-        `"etcd-migrate --data-dir ${layout.dataDir} --target NEW_DIR" and start on NEW_DIR`,
+        `"etcd-migrate --data-dir ${layout.dataDir}${wal} --target NEW_DIR" and start on NEW_DIR` +
+        (wal === "" ? "" : " with another --wal-dir"),
     );
   }
   if (top.includes("proxy")) return "proxy";
@@ -107,6 +110,25 @@ function ensureDirectory(path: string, what: "data" | "WAL"): UndoDirectories {
   } catch (error) {
     undo?.();
     throw new StartError(`cannot access ${what} directory: ${describe(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Checks that the directories of a member that ran before can be written to.
+ * @throws StartError
+ */
+export function checkWritable(
+  layout: DataDirLayout,
+  access: (path: string, mode: number) => void = accessSync,
+): void {
+  for (const path of [layout.dataDir, layout.memberDir, layout.storeDir, layout.walDir]) {
+    // One that is missing is somebody else's finding.
+    if (!existsSync(path)) continue;
+    try {
+      access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+    }
   }
 }
 

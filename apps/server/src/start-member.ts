@@ -12,7 +12,7 @@ import { Cluster } from "./cluster.ts";
 import type { ServerConfig } from "./config.ts";
 import { ConsensusObserver } from "./consensus-observer.ts";
 import type { DataDirLayout } from "./data-dir.ts";
-import { ensureWritable } from "./data-dir.ts";
+import { checkWritable, ensureWritable } from "./data-dir.ts";
 import { addHealthService } from "./grpc-health.ts";
 import { decideIdentity } from "./identity.ts";
 import { formatId } from "./ids.ts";
@@ -98,6 +98,7 @@ async function openStorage(
   };
   announceConfig(config, options.isInitialized, log);
   if (options.isInitialized) {
+    checkWritable(layout);
     const storage = await MemberStorage.open(storageOptions);
     log.info(
       `restarting member ${formatId(storage.memberId)} in cluster ${formatId(storage.clusterId)} ` +

@@ -141,6 +141,23 @@ describe("checks between flags", () => {
   });
 });
 
+describe("the README", () => {
+  it("shows commands whose flags are accepted, and a cluster that its members agree on", async () => {
+    for (const name of ["README.md", "README.zh-CN.md"]) {
+      const text = readFileSync(new URL(`../../../${name}`, import.meta.url), "utf8");
+      const commands = [...text.matchAll(/^etcd (--[^#\n]+)/gm)].map(([, args = ""]) => args);
+      assert.ok(commands.length >= 4, name);
+      for (const command of commands) {
+        const config = await run(command.trim());
+        if (config.isInitialClusterDefault) continue;
+        const own = config.initialCluster.get(config.name) ?? [];
+        assert.deepEqual(urlTexts(own), urlTexts(config.advertisePeerUrls), command);
+        assert.deepEqual(urlTexts(own), urlTexts(config.listenPeerUrls), command);
+      }
+    }
+  });
+});
+
 describe("docs/configuration.md", () => {
   it("lists every flag with its default and meaning, and no other", () => {
     const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");

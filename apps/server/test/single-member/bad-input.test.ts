@@ -91,6 +91,15 @@ describe("an operator's mistake", () => {
     return refused(["--data-dir", "old"], 1, /etcd-migrate --data-dir old --target NEW_DIR/);
   });
 
+  it("a log that lived elsewhere is part of that command", () => {
+    mkdirSync(join(directory, "apart", "member", "snap"), { recursive: true });
+    return refused(
+      ["--data-dir", "apart", "--wal-dir", "log"],
+      1,
+      /etcd-migrate --data-dir apart --wal-dir log --target NEW_DIR.*with another --wal-dir/,
+    );
+  });
+
   it("a directory with both a member and a proxy is refused", () => {
     mkdirSync(join(directory, "both", "member"), { recursive: true });
     mkdirSync(join(directory, "both", "proxy"), { recursive: true });
