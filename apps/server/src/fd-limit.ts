@@ -1,13 +1,17 @@
 /**
- * Owns the budget of file descriptors: what the system allows, what is set aside for log, store
- * and peers, and what remains for clients.
+ * Owns the budget of file descriptors: what the system allows, what is set aside for log and store,
+ * what connections of peers and of whoever reads figures may take, and what remains for clients.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 
-/** Descriptors that clients never get. */
+/** Descriptors that no connection ever gets: they are the log's and the store's. */
 const reserved = 150;
 
 const DESCRIPTORS = "/proc/self/fd";
+
+/** Connections at most: of peers, of which each needs a few; and to the metrics ports. */
+const peersMost = 1024;
+const metricsMost = 64;
 
 /** The soft limit in a text of the form of /proc/self/limits; infinite when there is none. */
 export function parseFdLimit(limits: string): number {
@@ -37,13 +41,18 @@ export function fdsUsed(): number {
   }
 }
 
-/** How many connections clients may have, or why the server cannot start. */
+/** How many connections each side may have, or why the server cannot start. */
 export type ConnectionBudget =
-  | { readonly ok: true; readonly connectionsMax: number }
+  | {
+      readonly ok: true;
+      readonly connectionsMax: number;
+      readonly peerConnectionsMax: number;
+      readonly metricsConnectionsMax: number;
+    }
   | { readonly ok: false; readonly error: string };
 
 /**
- * Divides the limit.
+ * Divides the limit, so that no side can take what another needs.
  * @param wanted --max-connections; 0 takes what is there. More than there is, is not given.
  */
 export function connectionBudget(limit: number, wanted: number): ConnectionBudget {
@@ -53,6 +62,14 @@ export function connectionBudget(limit: number, wanted: number): ConnectionBudge
       `and should be set higher than ${reserved} to ensure internal usage`;
     return { ok: false, error };
   }
-  const available = limit - reserved;
-  return { ok: true, connectionsMax: wanted === 0 ? available : Math.min(wanted, available) };
+  const rest = limit - reserved;
+  const peers = Math.max(1, Math.min(peersMost, Math.floor(rest / 8)));
+  const metrics = Math.max(1, Math.min(metricsMost, Math.floor(rest / 32)));
+  const available = Math.max(1, rest - peers - metrics);
+  return {
+    ok: true,
+    connectionsMax: wanted === 0 ? available : Math.min(wanted, available),
+    peerConnectionsMax: peers,
+    metricsConnectionsMax: metrics,
+  };
 }

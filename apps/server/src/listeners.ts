@@ -10,6 +10,8 @@ import type { ServerOptions as TlsServerOptions } from "node:https";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { resolveLoopback } from "@etcd2/raft";
+import { ConnectionSweep, SWEEP_INTERVAL_MS } from "./connection-sweep.ts";
+import type { SweepLimits } from "./connection-sweep.ts";
 import { StartError } from "./start-error.ts";
 import type { SocketUrl } from "./urls.ts";
 
@@ -26,6 +28,10 @@ export interface ListenersOptions {
   /** A connection was accepted. */
   readonly onConnection?: () => void;
   readonly onShed: () => void;
+  /** A connection was closed because it was idle, or its client took nothing, for too long. */
+  readonly onSwept?: () => void;
+  readonly sweepLimits?: SweepLimits;
+  readonly sweepIntervalMs?: number;
 }
 
 interface ByteCounts {
@@ -45,11 +51,19 @@ export class ClientListeners {
   readonly #sockets = new Map<Socket, ByteCounts>();
   #nextSockets = this.#sockets.entries();
   readonly #bytes: ByteCounts = { received: 0, sent: 0 };
+  readonly #sweep: ConnectionSweep<Socket>;
+  readonly #sweeper: NodeJS.Timeout;
   #handler: RequestListener | undefined;
   #held: Held[] = [];
 
   constructor(options: ListenersOptions) {
     this.#options = options;
+    this.#sweep = new ConnectionSweep(options.sweepLimits);
+    this.#sweeper = setInterval(
+      this.#sweepConnections,
+      options.sweepIntervalMs ?? SWEEP_INTERVAL_MS,
+    );
+    this.#sweeper.unref();
   }
 
   get connections(): number {
@@ -92,6 +106,7 @@ export class ClientListeners {
 
   /** Stops accepting, gives requests under way the time, then cuts what is left. */
   async close(graceMs: number): Promise<void> {
+    clearInterval(this.#sweeper);
     const closing = this.#servers.map(
       (server) =>
         new Promise<void>((resolve) =>
@@ -113,6 +128,22 @@ export class ClientListeners {
     else this.#handler(request, response);
   };
 
+  readonly #sweepConnections = (): void => {
+    const isScarce = this.#sockets.size > this.#options.connectionsMax * 0.75;
+    for (const socket of this.#sweep.due(performance.now(), isScarce)) {
+      this.#options.onSwept?.();
+      socket.destroy();
+    }
+  };
+
+  /** With TLS it is the secured connection that carries requests. */
+  readonly #watchOver = (socket: Socket): void => {
+    this.#sweep.add(socket, performance.now());
+    socket.once("close", () => {
+      this.#sweep.delete(socket);
+    });
+  };
+
   #create(url: SocketUrl): Server {
     if (url.scheme === "http") return createHttpServer(this.#options.http, this.#onRequest);
     if (this.#options.tls === undefined) {
@@ -129,8 +160,9 @@ export class ClientListeners {
     // With TLS these are the bare connections: one that never completes its handshake counts too.
     server.on("connection", (socket: Duplex) => {
       // The gateway hands in connections of its own making too; those hold no descriptor.
-      if (socket instanceof Socket) this.#accept(socket);
+      if (socket instanceof Socket) this.#accept(socket, url.scheme === "http");
     });
+    server.on("secureConnection", this.#watchOver);
     await new Promise<void>((resolve, reject) => {
       server.once("error", (error: NodeJS.ErrnoException) => {
         reject(bindError(url, error));
@@ -144,7 +176,7 @@ export class ClientListeners {
     this.#servers.push(server);
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, isPlain: boolean): void {
     if (this.#sockets.size >= this.#options.connectionsMax) {
       this.#options.onShed();
       socket.destroy();
@@ -153,6 +185,7 @@ export class ClientListeners {
     this.#options.onConnection?.();
     const counted = { received: 0, sent: 0 };
     this.#sockets.set(socket, counted);
+    if (isPlain) this.#watchOver(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
       this.#addBytes(socket, counted);

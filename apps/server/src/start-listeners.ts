@@ -11,6 +11,7 @@ import type { PeerCredentials, PeerServer } from "@etcd2/raft";
 import type { ServerConfig } from "./config.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 import { connectionBudget, fdLimit } from "./fd-limit.ts";
+import type { ConnectionBudget } from "./fd-limit.ts";
 import { ClientListeners } from "./listeners.ts";
 import type { Logging } from "./logger.ts";
 import type { CertificateFigures } from "./metrics/sources.ts";
@@ -21,9 +22,6 @@ import type { TlsSide } from "./tls/tls-side.ts";
 import type { SocketUrl } from "./urls.ts";
 import { urlTexts } from "./urls.ts";
 
-/** Connections to the metrics ports at one time. */
-const METRICS_CONNECTIONS_MAX = 64;
-
 /** The only paths of the metrics ports. */
 const metricsPaths = new Set(["/metrics", "/health", "/livez", "/readyz"]);
 
@@ -33,6 +31,7 @@ export interface OpenListenersOptions {
   readonly logging: Logging;
   readonly onConnection: () => void;
   readonly onShed: () => void;
+  readonly onSwept: () => void;
 }
 
 interface TlsSides {
@@ -150,7 +149,9 @@ async function createSides(options: OpenListenersOptions): Promise<TlsSides> {
 function httpListeners(
   urls: readonly SocketUrl[],
   tls: TlsSide | undefined,
-  limits: Pick<OpenListenersOptions, "onConnection" | "onShed"> & { connectionsMax: number },
+  limits: Pick<OpenListenersOptions, "onConnection" | "onShed" | "onSwept"> & {
+    connectionsMax: number;
+  },
 ): ClientListeners {
   return new ClientListeners({
     urls,
@@ -165,7 +166,11 @@ function httpListeners(
   });
 }
 
-async function openPeers(config: ServerConfig, side: TlsSide | undefined): Promise<PeerServer> {
+async function openPeers(
+  config: ServerConfig,
+  side: TlsSide | undefined,
+  connectionsMax: number,
+): Promise<PeerServer> {
   const addresses = urlTexts(config.listenPeerUrls);
   const secure = config.listenPeerUrls.find(({ scheme }) => scheme === "https");
   if (side === undefined) {
@@ -174,30 +179,33 @@ async function openPeers(config: ServerConfig, side: TlsSide | undefined): Promi
         `cannot listen on TLS for ${secure.text}: KeyFile and CertFile are not presented`,
       );
     }
-    return createPeerServer({ addresses });
+    return createPeerServer({ addresses, connectionsMax });
   }
-  return createPeerServer({ addresses, credentials: createPeerServerCredentials(side) });
+  const credentials = createPeerServerCredentials(side);
+  return createPeerServer({ addresses, connectionsMax, credentials });
 }
 
 async function openPorts(
   options: OpenListenersOptions,
   sides: TlsSides,
-  connectionsMax: number,
+  budget: ConnectionBudget & { ok: true },
 ): Promise<Ports> {
   const { config, logging } = options;
   const log = logging.logger("etcdmain");
-  const peers = await openPeers(config, sides.peer);
+  const peers = await openPeers(config, sides.peer, budget.peerConnectionsMax);
   for (const url of config.listenPeerUrls) log.info(`listening for peers on ${url.text}`);
-  const { onConnection, onShed } = options;
+  const { onConnection, onShed, onSwept } = options;
   const clients = httpListeners(config.listenClientUrls, sides.client, {
-    connectionsMax,
+    connectionsMax: budget.connectionsMax,
     onConnection,
     onShed,
+    onSwept,
   });
   const metrics = httpListeners(config.listenMetricsUrls, sides.client, {
-    connectionsMax: METRICS_CONNECTIONS_MAX,
+    connectionsMax: budget.metricsConnectionsMax,
     onConnection: () => undefined,
     onShed: () => undefined,
+    onSwept: () => undefined,
   });
   try {
     await clients.listen();
@@ -228,7 +236,7 @@ export async function openListeners(options: OpenListenersOptions): Promise<List
     for (const warning of tlsWarnings(config)) logging.logger("etcdmain").warning(warning);
     // Peers by https can be dialled without certificates of our own, checked by the system's.
     const peerCredentials = createPeerCredentials(sides.peer);
-    const ports = await openPorts(options, sides, connectionsMax);
+    const ports = await openPorts(options, sides, budget);
     return new Listeners(ports, sides, { connectionsMax, peerCredentials });
   } catch (error) {
     sides.client?.close();

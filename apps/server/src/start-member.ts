@@ -237,6 +237,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     logging,
     onConnection: () => (counters.connectionsAccepted += 1),
     onShed: () => (counters.connectionsShed += 1),
+    onSwept: () => (counters.connectionsSwept += 1),
   });
   const passwords = createPasswords({ cost: config.bcryptCost });
   let member: Member;

@@ -9,7 +9,7 @@ import type { NextFunction, Request, RequestHandler } from "express";
 import { answer } from "./answer.ts";
 import { encodePath } from "./byte-string.ts";
 import type { Targeted } from "./http-messages.ts";
-import { PIPELINED_REQUESTS_MAX } from "./limits.ts";
+import { HEADERS_MAX, PIPELINED_REQUESTS_MAX } from "./limits.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
 import type { KeysHandler } from "./routes/keys.ts";
 
@@ -30,6 +30,10 @@ export function createFrontDoor(
   const origins = new Set(cors.map((origin) => origin.trim()).filter((origin) => origin !== ""));
 
   function enter(req: Request, res: ServerResponse, next: NextFunction): void {
+    if (req.rawHeaders.length > 2 * HEADERS_MAX) {
+      answerTooManyHeaders(res);
+      return;
+    }
     if (origins.size > 0) addCorsHeaders(req, res, origins);
     const target = parseTarget(req.url);
     if (target === undefined) {
@@ -94,6 +98,11 @@ function addCorsHeaders(
   res.setHeader("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE");
   res.setHeader("Access-Control-Allow-Origin", allowed);
   res.setHeader("Access-Control-Allow-Headers", "accept, content-type, authorization");
+}
+
+function answerTooManyHeaders(res: ServerResponse): void {
+  const headers = ["Content-Type", "text/plain; charset=utf-8", "Connection", "close"];
+  answer(res, 431, headers, "431 Request Header Fields Too Large");
 }
 
 /** A target that is no path, or has a broken escape. */

@@ -3,11 +3,17 @@
 /** Request line and headers together; larger is 431. Long query strings are valid here. */
 export const HEADER_BYTES_MAX = 1 << 20;
 
+/** Headers of one request; more is 431. Many small ones cost more than their bytes say. */
+export const HEADERS_MAX = 1000;
+
 /** A form body; 10485760 bytes are accepted. */
 export const FORM_BODY_BYTES_MAX = 10 << 20;
 
 /** A JSON body of the members, auth and log level endpoints. */
 export const JSON_BODY_BYTES_MAX = 1 << 20;
+
+/** Bytes of bodies that are still arriving, of all requests together; more are told to come later. */
+export const BODIES_BYTES_MAX = 256 << 20;
 
 /** What is read and thrown away after a body was refused, so that the client sees the answer. */
 export const DISCARD_BYTES_MAX = 64 << 20;

@@ -99,6 +99,8 @@ function detach(socket: Duplex): void {
 }
 
 function join(socket: Duplex, near: Duplex): void {
+  // Whoever looks for idle connections sees that this one is being answered.
+  (socket as { _httpMessage?: unknown })._httpMessage = near;
   socket.on("error", () => near.destroy());
   near.on("error", () => socket.destroy());
   socket.on("close", () => near.destroy());

@@ -228,6 +228,22 @@ test("about 1 MiB of headers is accepted and more is 431", async () => {
   });
 });
 
+test("more headers than any client sends are 431, and as many as one may send are not", async () => {
+  for (const [count, status] of [
+    [990, 404],
+    [1001, 431],
+    [100_000, 431],
+  ] as const) {
+    await withConnection(async (connection) => {
+      connection.write(`GET /v2/keys/none HTTP/1.1\r\nHost: x\r\n${"a:b\r\n".repeat(count)}\r\n`);
+      const response = await connection.head(5000, "GET");
+      assert.ok(await connection.receive(5000));
+      assert.equal(response.status, status, String(count));
+      if (status === 431) assert.ok(await connection.closed(5000));
+    });
+  }
+});
+
 test("a body beyond 10 MiB is refused and the connection lives on", () =>
   withConnection(async (connection) => {
     const refused = await connection.exchange(put("/big", `value=${"x".repeat(10_485_755)}`));

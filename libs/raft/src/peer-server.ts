@@ -19,6 +19,8 @@ export interface PeerServerOptions {
   readonly credentials?: ServerCredentials;
   /** Largest message accepted. */
   readonly frameBytesMax?: number;
+  /** Connections at one time on each address; more are closed at once. */
+  readonly connectionsMax?: number;
 }
 
 /** Streams at once on one connection; a peer needs three. */
@@ -39,12 +41,14 @@ export class PeerServer {
   readonly #servers: NetServer[] = [];
   readonly #listeners: PeerListener[] = [];
   readonly #sockets = new Set<Socket>();
+  readonly #connectionsMax: number;
   readonly #leaveWindows: () => void;
   #plain: ConnectionInjector | undefined;
   #secure: ConnectionInjector | undefined;
   #closed = false;
 
-  constructor(frameBytesMax: number) {
+  constructor(frameBytesMax: number, connectionsMax = CONNECTIONS_MAX) {
+    this.#connectionsMax = connectionsMax;
     this.grpc = new GrpcServer({
       "grpc.max_receive_message_length": frameBytesMax,
       "grpc.max_send_message_length": -1,
@@ -73,7 +77,7 @@ export class PeerServer {
       socket.on("error", () => undefined);
       injector.injectConnection(socket);
     });
-    server.maxConnections = CONNECTIONS_MAX;
+    server.maxConnections = this.#connectionsMax;
     const host = resolveLoopback(url.hostname);
     const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
     await bind(server, host, port);
@@ -127,7 +131,7 @@ export class PeerServer {
  */
 export async function createPeerServer(options: PeerServerOptions): Promise<PeerServer> {
   const frameBytesMax = options.frameBytesMax ?? DEFAULT_TRANSPORT_LIMITS.frameBytesMax;
-  const server = new PeerServer(frameBytesMax);
+  const server = new PeerServer(frameBytesMax, options.connectionsMax);
   try {
     for (const address of options.addresses) await server.listen(address, options.credentials);
   } catch (error) {

@@ -78,6 +78,7 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
   recursiveReads = 0;
   connectionsAccepted = 0;
   connectionsShed = 0;
+  connectionsSwept = 0;
   slowWatchersDropped = 0;
   watchesRefused = 0;
   healthSuccesses = 0;

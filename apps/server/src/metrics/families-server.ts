@@ -316,6 +316,11 @@ const http: readonly Family[] = [
     ({ counters }) => counters.connectionsShed,
   ),
   counter(
+    "etcd2_client_connections_swept_total",
+    "Client connections closed because they were idle, or their client took nothing, for too long.",
+    ({ counters }) => counters.connectionsSwept,
+  ),
+  counter(
     "etcd2_watches_refused_total",
     "Watches refused because too many were open.",
     ({ counters }) => counters.watchesRefused,

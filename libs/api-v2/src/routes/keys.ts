@@ -12,7 +12,7 @@ import {
   answerNotAllowed,
   type FlatHeaders,
 } from "../answer.ts";
-import { readBody } from "../body-limit.ts";
+import { readBody, type BodyResult } from "../body-limit.ts";
 import { answerUnexpected } from "../error-handler.ts";
 import { errorStatus } from "../error-status.ts";
 import { traceOf } from "../http-messages.ts";
@@ -82,7 +82,10 @@ export class KeysHandler {
       this.#parse(req, res, key, method, query, params, type.problem);
       return;
     }
-    readBody(req, FORM_BODY_BYTES_MAX, (body) => {
+    const fail = (error: unknown): void => {
+      answerUnexpected(this.#server, req, res, error);
+    };
+    const take = (body: BodyResult): void => {
       try {
         if (body === undefined) {
           this.#refuse(res, badRequest(210, "http: POST too large"));
@@ -91,9 +94,10 @@ export class KeysHandler {
           this.#parse(req, res, key, method, query, params, type.problem ?? problem);
         }
       } catch (error) {
-        answerUnexpected(this.#server, req, res, error);
+        fail(error);
       }
-    });
+    };
+    readBody(req, FORM_BODY_BYTES_MAX, take, fail);
   }
 
   #parse(
