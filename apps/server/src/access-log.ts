@@ -25,6 +25,9 @@ const shownParameters = new Set([
   "waitIndex",
 ]);
 
+/** Numbers and switches: a value that lost its way is not among them. */
+const harmless = /^(?:-?\d{1,20}|[TtFf]|[Tt]rue|[Ff]alse|TRUE|FALSE)?$/;
+
 const keysPrefix = "/v2/keys";
 const pathLengthMax = 4096;
 
@@ -69,7 +72,7 @@ function parametersOf(query: string): Readonly<Record<string, string>> | undefin
     const at = part.indexOf("=");
     const name = at < 0 ? part : part.slice(0, at);
     const value = at < 0 ? "" : part.slice(at + 1);
-    if (shownParameters.has(name) && /^[\w-]{0,20}$/.test(value)) shown[name] = value;
+    if (shownParameters.has(name) && harmless.test(value)) shown[name] = value;
   }
   return Object.keys(shown).length === 0 ? undefined : shown;
 }

@@ -88,6 +88,8 @@ function describe(error: unknown): string {
 }
 
 async function main(): Promise<void> {
+  // What the server writes is for its own user alone; the native store takes its modes from here.
+  process.umask(0o077);
   const sink = openLogSink(STDERR);
   const useColor = wantsColor(process.stderr.isTTY, process.env);
   const outcome = await parseConfig(process.argv.slice(2), process.env, (path) =>

@@ -359,6 +359,29 @@ describe("a request through a proxy", () => {
     assert.deepEqual(counters.proxyHandled.entries(), [[["PUT", "201"], 1]]);
   });
 
+  it("cannot carry a second one past the proxy, whatever its Connection header names", async () => {
+    const seen: string[] = [];
+    const member = await upstreamOf((request, response) => {
+      void text(request).then((body) => {
+        seen.push(`${request.method ?? ""} ${request.url ?? ""} ${String(body.length)}`);
+        response.end("ok");
+      });
+    });
+    const { url } = await proxyTo([member]);
+    const smuggled = "GET /v2/keys/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (const method of ["DELETE", "GET", "PUT"]) {
+      const length = { "Content-Length": String(smuggled.length) };
+      const headers = { Connection: "keep-alive, content-length, host", ...length };
+      assert.equal((await ask(method, `${url}/v2/keys/a`, headers, smuggled)).body, "ok");
+    }
+    await ask("GET", `${url}/version`);
+    const length = String(smuggled.length);
+    assert.deepEqual(seen, [
+      ...["DELETE", "GET", "PUT"].map((method) => `${method} /v2/keys/a ${length}`),
+      "GET /version 0",
+    ]);
+  });
+
   it("has the client's address added to those before it", async () => {
     const member = await upstreamOf((request, response) => {
       response.end(String(request.headers["x-forwarded-for"]));

@@ -22,7 +22,9 @@ export function answerUnexpected(
     return;
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  server.log("error", `failed to serve ${req.method ?? ""} ${req.url ?? ""}: ${text}`);
+  // The query may hold a value.
+  const path = (req.url ?? "").replace(/\?.*$/s, "");
+  server.log("error", `failed to serve ${req.method ?? ""} ${path}: ${text}`);
   if (res.headersSent) res.destroy();
   else answerJson(res, 500, '{"message":"Internal Server Error"}');
 }

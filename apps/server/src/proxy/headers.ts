@@ -18,10 +18,16 @@ const hopByHop = new Set([
   "upgrade",
 ]);
 
+/** Headers that say where a message ends and whom it is for: no Connection header can drop these. */
+const vital = new Set(["content-length", "host"]);
+
 /** The names to drop: the fixed ones and those that Connection names. */
 function droppedNames(connection: string | undefined): ReadonlySet<string> {
   if (connection === undefined || /^(?:keep-alive|close)$/i.test(connection)) return hopByHop;
-  const named = connection.split(",").map((name) => name.trim().toLowerCase());
+  const named = connection
+    .split(",")
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => !vital.has(name));
   return new Set([...hopByHop, ...named]);
 }
 
