@@ -68,10 +68,12 @@ describe("the simulated cluster", () => {
 describe("the simulator", () => {
   for (const mutation of MUTATIONS) {
     it(`finds the planted bug ${mutation}`, (t) => {
-      const failure = firstFailure({ mutation, duels: true });
+      // Nobody keeps a lease where leaders change all the time.
+      const duels = mutation !== "pauseLeases";
+      const failure = firstFailure({ mutation, duels });
       assert.ok(failure !== undefined, `${MUTATION_SEEDS} seeds did not show it`);
       t.diagnostic(failure.message.slice(0, 160));
-      const again = { seed: failure.seed, mutation, duels: true };
+      const again = { seed: failure.seed, mutation, duels };
       assert.throws(() => simulate(again), { message: failure.message });
     });
   }

@@ -1,7 +1,7 @@
 /**
  * The rules no run may break (Raft paper, figure 3), checked while it happens: one leader a term,
  * logs that match, leaders that hold what was committed, one value at an index, acknowledged writes
- * that stay, reads that are at least as new as what was committed when they began. It sees all
+ * that stay, writes that take effect once, reads that are at least as new as what was committed when they began. It sees all
  * members at once and knows nothing of how they came to do what they did.
  */
 import type { Entry, Index, NodeId, Term } from "../../src/core/types.ts";
@@ -39,6 +39,8 @@ export class Checker {
   readonly #committed: Committed[] = [];
   readonly #acknowledged = new Map<number, Index>();
   readonly #newest = new Map<string, Index>();
+  /** Where each write was committed. */
+  readonly #writes = new Map<number, Index>();
   reads = 0;
   elections = 0;
 
@@ -93,10 +95,16 @@ export class Checker {
       throw new Violation(`state machine safety: ${id} applies ${index} before its predecessor`);
     }
     if (index === this.#committed.length + 1) {
-      const before = this.#committed.at(-1)?.digest ?? 0;
-      this.#committed.push({ entry, byTerm, digest: digestAfter(before, entry) });
+      const digestBefore = this.#committed.at(-1)?.digest ?? 0;
+      this.#committed.push({ entry, byTerm, digest: digestAfter(digestBefore, entry) });
       if (entry.type === "normal" && entry.data.length > 0) {
-        this.#newest.set(decodeWrite(entry.data).key, index);
+        const write = decodeWrite(entry.data);
+        const before = this.#writes.get(write.id);
+        if (before !== undefined) {
+          throw new Violation(`write ${write.id} takes effect at ${before} and again at ${index}`);
+        }
+        this.#writes.set(write.id, index);
+        this.#newest.set(write.key, index);
       }
     }
     const known = this.#at(index);

@@ -15,7 +15,15 @@ export type Mutation =
   /** A leader forgets the hint of a follower that refused its entries, and tries the same again. */
   | "forgetHint"
   /** A leader answers reads without asking whether it leads still. */
-  | "readWithoutQuorum";
+  | "readWithoutQuorum"
+  /** What a sync is to make durable is promised when the sync begins. */
+  | "promiseEarly"
+  /** An installed snapshot restarts the log before the state it stands for is durable. */
+  | "installLogFirst"
+  /** What was lost with a leader counts as handed to the term after it, whichever leader gets it. */
+  | "repeatByAppliedTerm"
+  /** Members that read by lease are paused all the same. */
+  | "pauseLeases";
 
 export const MUTATIONS: readonly Mutation[] = [
   "forgetVote",
@@ -23,6 +31,10 @@ export const MUTATIONS: readonly Mutation[] = [
   "commitOldTerm",
   "forgetHint",
   "readWithoutQuorum",
+  "promiseEarly",
+  "installLogFirst",
+  "repeatByAppliedTerm",
+  "pauseLeases",
 ];
 
 /** What is written of a hard state. */

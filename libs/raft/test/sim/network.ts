@@ -36,7 +36,8 @@ export class Network {
     if (isLost) this.lost += 1;
     else {
       this.put(now + this.#delay(), { to, message, data, report: undefined });
-      if (this.#random() < this.duplicateRate) {
+      // Proposals carry no place in a log to know them by: the transport sends each at most once.
+      if (message.type !== "propose" && this.#random() < this.duplicateRate) {
         this.put(now + this.#delay(), { to, message, data, report: undefined });
       }
     }

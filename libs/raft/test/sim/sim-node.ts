@@ -16,6 +16,7 @@ import type {
   NodeId,
   Random,
   SnapshotMetadata,
+  Term,
 } from "../../src/core/types.ts";
 import { RaftError } from "../../src/errors.ts";
 import { SimulatedDisk } from "../../src/wal/simulated-disk.ts";
@@ -42,7 +43,16 @@ export interface SimNodeOptions {
   readonly checker: Checker;
   readonly mutation: Mutation | undefined;
   readonly messageBytesMax: number;
+  /** Leaders answer reads from their lease: right only while nobody is paused and clocks agree. */
+  readonly leases: boolean;
   readonly send: (message: Message, data: MachineState | undefined) => void;
+}
+
+/** A write of this process that it has not seen applied. */
+interface PendingWrite {
+  readonly write: Write;
+  /** Term of the leader it was handed to. */
+  term: Term;
 }
 
 interface Read {
@@ -62,6 +72,8 @@ export class SimNode {
   isArmed = false;
   /** Until this time the process stands still. */
   pausedUntil = 0;
+  /** A save that is under way does not end as long as this holds. */
+  isDiskStalled = false;
   /** Ticks per unit of time, and what has been saved up towards the next. */
   clockRate = 1;
   clock = 0;
@@ -76,7 +88,9 @@ export class SimNode {
   #unsaved: HardState | undefined;
   #ticks = 0;
   #readSequence = 0;
-  #writes = new Set<number>();
+  #writes = new Map<number, PendingWrite>();
+  /** Highest term this process has applied an entry of. */
+  #appliedTerm: Term = 0;
   #reads = new Map<string, Read>();
 
   constructor(options: SimNodeOptions) {
@@ -152,6 +166,7 @@ export class SimNode {
       inflightMessagesMax: 8,
       committedBytesMax: 600,
       uncommittedBytesMax: 4000,
+      readOnly: this.#options.leases ? "lease" : "safe",
       storage: {
         initialState: () => ({ hardState, confState: this.state.conf }),
         firstIndex: () => log.firstIndex(),
@@ -175,8 +190,10 @@ export class SimNode {
     this.#outstanding = undefined;
     this.#unsaved = undefined;
     this.#writes.clear();
+    this.#appliedTerm = 0;
     this.#reads.clear();
     this.isArmed = false;
+    this.isDiskStalled = false;
   }
 
   /** Runs host work; a failure that a planted disk fault explains is the death of the process. */
@@ -213,7 +230,7 @@ export class SimNode {
       if (arrived.type === "snapshot" && data !== undefined && raw.wantsSnapshot(arrived)) {
         this.#options.checker.stands(this.id, data);
         this.state = data;
-        this.#durable = data;
+        if (this.#options.mutation !== "installLogFirst") this.#durable = data;
         this.snapshots += 1;
         this.#acknowledgeInstalled(data);
       }
@@ -226,6 +243,7 @@ export class SimNode {
     for (const { id, index } of data.registers.values()) {
       if (this.#writes.delete(id)) this.#options.checker.acknowledges(id, index);
     }
+    this.#writes.clear();
   }
 
   propose(writes: readonly Write[]): void {
@@ -233,11 +251,33 @@ export class SimNode {
       if (raw.leader === "") return;
       try {
         raw.propose(writes.map(encodeWrite));
-        for (const { id } of writes) this.#writes.add(id);
+        for (const write of writes) this.#writes.set(write.id, { write, term: raw.term });
       } catch (error) {
         if (!(error instanceof RaftError)) throw error;
       }
     });
+  }
+
+  /**
+   * Once an entry of a later term is applied, what earlier leaders were given and is not applied is
+   * lost, and may be proposed again, as the server does.
+   */
+  #proposeLostAgain(raw: RawNode): void {
+    const applied = this.state.term;
+    if (applied <= this.#appliedTerm) return;
+    this.#appliedTerm = applied;
+    const lost: Write[] = [];
+    for (const pending of this.#writes.values()) {
+      if (pending.term >= applied) continue;
+      pending.term = this.#options.mutation === "repeatByAppliedTerm" ? applied : raw.term;
+      lost.push(pending.write);
+    }
+    if (lost.length === 0 || raw.leader === "") return;
+    try {
+      raw.propose(lost.map(encodeWrite));
+    } catch (error) {
+      if (!(error instanceof RaftError)) throw error;
+    }
   }
 
   proposeChange(change: Uint8Array): void {
@@ -294,15 +334,17 @@ export class SimNode {
         const ready = raw.ready();
         this.#outstanding = ready;
         this.#send(ready.messages);
+        if (this.#options.mutation === "promiseEarly") this.#send(ready.messagesAfterPersist);
         if (isSlow) return;
       }
+      if (this.isDiskStalled) return;
       this.#finish(raw, this.#outstanding);
     });
   }
 
   #finish(raw: RawNode, ready: Ready): void {
     this.#persist(ready);
-    this.#send(ready.messagesAfterPersist);
+    if (this.#options.mutation !== "promiseEarly") this.#send(ready.messagesAfterPersist);
     if (ready.committedEntries.length > 0) this.#apply(raw, ready.committedEntries);
     for (const { context, index } of ready.readStates) {
       const read = this.#reads.get(context);
@@ -310,6 +352,7 @@ export class SimNode {
     }
     this.#outstanding = undefined;
     raw.advance(ready);
+    if (ready.committedEntries.length > 0) this.#proposeLostAgain(raw);
     this.#answerReads();
     const believed = mutateCommit(this.#options.mutation, raw);
     if (believed > this.state.index) this.#declare(raw, believed);
@@ -330,6 +373,7 @@ export class SimNode {
     if (ready.snapshot !== undefined) {
       void this.#openWal().installSnapshot(ready.snapshot);
       this.#save(ready.entries, hardState, true);
+      if (this.#options.mutation === "installLogFirst") this.#durable = this.state;
     } else if (ready.entries.length === 0 && !ready.mustSync) this.#unsaved = hardState;
     else this.#save(ready.entries, hardState, ready.mustSync);
   }

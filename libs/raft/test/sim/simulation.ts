@@ -7,12 +7,13 @@
  * Known limit, left out on purpose: changes that remove so many voters at once that the rest is no
  * majority of the old ones (see isAcceptable in machine.ts).
  */
-import type { ConfState, NodeId, Random } from "../../src/core/types.ts";
+import type { ConfState, Message, NodeId, Random } from "../../src/core/types.ts";
 import type { PowerLoss } from "../../src/wal/simulated-file.ts";
 import { confState, encodeChange } from "../core/host.ts";
 import { pick, seededRandom, upTo } from "../wal/wal-harness.ts";
 import { Checker, Violation } from "./checker.ts";
 import type { Mutation } from "./mutation.ts";
+import type { MachineState } from "./machine.ts";
 import { Network } from "./network.ts";
 import { SimNode } from "./sim-node.ts";
 
@@ -85,8 +86,10 @@ class Simulation {
   readonly #wildness: number;
   readonly #changesMembers: boolean;
   readonly #duels: boolean;
+  readonly #leases: boolean;
   readonly #messageBytesMax: number;
   #duelUntil = 0;
+  #isHealed = false;
   #writes = 0;
   #created = 0;
   #crashes = 0;
@@ -103,6 +106,7 @@ class Simulation {
     this.#wildness = pick(this.#random, [0.02, 0.05, 0.1, 0.2]);
     this.#changesMembers = this.#random() < 0.6;
     this.#duels = options.duels ?? this.#random() < 0.2;
+    this.#leases = options.mutation === "pauseLeases" || this.#random() < 0.2;
     this.#messageBytesMax = pick(this.#random, [1, 100, 400, 400, 4000]);
     for (const id of ids) this.#create(id);
   }
@@ -137,6 +141,7 @@ class Simulation {
     this.now += 1;
     for (const node of this.#nodes.values()) {
       if (!this.#isRunning(node)) continue;
+      if (node.pausedUntil === this.now) for (const key of KEYS) node.read(key);
       node.clock += node.clockRate;
       for (; node.clock >= 1; node.clock -= 1) node.tick();
     }
@@ -145,9 +150,11 @@ class Simulation {
       if (node?.isUp !== true) continue;
       const { message, data, report } = delivery;
       // A process that stands still finds its mail later; a state is replaced between two Readys.
-      const mustWait = !this.#isRunning(node) || (message?.type === "snapshot" && node.isBusy);
+      // Right after it woke, its clients are heard first: it acts on what it believed.
+      const isWaking = node.pausedUntil >= this.now;
+      const mustWait = isWaking || (message?.type === "snapshot" && node.isBusy);
       if (mustWait) this.#network.put(this.now + 1, delivery);
-      else if (message !== undefined) node.step(message, data);
+      else if (message !== undefined) this.#deliver(node, message, data);
       else if (report !== undefined) {
         node.guard((raw) => {
           raw.reportSnapshot(report.about, report.isOk);
@@ -156,6 +163,24 @@ class Simulation {
       if (this.#random() < 0.3) this.#work(node);
     }
     for (const node of this.#nodes.values()) this.#work(node);
+  }
+
+  #deliver(node: SimNode, message: Message, data: MachineState | undefined): void {
+    const before = node.snapshots;
+    node.step(message, data);
+    if (node.snapshots > before && node.isUp) this.#aimAtInstall(node);
+  }
+
+  /** The state was replaced and the log is about to follow: where a crash hurts most. */
+  #aimAtInstall(node: SimNode): void {
+    if (this.#isHealed || this.#options.onlyResets === true || this.#random() < 0.5) return;
+    if (this.#random() < 0.3) {
+      this.#crash(node);
+      return;
+    }
+    this.#note(`crash ${node.id} while it installs`);
+    node.isArmed = true;
+    node.disk.crashAt(node.disk.operations + 1 + upTo(this.#random, 10));
   }
 
   #work(node: SimNode): void {
@@ -191,25 +216,35 @@ class Simulation {
     const random = this.#random;
     const node = random() < 0.4 ? this.#leader() : this.#any();
     if (node === undefined) return;
-    const what = upTo(random, 11);
+    const what = upTo(random, 12);
     if (what <= 1) this.#crash(node);
     else if (what === 2) this.#armDisk(node);
     else if (what === 3) this.#cutLinks();
     else if (what === 4) this.#network.cut.clear();
     else if (what === 5) this.#changeWeather();
-    else if (what === 6) node.pausedUntil = this.now + 1 + upTo(random, 40);
-    else if (what === 7) node.clockRate = 0.6 + random() * 0.8;
-    else if (what === 8) this.#resetConnection(node);
+    else if (what === 6) this.#pause(node);
+    else if (what === 7) {
+      if (!this.#leases) node.clockRate = 0.6 + random() * 0.8;
+    } else if (what === 8) this.#resetConnection(node);
     else if (what === 9) {
       const to = this.#any()?.id ?? "";
       this.#note(`transfer to ${to}`);
       node.guard((raw) => {
         raw.transferLeader(to);
       });
+    } else if (what === 12) {
+      this.#note(`${node.isDiskStalled ? "free" : "stall"} the disk of ${node.id}`);
+      node.isDiskStalled = !node.isDiskStalled;
     } else if (this.#changesMembers) this.#changeMembers(node);
     for (const down of this.#nodes.values()) {
       if (!down.isUp && random() < 0.4) this.#restart(down);
     }
+  }
+
+  /** A lease cannot be kept by a process that stands still: those who read by it must not. */
+  #pause(node: SimNode): void {
+    if (this.#leases && this.#options.mutation !== "pauseLeases") return;
+    node.pausedUntil = this.now + 1 + upTo(this.#random, 40);
   }
 
   /** What breaks the rules about terms, if anything does: many leaders, none of them for long. */
@@ -335,10 +370,12 @@ class Simulation {
 
   #heal(): void {
     this.#note("heal");
+    this.#isHealed = true;
     this.#network.heal();
     for (const node of this.#nodes.values()) {
       node.pausedUntil = 0;
       node.clockRate = 1;
+      node.isDiskStalled = false;
       if (node.isArmed) node.crash();
       if (!node.isUp) this.#restart(node);
     }
@@ -395,6 +432,7 @@ class Simulation {
       checker: this.#checker,
       mutation: this.#options.mutation,
       messageBytesMax: this.#messageBytesMax,
+      leases: this.#leases,
       send: (message, data) => {
         this.#network.send(this.now, message, data);
       },
