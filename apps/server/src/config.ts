@@ -373,7 +373,8 @@ function clusterConfig(flags: FlagSet, advertisePeerUrls: readonly SocketUrl[]) 
   return {
     initialCluster,
     isInitialClusterDefault: text === defaultInitialCluster(name),
-    isAdvertisePeerUrlsDefault: !flags.isSet("initial-advertise-peer-urls"),
+    isAdvertisePeerUrlsDefault:
+      !flags.isSet("initial-advertise-peer-urls") && !flags.isSet("peer-addr"),
     initialClusterState: flags.text("initial-cluster-state") === "existing" ? "existing" : "new",
     initialClusterToken: flags.text("initial-cluster-token"),
     discovery,

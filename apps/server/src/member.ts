@@ -28,6 +28,7 @@ import { formatId } from "./ids.ts";
 import type { MemberStorage } from "./member-storage.ts";
 import { Membership } from "./membership.ts";
 import { Publisher } from "./publisher.ts";
+import { restartReport } from "./restart-report.ts";
 import { ServerStats } from "./server-stats.ts";
 import { SnapshotExchange } from "./snapshot-exchange.ts";
 import type { MemberTracing } from "./tracing/ports.ts";
@@ -186,6 +187,7 @@ export class Member {
       hardState = await forceNewCluster(storage, hardState, known.members, log.server);
     }
     const member = new Member(options, hardState);
+    for (const line of restartReport(storage, known)) log.server(line);
     const peers = storage.confState.voters.join(",");
     const { wal } = storage;
     const last = wal.log.lastIndex();

@@ -138,6 +138,7 @@ describe("flags of other releases", () => {
     assert.equal(config.listenClientUrls[0]?.host, "::");
     assert.deepEqual(urlTexts(config.advertisePeerUrls), ["http://10.0.0.1:7001"]);
     assert.deepEqual(urlTexts(config.listenPeerUrls), ["http://127.0.0.1:7001"]);
+    assert.equal(config.isAdvertisePeerUrlsDefault, false);
     const tls = await run("-bind-addr 0.0.0.0:1 -cert-file c -key-file k -ca-file a");
     assert.deepEqual(urlTexts(tls.listenClientUrls), ["https://0.0.0.0:1"]);
     assert.equal(tls.clientTls.caFile, "a");

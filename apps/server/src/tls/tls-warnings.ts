@@ -23,6 +23,13 @@ function sideWarnings(
       );
     }
   }
+  const isPlain = urls.every(({ scheme }) => scheme === "http");
+  if (isPlain && tls.autoTls) {
+    const prefix = name === "peer" ? "peer-" : "";
+    warnings.push(
+      `--${prefix}auto-tls has no effect: every ${name} url to listen on is http, and only https is encrypted`,
+    );
+  }
   const isSecure = urls.some(({ scheme }) => scheme === "https");
   if (isSecure && tls.trustedCaFile !== "" && !tls.clientCertAuth && tls.caFile === "") {
     const prefix = name === "peer" ? "peer-" : "";

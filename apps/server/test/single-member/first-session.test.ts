@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { until } from "@etcd2/test-support";
 import { ask, etcdctl, runToEnd, ServerProcess } from "./server-process.ts";
 
 describe("the first session with a fresh single member", () => {
@@ -74,5 +75,31 @@ describe("the first session with a fresh single member", () => {
       /restarting member [0-9a-f]+ in cluster [0-9a-f]+ at commit index \d+/,
     );
     assert.equal((await ctl("get", "testkey")).stdout, "world\n");
+  });
+
+  it("says after a restart what tools wait for, as the original read from its log", () => {
+    assert.match(
+      server.log,
+      /etcdserver: added local member [0-9a-f]+ \[http:\S+\] to cluster \w+$/m,
+    );
+    assert.match(server.log, /etcdserver: set the initial cluster version to 2\.3$/m);
+    assert.match(server.log, /etcdserver: enabled capabilities for version 2\.3$/m);
+  });
+
+  it("and as it read from a snapshot, once the log is compacted", async () => {
+    await server.kill("SIGTERM");
+    const flags = server.flags;
+    server.flags = [...flags, "--snapshot-count", "1", "--snapshot-catchup-entries", "1"];
+    await server.spawn();
+    await ctl("set", "testkey", "again");
+    await until("the log is compacted", () => server.log.includes("compacted raft log"));
+    await server.kill("SIGTERM");
+    await server.spawn();
+    assert.match(server.log, /etcdserver: recovered store from snapshot at index \d+$/m);
+    assert.match(
+      server.log,
+      /etcdserver: added member \w+ \[http:\S+\] to cluster \w+ from store$/m,
+    );
+    assert.match(server.log, /etcdserver: set the cluster version to 2\.3 from store$/m);
   });
 });
