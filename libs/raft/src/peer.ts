@@ -121,13 +121,16 @@ export class PeerLink {
     });
   }
 
-  /** New URLs: nothing happens if the one in use is among them, else the link is dialled anew. */
+  /**
+   * New URLs, dialled at once unless a link is up: whom that leads to is proved, and a member is
+   * updated before it moves, so until the link ends it is where it was.
+   */
   update(urls: readonly string[]): void {
     if (this.#state === "closed") return;
     const current = this.url;
     this.#urls = urls;
     this.#urlAt = Math.max(0, urls.indexOf(current));
-    if (this.url === current && this.#state === "up") return;
+    if (this.#state === "up") return;
     this.#hangUp();
     this.#backoff.reset();
     this.#dial();

@@ -247,15 +247,28 @@ describe("a peer that cannot be reached", () => {
     assert.deepEqual(reasons, ["cannot reach peer"]);
   });
 
-  it("is found under its new URL after an update, and the old link is given up", async () => {
-    const [a, b, c] = [await start(1), await start(2), await start(2)];
+  it("keeps its link when its URL is updated, and is found under the new one once that ends", async () => {
+    const [a, b] = [await start(1), await start(2)];
     a.transport.addPeer({ id: b.id, urls: [b.url] });
     await until(() => a.transport.activeSince(b.id) > 0, "the first link");
+    const c = await start(2);
     a.transport.updatePeer({ id: b.id, urls: [c.url] });
-    a.transport.send([heartbeat(a, c, 1)]);
-    await until(() => c.listener.messages.length === 1, "arrival at the new place");
-    assert.deepEqual(b.listener.lost, [], "a link given up is not a loss");
-    assert.deepEqual(a.listener.lost, []);
+    a.transport.send([heartbeat(a, b, 1)]);
+    await until(() => b.listener.messages.length === 1, "arrival at the old place");
+    await b.stop();
+    await until(() => {
+      a.transport.send([heartbeat(a, c, 2)]);
+      return c.listener.messages.length > 0;
+    }, "arrival at the new place");
+  });
+
+  it("is dialled anew when its URL is updated while it cannot be reached", async () => {
+    const limits = { backoffMinMs: 60_000, backoffMaxMs: 60_000 };
+    const [a, b] = [await start(1, { limits }), await start(2)];
+    a.transport.addPeer({ id: b.id, urls: ["http://127.0.0.1:1"] });
+    await until(() => a.log.some((line) => line.message === "cannot reach peer"), "the failure");
+    a.transport.updatePeer({ id: b.id, urls: [b.url] });
+    await until(() => a.transport.activeSince(b.id) > 0, "the link");
   });
 });
 
