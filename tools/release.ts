@@ -56,7 +56,9 @@ async function main(): Promise<void> {
       libraries: shippedLibraries,
     }),
     stage(folder) {
-      execFileSync(join(bin, "nx"), ["run-many", "-t", "bundle", "--output-style=static"], {
+      // Never from the cache: a release is made of the sources as they are.
+      const words = ["run-many", "-t", "bundle", "--skip-nx-cache", "--output-style=static"];
+      execFileSync(join(bin, "nx"), words, {
         cwd: root,
         stdio: ["ignore", "inherit", "inherit"],
         env: { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` },
