@@ -2,7 +2,10 @@
  * The offline import from end to end: recognise, check, replay, write, publish. Everything happens
  * in a workspace that vanishes unless all of it succeeded; the source is only read.
  */
-import { StateMachine } from "@etcd2/store";
+import { createHash } from "node:crypto";
+import { existsSync, realpathSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { StateMachine, StoreError } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { DetectedSource } from "../detect.ts";
 import { detectSource } from "../detect.ts";
@@ -91,6 +94,8 @@ export async function runImport(options: ImportOptions): Promise<ImportReport> {
       notices,
       seconds: (performance.now() - started) / 1000,
     };
+  } catch (error) {
+    throw asTargetFault(error, options.target ?? options.dataDir);
   } finally {
     workspace.dispose();
   }
@@ -112,10 +117,38 @@ function openWorkspace(source: DetectedSource, options: ImportOptions): Workspac
   return openRealWorkspace(source, options);
 }
 
-function openRealWorkspace(source: DetectedSource, options: ImportOptions): Workspace {
-  return options.target === undefined
-    ? Workspace.inPlace(source.directory)
-    : Workspace.forTarget(options.target);
+function openRealWorkspace(source: DetectedSource, { target }: ImportOptions): Workspace {
+  if (target === undefined) return Workspace.inPlace(source.directory);
+  const fromSource = relative(realpathSync(source.directory), realPathOf(target));
+  if (fromSource !== "" && !fromSource.startsWith("..") && !isAbsolute(fromSource)) {
+    throw new MigrateError("target", "lies inside the source, which is only read", {
+      file: target,
+      remedy: "name a directory beside it",
+    });
+  }
+  return Workspace.forTarget(target);
+}
+
+/** The path with the links of its existing part resolved. */
+function realPathOf(path: string): string {
+  const absolute = resolve(path);
+  if (existsSync(absolute) || dirname(absolute) === absolute) return realpathSync(absolute);
+  return join(realPathOf(dirname(absolute)), basename(absolute));
+}
+
+/** What the file system says when it takes no more. */
+const FULL = ["ENOSPC", "EDQUOT", "EFBIG", "EROFS"];
+
+/** A failure to write, be it of the store or of the log, as one about the target. */
+function asTargetFault(error: unknown, target: string): unknown {
+  if (!(error instanceof Error) || error instanceof MigrateError) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  const isStorage = error instanceof StoreError && error.code === "storage";
+  if (!isStorage && !FULL.includes(code ?? "")) return error;
+  return new MigrateError("target", `cannot be written: ${error.message}`, {
+    file: target,
+    cause: error,
+  });
 }
 
 interface Built {
@@ -143,9 +176,10 @@ class Build {
   async run(is04: boolean): Promise<Built> {
     const folder = await StoreFolder.create(this.#workspace.memberDir);
     try {
-      const { machine, result } = is04
+      const { machine, result: replayed } = is04
         ? await this.#replay04(folder)
         : await this.#replayInto(folder.kv);
+      const result = this.#usableIdentity(replayed);
       this.#lowerVersion(machine, result);
       const store = await countStore(folder.kv, this.#pacer);
       const facts = factsOf(machine, result);
@@ -154,9 +188,27 @@ class Build {
       await folder.finish(machine, facts);
       return { result, facts, store, etcdIndex, historyFirstIndex };
     } catch (error) {
-      await folder.kv.close();
+      // A store that failed may also fail to close; the first failure is the one to tell.
+      await folder.kv.close().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** An id that was removed may never be a member again: its directory goes on under another. */
+  #usableIdentity(result: ReplayResult): ReplayResult {
+    const { memberId, clusterId, removedIds } = result;
+    if (!removedIds.includes(memberId)) return result;
+    const newId = createHash("sha256")
+      .update(`${clusterId} ${memberId}`)
+      .digest("hex")
+      .slice(0, 16);
+    this.#notice({
+      code: "members",
+      text:
+        `member ${memberId} was removed from its cluster: what the others wrote after that is ` +
+        `not here; it goes on as ${newId}`,
+    });
+    return { ...result, memberId: newId };
   }
 
   async #replayInto(kv: RocksKv): Promise<{ machine: StateMachine; result: ReplayResult }> {
@@ -175,7 +227,7 @@ class Build {
       const copy = await StateMachine.open({ kv: folder.kv, clock: new ReplayClock() });
       return { machine: copy, result };
     } finally {
-      await kv.close();
+      await kv.close().catch(() => undefined);
       this.#workspace.removeScratch("replay");
     }
   }

@@ -46,7 +46,9 @@ export class Workspace {
     if (stat === undefined) {
       return guard(path, () => {
         mkdirSync(dirname(path), { recursive: true });
-        const temporary = mkdtempSync(join(dirname(path), `.${basename(path)}.tmp-`));
+        removeAbandoned(path);
+        const prefix = `.${basename(path)}.tmp-${process.pid}-`;
+        const temporary = mkdtempSync(join(dirname(path), prefix));
         return new Workspace(temporary, join(temporary, "member"), { from: temporary, to: path });
       });
     }
@@ -120,6 +122,25 @@ export class Workspace {
   /** Removes everything that was not published. */
   dispose(): void {
     rmSync(this.#temporary, { recursive: true, force: true });
+  }
+}
+
+/** Removes what runs that were killed have left beside a target; a run still going on keeps its own. */
+function removeAbandoned(path: string): void {
+  const prefix = `.${basename(path)}.tmp-`;
+  for (const name of readdirSync(dirname(path))) {
+    const pid = /^(\d+)-\w{6}$/.exec(name.startsWith(prefix) ? name.slice(prefix.length) : "")?.[1];
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    rmSync(join(dirname(path), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 
