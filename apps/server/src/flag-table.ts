@@ -90,8 +90,13 @@ const member = [
   ),
   row("listen-peer-urls", "urls", peerUrls, "URLs to listen on for other members"),
   row("listen-client-urls", "urls", clientUrls, "URLs to listen on for clients"),
-  row("max-snapshots", "count", "5", "snapshot files kept (0: all)"),
-  row("max-wals", "count", "5", "log files kept once they are not needed (0: all)"),
+  row(
+    "max-snapshots",
+    "count",
+    "5",
+    "accepted without effect: there are no snapshot files to keep",
+  ),
+  row("max-wals", "count", "5", "accepted without effect: log files go once they are not needed"),
   row("cors", "text", "", "comma list of origins whose scripts may use this member, or *"),
   row(
     "config-file",

@@ -4,6 +4,7 @@
  */
 import type { TransportMetrics } from "@etcd2/raft";
 import type { Alarms } from "./alarms.ts";
+import { clientFigures } from "./client-ports.ts";
 import type { ServerConfig } from "./config.ts";
 import { fdLimit, fdsUsed } from "./fd-limit.ts";
 import { formatId } from "./ids.ts";
@@ -103,16 +104,7 @@ function memberSources(config: ServerConfig, observed: () => Observed): MetricSo
       member()
         .cluster.members.filter(({ id }) => id !== member().storage.memberId)
         .map(({ id }) => ({ id, isActive: member().transport.activeSince(id) > 0 })),
-    clients: () => {
-      const { clients } = observed();
-      const { received, sent } = clients.bytes();
-      return {
-        connections: clients.connections,
-        connectionsMax: clients.connectionsMax,
-        receivedBytes: received,
-        sentBytes: sent,
-      };
-    },
+    clients: () => clientFigures(observed().clients),
     certificates: () => observed().clients.certificates,
     disk: () => observed().alarms.disk,
     alarms: () => observed().alarms.names,

@@ -21,3 +21,9 @@ export class StartError extends Error {
     this.lines = options.lines ?? [{ level: "critical", message }];
   }
 }
+
+/** The error as one that stops the start; its text becomes the line that is shown. */
+export function asStartError(error: unknown): StartError {
+  if (error instanceof StartError) return error;
+  return new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+}

@@ -235,9 +235,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     config,
     layout,
     logging,
-    onConnection: () => (counters.connectionsAccepted += 1),
-    onShed: () => (counters.connectionsShed += 1),
-    onSwept: () => (counters.connectionsSwept += 1),
+    counters,
   });
   const passwords = createPasswords({ cost: config.bcryptCost });
   let member: Member;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -196,6 +196,99 @@ describe("a cluster of three with TLS everywhere", () => {
       });
     });
     assert.equal(heard, 0);
+    const log = (): string => members.get("one")?.log() ?? "";
+    await until("it says whom it refused", () => /refused a peer connection from/.test(log()));
+  });
+
+  it("is reached by a proxy that has its own ports, access log and figures", async () => {
+    const proxyUrl = `https://127.0.0.1:${await freePort()}`;
+    const metricsUrl = `https://127.0.0.1:${await freePort()}`;
+    const accessLog = join(root, "proxy-access.log");
+    const proxy = run([
+      ...["--proxy", "on", "--data-dir", join(root, "proxy"), "--listen-client-urls", proxyUrl],
+      ...["--initial-cluster", [...peers].map((pair) => pair.join("=")).join(",")],
+      ...["--cert-file", file("server.pem"), "--key-file", file("server-key.pem")],
+      ...["--listen-metrics-urls", metricsUrl, "--access-log", accessLog, ...peerTls()],
+      ...["--max-connections", "4"],
+    ]);
+    const answer = await until("the proxy serves", () =>
+      askTls(`${proxyUrl}/v2/keys/key?quorum=true`, certificates, "client-anna").catch(
+        () => undefined,
+      ),
+    );
+    assert.match(answer.body, /"value":"v"/);
+    assert.match(proxy.log(), /clientTLS: cert = .*server\.pem/);
+    assert.match(proxy.log(), /peerTLS: cert = .*peer\.pem/);
+    assert.match(proxy.log(), /proxy: listening for metrics on https:/);
+    await until("the request is in the access log", () => {
+      const lines = existsSync(accessLog) ? readFileSync(accessLog, "utf8") : "";
+      return /"key":"\/key".*"status":200,"index":\d+,"ms"/.test(lines);
+    });
+    const sockets = await Promise.all(
+      Array.from({ length: 4 }, () => {
+        const socket = connect(Number(new URL(proxyUrl).port), "127.0.0.1");
+        socket.on("error", () => undefined);
+        return new Promise<typeof socket>((resolve) => {
+          socket.once("connect", () => {
+            resolve(socket);
+          });
+        });
+      }),
+    );
+    const { body } = await askTls(`${metricsUrl}/metrics`, certificates);
+    for (const socket of sockets) socket.destroy();
+    assert.match(body, /^etcd2_client_connections_shed_total [1-9]/m);
+    assert.match(body, /^etcd2_client_connections_max 2$/m);
+    assert.match(body, /^etcd_network_client_grpc_sent_bytes_total [1-9]/m);
+    assert.match(body, /^etcd2_tls_certificate_not_after_seconds\{side="peer"\} \d+$/m);
+    assert.equal((await askTls(`${metricsUrl}/v2/keys`, certificates)).status, 404);
+    proxy.child.kill("SIGTERM");
+    await proxy.exited;
+  });
+
+  it("takes a new authority and new certificates while it runs", async () => {
+    const next = join(root, "next");
+    execFileSync(process.execPath, [testCa, next, "server", "peer", "client-anna"]);
+    const put = (name: string, text: string): void => {
+      // As tools do it: whole, by renaming.
+      writeFileSync(file(`${name}.new`), text);
+      renameSync(file(`${name}.new`), file(name));
+    };
+    const reloaded = (times: number) =>
+      until("all members have reloaded both sides", () =>
+        names.every((name) => {
+          const log = members.get(name)?.log() ?? "";
+          return ["client", "peer"].every(
+            (side) => log.split(`${side} certificates were reloaded`).length > times,
+          );
+        }),
+      );
+    put(
+      "ca.pem",
+      readFileSync(file("ca.pem"), "utf8") + readFileSync(join(next, "ca.pem"), "utf8"),
+    );
+    await reloaded(1);
+    for (const name of ["server", "peer"]) {
+      put(`${name}-key.pem`, readFileSync(join(next, `${name}-key.pem`), "utf8"));
+      put(`${name}.pem`, readFileSync(join(next, `${name}.pem`), "utf8"));
+    }
+    await reloaded(2);
+    put("ca.pem", readFileSync(join(next, "ca.pem"), "utf8"));
+    await reloaded(3);
+    // New connections between members stand on what is new alone.
+    const three = members.get("three");
+    assert.ok(three !== undefined);
+    three.child.kill("SIGTERM");
+    await three.exited;
+    members.set("three", run(three.child.spawnargs.slice(1)));
+    await until("three is back", () =>
+      askTls(`${url("three")}/readyz`, next, "client-anna").then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    await assert.rejects(askTls(`${url("one")}/health`, strangers, "client-anna"));
+    assert.equal((await askTls(`${url("one")}/health`, next, "client-anna")).status, 200);
   });
 });
 

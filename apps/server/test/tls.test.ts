@@ -11,13 +11,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
-import { Client, Server } from "@grpc/grpc-js";
+import { createPeerServer } from "@etcd2/raft";
+import { Client } from "@grpc/grpc-js";
 
 import type { TlsConfig } from "../src/config.ts";
 import { parseConfig } from "../src/config.ts";
 import { createTextLogging } from "../src/logger.ts";
 import { selfSigned } from "../src/tls/auto-tls.ts";
-import { createPeerCredentials, createPeerServerCredentials } from "../src/tls/peer-credentials.ts";
+import { outgoingTls } from "../src/tls/outgoing-tls.ts";
+import type { OutgoingTls } from "../src/tls/outgoing-tls.ts";
+import { createPeerCredentials, createPeerTlsServer } from "../src/tls/peer-credentials.ts";
 import { describeTlsError } from "../src/tls/tls-error.ts";
 import { loadTlsFiles } from "../src/tls/tls-files.ts";
 import type { TlsSide } from "../src/tls/tls-side.ts";
@@ -390,13 +393,18 @@ describe("peer credentials", () => {
   /** One call from a peer with its own side to a server; "ok" or why not. */
   async function call(
     target: string,
-    side: TlsSide | undefined,
+    side: OutgoingTls | undefined,
     host = "127.0.0.1",
   ): Promise<string> {
-    const client = new Client(target, createPeerCredentials(side)(new URL(`https://${target}`)), {
-      ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
-      "grpc.use_local_subchannel_pool": 1,
-    });
+    const outgoing = side ?? outgoingTls({ caFile: "", trustedCaFile: "" }, undefined);
+    const client = new Client(
+      target,
+      createPeerCredentials(outgoing)(new URL(`https://${target}`)),
+      {
+        ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
+        "grpc.use_local_subchannel_pool": 1,
+      },
+    );
     const answer = await new Promise<string>((resolve) => {
       const deadline = Date.now() + 3000;
       const { path: name, requestSerialize, responseDeserialize } = method;
@@ -417,11 +425,15 @@ describe("peer credentials", () => {
 
   async function servePeers(
     config: TlsConfig,
-    test: (target: string, side: TlsSide) => Promise<void>,
+    test: (target: string, side: TlsSide, lines: readonly string[]) => Promise<void>,
   ) {
-    const side = await makeSide(config);
-    const server = new Server();
-    server.addService(
+    const { lines, log } = logger();
+    const side = await makeSide(config, log);
+    const server = await createPeerServer({
+      addresses: ["https://127.0.0.1:0"],
+      tls: createPeerTlsServer(side),
+    });
+    server.grpc.addService(
       { Echo: method },
       {
         Echo: (request: { request: Buffer }, done: (error: null, value: Buffer) => void) => {
@@ -429,17 +441,11 @@ describe("peer credentials", () => {
         },
       },
     );
-    const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync("127.0.0.1:0", createPeerServerCredentials(side), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
     try {
-      await test(`127.0.0.1:${port}`, side);
+      await test(`127.0.0.1:${server.listeners[0]?.port ?? 0}`, side, lines);
     } finally {
       side.close();
-      server.forceShutdown();
+      await server.close();
     }
   }
 
@@ -447,9 +453,10 @@ describe("peer credentials", () => {
     withPair(name, { trustedCaFile: path(`${ca}/ca.pem`), clientCertAuth: true });
 
   it("let members of one authority talk, and nobody else", async () => {
-    await servePeers(mutual("ca/peer"), async (target) => {
+    await servePeers(mutual("ca/peer"), async (target, _side, lines) => {
       const good = await makeSide(mutual("ca/server"));
       assert.equal(await call(target, good), "ok");
+      assert.deepEqual(lines, []);
       const foreign = await makeSide(mutual("other/client", "ca"));
       assert.notEqual(await call(target, foreign), "ok");
       const stranger = await makeSide(mutual("ca/server", "other"));
@@ -458,8 +465,26 @@ describe("peer credentials", () => {
         /TLS with 127\.0\.0\.1: its certificate is signed by an authority that is not trusted here/,
       );
       assert.notEqual(await call(target, undefined), "ok");
+      // The listening side tells too whom it refused.
+      assert.match(
+        lines.join(""),
+        /refused a client connection from 127\.0\.0\.1: its certificate/,
+      );
       for (const side of [good, foreign, stranger]) side.close();
     });
+  });
+
+  it("check members by address also without a certificate of their own", async () => {
+    await servePeers(withPair("ca/peer", {}), async (target) => {
+      const authority = { caFile: "", trustedCaFile: path("ca/ca.pem") };
+      assert.equal(await call(target, outgoingTls(authority, undefined)), "ok");
+      assert.match(
+        await call(target, undefined),
+        /TLS with 127\.0\.0\.1: its certificate is signed by an (?:unknown )?authority/,
+      );
+    });
+    const missing = { caFile: "", trustedCaFile: path("ca/none.pem") };
+    assert.throws(() => outgoingTls(missing, undefined), /cannot read CA file .*none\.pem/);
   });
 
   it("name what was found and wanted when the host is wrong", async () => {

@@ -7,6 +7,7 @@ import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { createServer } from "node:net";
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
+import type { Server as TlsServer } from "node:tls";
 import { widenFlowWindows } from "./flow-window.ts";
 import { resolveLoopback } from "./loopback.ts";
 import { parsePeerUrl } from "./peer-client.ts";
@@ -15,8 +16,8 @@ import { DEFAULT_TRANSPORT_LIMITS } from "./transport-options.ts";
 export interface PeerServerOptions {
   /** URLs to listen on: http://host:port or https://host:port. Port 0 takes a free one. */
   readonly addresses: readonly string[];
-  /** Needed for https addresses. */
-  readonly credentials?: ServerCredentials;
+  /** Needed for https addresses: shakes hands for them, and never listens itself. */
+  readonly tls?: TlsServer;
   /** Largest message accepted. */
   readonly frameBytesMax?: number;
   /** Connections at one time on each address; more are closed at once. */
@@ -43,19 +44,26 @@ export class PeerServer {
   readonly #sockets = new Set<Socket>();
   readonly #connectionsMax: number;
   readonly #leaveWindows: () => void;
-  #plain: ConnectionInjector | undefined;
-  #secure: ConnectionInjector | undefined;
+  readonly #injector: ConnectionInjector;
+  readonly #tls: TlsServer | undefined;
   #closed = false;
 
-  constructor(frameBytesMax: number, connectionsMax = CONNECTIONS_MAX) {
-    this.#connectionsMax = connectionsMax;
+  constructor({ frameBytesMax, connectionsMax, tls }: Omit<PeerServerOptions, "addresses">) {
+    this.#connectionsMax = connectionsMax ?? CONNECTIONS_MAX;
     this.grpc = new GrpcServer({
-      "grpc.max_receive_message_length": frameBytesMax,
+      "grpc.max_receive_message_length": frameBytesMax ?? DEFAULT_TRANSPORT_LIMITS.frameBytesMax,
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": CONCURRENT_STREAMS_MAX,
       "grpc.keepalive_time_ms": KEEPALIVE_MS,
       "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
       "grpc.enable_channelz": 0,
+    });
+    // The handshake is done when gRPC sees a connection, so refusals can be told by whoever made `tls`.
+    this.#injector = this.grpc.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#tls = tls?.on("secureConnection", (socket) => {
+      socket.on("error", () => undefined);
+      if (socket.alpnProtocol === "h2") this.#injector.injectConnection(socket);
+      else socket.destroy();
     });
     this.#leaveWindows = widenFlowWindows((port) =>
       this.#listeners.some((listener) => listener.port === port),
@@ -67,19 +75,22 @@ export class PeerServer {
   }
 
   /** Opens one address. @throws Error with the reason in the words of the original. */
-  async listen(address: string, credentials: ServerCredentials | undefined): Promise<void> {
+  async listen(address: string): Promise<void> {
     const url = parsePeerUrl(address);
-    const injector = this.#injector(url, credentials);
+    const isSecure = url.protocol === "https:";
+    const tls = this.#tls;
+    if (isSecure && tls === undefined) throw new Error(`${url.href} needs a certificate and a key`);
     const server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       // A reset; what matters of it reaches the streams.
       socket.on("error", () => undefined);
-      injector.injectConnection(socket);
+      if (isSecure) tls?.emit("connection", socket);
+      else this.#injector.injectConnection(socket);
     });
     server.maxConnections = this.#connectionsMax;
     const host = resolveLoopback(url.hostname);
-    const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port);
+    const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
     await bind(server, host, port);
     this.#servers.push(server);
     const bound = server.address() as AddressInfo;
@@ -113,16 +124,6 @@ export class PeerServer {
     this.#leaveWindows();
     this.grpc.forceShutdown();
   }
-
-  #injector(url: URL, credentials: ServerCredentials | undefined): ConnectionInjector {
-    if (url.protocol === "http:") {
-      this.#plain ??= this.grpc.createConnectionInjector(ServerCredentials.createInsecure());
-      return this.#plain;
-    }
-    if (credentials === undefined) throw new Error(`${url.href} needs a certificate and a key`);
-    this.#secure ??= this.grpc.createConnectionInjector(credentials);
-    return this.#secure;
-  }
 }
 
 /**
@@ -130,10 +131,9 @@ export class PeerServer {
  * @throws Error `listen tcp <host>:<port>: bind: address already in use` and the like.
  */
 export async function createPeerServer(options: PeerServerOptions): Promise<PeerServer> {
-  const frameBytesMax = options.frameBytesMax ?? DEFAULT_TRANSPORT_LIMITS.frameBytesMax;
-  const server = new PeerServer(frameBytesMax, options.connectionsMax);
+  const server = new PeerServer(options);
   try {
-    for (const address of options.addresses) await server.listen(address, options.credentials);
+    for (const address of options.addresses) await server.listen(address);
   } catch (error) {
     await server.close();
     throw error;

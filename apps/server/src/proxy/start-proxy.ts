@@ -3,26 +3,28 @@
  * the order: nothing is written before the peers are known, nothing is served before they have
  * been asked once.
  */
-import { existsSync, readFileSync } from "node:fs";
-import type { ServerOptions } from "node:http";
-import { createSecureContext, Server as TlsServer } from "node:tls";
+import { existsSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
-import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { fetchClusterInfo } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
+import type { ClientPorts, ConnectionCounters } from "../client-ports.ts";
+import { clientFigures, openClientPorts } from "../client-ports.ts";
 import type { ServerConfig } from "../config.ts";
 import type { DataDirLayout } from "../data-dir.ts";
 import { ensureWritable } from "../data-dir.ts";
 import { proxySeeds } from "../discovery/find-cluster.ts";
 import { connectionBudget, fdLimit, fdsUsed } from "../fd-limit.ts";
-import { ClientListeners } from "../listeners.ts";
 import type { Logging } from "../logger.ts";
 import { createMetrics } from "../metrics/registry.ts";
-import { StartError } from "../start-error.ts";
+import type { Metrics } from "../metrics/registry.ts";
+import { startAccessLog } from "../start-access-log.ts";
+import { StartError, asStartError } from "../start-error.ts";
 import type { RunningServer } from "../start-server.ts";
+import { outgoingTls } from "../tls/outgoing-tls.ts";
 import { createPeerCredentials } from "../tls/peer-credentials.ts";
-import { createTlsSide } from "../tls/tls-side.ts";
 import type { TlsSide } from "../tls/tls-side.ts";
+import type { TlsSides } from "../tls/tls-sides.ts";
+import { certificateFigures, createTlsSides } from "../tls/tls-sides.ts";
 import { Director } from "./director.ts";
 import { selfTest } from "./endpoint.ts";
 import { PeerFile } from "./peer-file.ts";
@@ -39,30 +41,6 @@ export interface StartProxyOptions {
   readonly logging: Logging;
 }
 
-interface TlsSides {
-  readonly client: TlsSide | undefined;
-  readonly peer: TlsSide | undefined;
-}
-
-async function tlsSides({ config, layout, logging }: StartProxyOptions): Promise<TlsSides> {
-  const side = (name: "client" | "peer", urls: ServerConfig["listenClientUrls"]) =>
-    createTlsSide({
-      name,
-      config: name === "client" ? config.clientTls : config.peerTls,
-      log: logging.logger("etcdmain"),
-      hosts: urls.map(({ host }) => host),
-      autoTlsDirectory: `${layout.dataDir}/tls/${name}`,
-    });
-  try {
-    return {
-      client: await side("client", config.listenClientUrls),
-      peer: await side("peer", config.advertisePeerUrls),
-    };
-  } catch (error) {
-    throw new StartError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}
-
 /** How members are reached, on both of their ports: with what the peer flags name. */
 interface MemberTls {
   readonly credentials: PeerCredentials;
@@ -70,27 +48,11 @@ interface MemberTls {
 }
 
 function memberTls({ peerTls }: ServerConfig, peer: TlsSide | undefined): MemberTls {
-  const { trustedCaFile, caFile } = peerTls;
-  const path = trustedCaFile === "" ? caFile : trustedCaFile;
-  if (peer !== undefined || path === "") {
-    return {
-      credentials: createPeerCredentials(peer),
-      tls: () => (peer === undefined ? {} : { secureContext: peer.secureContext() }),
-    };
-  }
-  // An authority without a certificate of our own is enough to check the members.
-  try {
-    const secureContext = createSecureContext({ ca: readFileSync(path) });
-    const outgoing = {
-      secureContext: () => secureContext,
-      isSelfSigned: false,
-      hasAuthority: true,
-    };
-    return { credentials: createPeerCredentials(outgoing), tls: () => ({ secureContext }) };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartError(`cannot read the peer authority ${path}: ${reason}`, { cause: error });
-  }
+  const outgoing = outgoingTls(peerTls, peer);
+  return {
+    credentials: createPeerCredentials(outgoing),
+    tls: () => ({ secureContext: outgoing.secureContext() }),
+  };
 }
 
 /** The peer URLs to ask first: what the proxy itself has learned, else what the flags say. */
@@ -142,26 +104,47 @@ function createDirector(
 async function bind(
   { config, logging }: StartProxyOptions,
   { client }: TlsSides,
-): Promise<ClientListeners> {
+  counters: ConnectionCounters,
+): Promise<ClientPorts> {
   const budget = connectionBudget(fdLimit(), config.connectionsMax);
   if (!budget.ok) throw new StartError(budget.error);
-  const listeners = new ClientListeners({
-    urls: config.listenClientUrls,
-    http: createHttpServerOptions() as ServerOptions,
-    tls: client?.serverOptions(),
-    onServer: (server) => {
-      prepareHttpServer(server);
-      if (server instanceof TlsServer) client?.attach(server);
-    },
+  return openClientPorts({
+    config,
+    tls: client,
     // Each client may need a connection to a member as well.
-    connectionsMax: Math.max(1, Math.floor(budget.connectionsMax / 2)),
-    onShed: () => undefined,
+    budget: { ...budget, connectionsMax: Math.max(1, Math.floor(budget.connectionsMax / 2)) },
+    counters,
+    log: logging.logger("etcdmain"),
+    announcePrefix: "proxy: ",
   });
-  await listeners.listen();
-  for (const { text } of config.listenClientUrls) {
-    logging.logger("etcdmain").info(`proxy: listening for client requests on ${text}`);
+}
+
+/** What a proxy shows of itself, while it has its ports. */
+interface Observed {
+  readonly ports: ClientPorts;
+  readonly sides: TlsSides;
+}
+
+function proxyMetrics(config: ServerConfig, observed: () => Observed): Metrics {
+  const limit = fdLimit();
+  return createMetrics(
+    // A proxy's own families have no other names than those of etcd 2.3.
+    { compat: true, detail: config.metrics },
+    {
+      fds: () => ({ used: fdsUsed(), limit: Number.isFinite(limit) ? limit : 0 }),
+      clients: () => clientFigures(observed().ports),
+      certificates: () => certificateFigures(observed().sides),
+    },
+  );
+}
+
+async function openSides({ config, layout, logging }: StartProxyOptions): Promise<TlsSides> {
+  const urls = { client: config.listenClientUrls, peer: config.advertisePeerUrls };
+  try {
+    return await createTlsSides({ config, layout, logging, urls, isPeerOutgoing: true });
+  } catch (error) {
+    throw asStartError(error);
   }
-  return listeners;
 }
 
 /** @throws StartError, DiscoveryError */
@@ -173,50 +156,43 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
         `give the proxy a --data-dir of its own, or remove it if that member never started`,
     );
   }
-  const sides = await tlsSides(options);
+  const sides = await openSides(options);
   const { credentials, tls } = memberTls(config, sides.peer);
   const file = new PeerFile(layout.proxyDir);
   const peers = await firstPeers(options, file);
-  const listeners = await bind(options, sides);
+  const metrics = proxyMetrics(config, () => ({ ports, sides }));
+  const accessLog = await startAccessLog(config, logging, metrics.counters);
+  const ports = await bind(options, sides, metrics.counters);
   try {
     ensureWritable(layout.dataDir);
     file.claim();
   } catch (error) {
-    await listeners.close(0);
+    await ports.close(0);
     throw error;
   }
   const director = createDirector(options, peers, file, credentials);
-  const upstream = new Upstream({
-    tls,
-    readTimeoutMs: config.proxy.readTimeoutMs,
-  });
-  const limit = fdLimit();
-  const metrics = createMetrics(
-    // A proxy's own families have no other names than those of etcd 2.3.
-    { compat: true, detail: config.metrics },
-    { fds: () => ({ used: fdsUsed(), limit: Number.isFinite(limit) ? limit : 0 }) },
-  );
+  const upstream = new Upstream({ tls, readTimeoutMs: config.proxy.readTimeoutMs });
   await director.start();
-  listeners.open(
-    createProxyHandler({
-      director,
-      upstream,
-      counters: metrics.counters,
-      log: logging.logger("proxy"),
-      dialTimeoutMs: config.proxy.dialTimeoutMs,
-      writeTimeoutMs: config.proxy.writeTimeoutMs,
-      isReadonly: config.proxy.mode === "readonly",
-      cors: config.cors,
-      metricsPage: () => metrics.page(),
-    }),
-  );
+  const handler = createProxyHandler({
+    director,
+    upstream,
+    counters: metrics.counters,
+    log: logging.logger("proxy"),
+    dialTimeoutMs: config.proxy.dialTimeoutMs,
+    writeTimeoutMs: config.proxy.writeTimeoutMs,
+    isReadonly: config.proxy.mode === "readonly",
+    cors: config.cors,
+    metricsPage: () => metrics.page(),
+  });
+  ports.open(accessLog.around(handler), handler);
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     director.close();
-    await listeners.close(CLOSE_GRACE_MS);
+    await ports.close(CLOSE_GRACE_MS);
     upstream.close();
     sides.client?.close();
     sides.peer?.close();
+    accessLog.close();
   };
   return { close: () => (closing ??= close()) };
 }

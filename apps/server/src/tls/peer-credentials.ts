@@ -1,40 +1,17 @@
 /**
- * Owns the gRPC credentials of peer traffic: the same rules and the same exchange of certificates
- * as for HTTP, in the forms that grpc-js takes.
+ * Owns TLS of peer traffic: the same rules and the same exchange of certificates as for HTTP, in
+ * the forms that the peer server and grpc-js take.
  */
-import { CallCredentials, ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+import { CallCredentials, ChannelCredentials } from "@grpc/grpc-js";
 import type { ChannelOptions, experimental } from "@grpc/grpc-js";
 import type { Socket } from "node:net";
 import { isIP } from "node:net";
-import { checkServerIdentity, connect } from "node:tls";
+import { checkServerIdentity, connect, createServer } from "node:tls";
+import type { Server as TlsServer } from "node:tls";
 
+import type { OutgoingTls } from "./outgoing-tls.ts";
 import { describeTlsError, wrongHost } from "./tls-error.ts";
 import type { TlsSide } from "./tls-side.ts";
-
-/** What connections to peers need of a side; a program without certificates has only this. */
-export type OutgoingTls = Pick<TlsSide, "secureContext" | "isSelfSigned" | "hasAuthority">;
-
-/** Credentials of the peer listeners, current whenever a connection comes in. */
-class PeerServerCredentials extends ServerCredentials {
-  constructor(side: TlsSide) {
-    const { requestCert, rejectUnauthorized, handshakeTimeout } = side.serverOptions();
-    super(
-      {
-        ...(requestCert !== undefined && { requestCert }),
-        ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
-        ...(handshakeTimeout !== undefined && { handshakeTimeout }),
-      },
-      side.contextOptions(),
-    );
-    side.onReload((options) => {
-      this.updateSecureContextOptions(options);
-    });
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
-  }
-}
 
 type Target = Parameters<ChannelCredentials["_createSecureConnector"]>[0];
 
@@ -128,17 +105,16 @@ class PeerChannelCredentials extends ChannelCredentials {
   }
 }
 
-/** For createPeerServer. */
-export function createPeerServerCredentials(side: TlsSide): ServerCredentials {
-  return new PeerServerCredentials(side);
+/** For createPeerServer: current whenever a connection comes in, refusals in the log. */
+export function createPeerTlsServer(side: TlsSide): TlsServer {
+  const server = createServer({ ...side.serverOptions(), ALPNProtocols: ["h2"] });
+  side.attach(server);
+  return server;
 }
 
 /** For GrpcTransport: plain text for http, this side's certificates for https. */
-export function createPeerCredentials(
-  side: OutgoingTls | undefined,
-): (url: URL) => ChannelCredentials {
+export function createPeerCredentials(side: OutgoingTls): (url: URL) => ChannelCredentials {
   const plain = ChannelCredentials.createInsecure();
-  const secure =
-    side === undefined ? ChannelCredentials.createSsl() : new PeerChannelCredentials(side);
+  const secure = new PeerChannelCredentials(side);
   return (url) => (url.protocol === "https:" ? secure : plain);
 }

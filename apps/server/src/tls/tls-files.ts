@@ -97,6 +97,21 @@ export function contextOptions(
 }
 
 /**
+ * The authorities a side names; undefined when it names none.
+ * @throws TlsFileError
+ */
+export function readAuthorities(
+  config: Pick<TlsConfig, "caFile" | "trustedCaFile">,
+): readonly string[] | undefined {
+  const paths = [...new Set([config.trustedCaFile, config.caFile])].filter((path) => path !== "");
+  if (paths.length === 0) return undefined;
+  return paths.flatMap((path) => {
+    const text = read("CA file", path);
+    return certificates("CA file", path, text).map((one) => one.toString());
+  });
+}
+
+/**
  * Reads and checks the files of one side.
  * @throws TlsFileError
  */
@@ -117,16 +132,12 @@ export function loadTlsFiles(
     throw new TlsFileError(`private key ${keyFile} does not belong to certificate ${certFile}`);
   }
   checkValidity(certFile, leaf, now);
-  const caFiles = [...new Set([config.trustedCaFile, config.caFile])].filter((path) => path !== "");
-  const ca = caFiles.flatMap((path) => {
-    const text = read("CA file", path);
-    return certificates("CA file", path, text).map((one) => one.toString());
-  });
+  const ca = readAuthorities(config);
   const crl = config.crlFile === "" ? undefined : read("revocation list", config.crlFile);
   const material = {
     cert,
     key,
-    ca: caFiles.length === 0 ? undefined : ca,
+    ca,
     crl,
     notAfter: leaf.validToDate,
   };

@@ -1,0 +1,74 @@
+/**
+ * Sets up both TLS sides of a process from its flags, announces them as the original does and
+ * warns of settings without effect. Loads the TLS code only where TLS is used.
+ */
+import type { ServerConfig } from "../config.ts";
+import type { DataDirLayout } from "../data-dir.ts";
+import type { Logging } from "../logger.ts";
+import type { CertificateFigures } from "../metrics/sources.ts";
+import type { SocketUrl } from "../urls.ts";
+import type { TlsSide } from "./tls-side.ts";
+import { tlsWarnings } from "./tls-warnings.ts";
+
+export interface TlsSides {
+  readonly client: TlsSide | undefined;
+  readonly peer: TlsSide | undefined;
+}
+
+export interface TlsSidesOptions {
+  readonly config: ServerConfig;
+  readonly layout: DataDirLayout;
+  readonly logging: Logging;
+  /** URLs each side serves; a side without https needs no certificate. */
+  readonly urls: { readonly client: readonly SocketUrl[]; readonly peer: readonly SocketUrl[] };
+  /** A proxy serves no peers, and shows the peer certificate to the members it dials. */
+  readonly isPeerOutgoing?: boolean;
+}
+
+/** @throws TlsFileError */
+export async function createTlsSides(options: TlsSidesOptions): Promise<TlsSides> {
+  const sides = await makeSides(options);
+  const log = options.logging.logger("etcdmain");
+  for (const warning of tlsWarnings(options.config)) log.warning(warning);
+  return sides;
+}
+
+async function makeSides(options: TlsSidesOptions): Promise<TlsSides> {
+  const { config, layout, logging, urls, isPeerOutgoing = false } = options;
+  const log = logging.logger("etcdmain");
+  const wanted = [config.clientTls, config.peerTls].some(
+    (tls) => tls.certFile !== "" || tls.autoTls,
+  );
+  if (!wanted) return { client: undefined, peer: undefined };
+  const { announceTls, createTlsSide } = await import("./tls-side.ts");
+  const side = async (name: "client" | "peer"): Promise<TlsSide | undefined> => {
+    const tls = name === "client" ? config.clientTls : config.peerTls;
+    if (tls.certFile !== "") log.info(announceTls(name, tls));
+    const isOutgoing = name === "peer" && isPeerOutgoing;
+    if (!isOutgoing && urls[name].every(({ scheme }) => scheme === "http")) return undefined;
+    return createTlsSide({
+      name,
+      config: tls,
+      log,
+      hosts: urls[name].map(({ host }) => host),
+      autoTlsDirectory: `${layout.dataDir}/tls/${name}`,
+    });
+  };
+  const peer = await side("peer");
+  try {
+    return { peer, client: await side("client") };
+  } catch (error) {
+    peer?.close();
+    throw error;
+  }
+}
+
+/** The certificates in use, of those sides that have one. */
+export function certificateFigures(sides: TlsSides): readonly CertificateFigures[] {
+  return (["client", "peer"] as const).flatMap((side) => {
+    const notAfter = sides[side]?.notAfter;
+    return notAfter === undefined
+      ? []
+      : [{ side, notAfterSeconds: Math.floor(notAfter.getTime() / 1000) }];
+  });
+}
