@@ -109,6 +109,8 @@ export class Membership implements MembershipPort {
     if (!member.isLearner) {
       throw new MembershipError("unsafe", `etcdserver: member ${id} is not a learner`);
     }
+    // A cluster whose log is short would find a learner that never started near enough.
+    await this.#requireAnswering(member, "it cannot vote");
     const status = this.#parts.node().status();
     const progress = status.progress.get(member.id);
     if (status.role !== "leader") {
@@ -117,8 +119,9 @@ export class Membership implements MembershipPort {
         `etcdserver: only the leader ${formatId(status.leader)} can promote a learner`,
       );
     }
-    if (progress === undefined || progress.match + PROMOTE_LAG_MAX < status.commit) {
-      const lag = status.commit - (progress?.match ?? 0);
+    const match = progress?.match ?? 0;
+    if (match === 0 || match + PROMOTE_LAG_MAX < status.commit) {
+      const lag = status.commit - match;
       throw new MembershipError(
         "unsafe",
         `etcdserver: can only promote a learner member which is in sync with leader (${id} lacks ${lag} entries)`,
@@ -133,7 +136,7 @@ export class Membership implements MembershipPort {
     if (member.isLearner) {
       throw new MembershipError("unsafe", `etcdserver: member ${id} is a learner: it cannot lead`);
     }
-    await this.#requireAnswering(member);
+    await this.#requireAnswering(member, "it cannot take over");
     const deadline = Date.now() + this.#parts.requestTimeoutMs;
     this.#parts.node().transferLeader(member.id);
     while (this.#parts.node().leader !== member.id) {
@@ -163,8 +166,11 @@ export class Membership implements MembershipPort {
     await this.moveLeader(formatId(next.id)).catch(() => undefined);
   }
 
-  /** While a transfer is under way nothing can be written, so none is begun in vain. */
-  async #requireAnswering(member: ClusterMember): Promise<void> {
+  /**
+   * While a transfer is under way nothing can be written, so none is begun in vain; and a voter
+   * that does not answer is one that is missing.
+   */
+  async #requireAnswering(member: ClusterMember, consequence: string): Promise<void> {
     const deadline = Date.now() + SILENCE_MAX_MS;
     for (;;) {
       const { role, leader, progress } = this.#parts.node().status();
@@ -175,7 +181,7 @@ export class Membership implements MembershipPort {
     }
     throw new MembershipError(
       "unsafe",
-      `etcdserver: member ${formatId(member.id)} does not answer: it cannot take over`,
+      `etcdserver: member ${formatId(member.id)} does not answer: ${consequence}`,
     );
   }
 

@@ -26,7 +26,8 @@ function leaderWith(peer: Peer): { membership: Membership; asked: () => readonly
     status: () => ({
       role: "leader",
       leader,
-      progress: new Map([[OTHER, { recentActive: (looks += 1) > peer.silentLooks }]]),
+      commit: 5,
+      progress: new Map([[OTHER, { match: 0, recentActive: (looks += 1) > peer.silentLooks }]]),
     }),
     transferLeader: (to: string) => {
       asked.push(to);
@@ -75,4 +76,17 @@ test("moving the leadership to where it is changes nothing", async () => {
   const { membership, asked } = leaderWith({ isLearner: false, silentLooks: 0 });
   await membership.moveLeader("aa");
   assert.deepEqual(asked(), [SELF]);
+});
+
+test("a learner that is silent or has nothing of the log gets no vote, however short the log", async () => {
+  const silent = leaderWith({ isLearner: true, silentLooks: Number.POSITIVE_INFINITY });
+  await assert.rejects(silent.membership.promote("bb"), {
+    code: "unsafe",
+    message: "etcdserver: member bb does not answer: it cannot vote",
+  });
+  const empty = leaderWith({ isLearner: true, silentLooks: 3 });
+  await assert.rejects(empty.membership.promote("bb"), {
+    code: "unsafe",
+    message: /lacks 5 entries/,
+  });
 });
