@@ -32,7 +32,9 @@ export class ServiceNotifier {
 
   constructor(options: ServiceNotifierOptions) {
     this.#options = options;
-    this.#isManaged = isDirectory(options.systemdDirectory ?? "/run/systemd/system");
+    // Container engines pass a socket on without the rest of systemd.
+    this.#isManaged =
+      this.#socket !== "" || isDirectory(options.systemdDirectory ?? "/run/systemd/system");
   }
 
   /** The listeners are open and the server has started. */
@@ -47,7 +49,7 @@ export class ServiceNotifier {
 
   /** The server has begun to stop. */
   async stopping(): Promise<void> {
-    if (this.#isManaged && this.#socket !== "") await this.#send("STOPPING=1");
+    if (this.#socket !== "") await this.#send("STOPPING=1");
   }
 
   get #socket(): string {

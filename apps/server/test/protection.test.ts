@@ -1,6 +1,6 @@
 /** What a member does to stay whole and watched: alarms, budgets, logs; parts and real processes. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -259,6 +259,25 @@ describe("a member at work", () => {
     ]) {
       assert.match(body, new RegExp(`^${name} [1-9]`, "m"), name);
     }
+  });
+});
+
+describe("a member that systemd started", () => {
+  it("says when it serves and when it begins to stop", async () => {
+    const server = await start();
+    await server.kill("SIGTERM");
+    const heard = join(root, "notified");
+    const helper = join(root, "systemd-notify");
+    // Stands in for systemd's own, which needs its socket.
+    writeFileSync(helper, `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${heard}\n`);
+    chmodSync(helper, 0o755);
+    server.env = { NOTIFY_SOCKET: "/run/x", PATH: `${root}:${process.env["PATH"] ?? ""}` };
+    await server.spawn();
+    const lines = (): string => (existsSync(heard) ? readFileSync(heard, "utf8") : "");
+    await until("it is ready", () => lines() === "/run/x READY=1\n");
+    await server.kill("SIGTERM");
+    await until("it stops", () => lines() === "/run/x READY=1\n/run/x STOPPING=1\n");
+    assert.doesNotMatch(server.log, /failed to notify/);
   });
 });
 

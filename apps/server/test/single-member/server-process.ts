@@ -47,6 +47,8 @@ export class ServerProcess {
   log = "";
   clientUrl = "";
   flags: readonly string[] = [];
+  /** In addition to this process's own. */
+  env: Readonly<Record<string, string>> = {};
 
   static async start(extra: readonly string[] = []): Promise<ServerProcess> {
     const server = new ServerProcess();
@@ -65,7 +67,8 @@ export class ServerProcess {
   /** Starts the process again on the same directory and ports. */
   async spawn(): Promise<void> {
     this.log = "";
-    const child = spawn(program, this.flags, { stdio: ["ignore", "ignore", "pipe"] });
+    const env = { ...process.env, ...this.env };
+    const child = spawn(program, this.flags, { env, stdio: ["ignore", "ignore", "pipe"] });
     this.#child = child;
     child.stderr.setEncoding("utf8");
     child.stderr.on("data", (part: string) => (this.log += part));
