@@ -29,12 +29,9 @@ export class WatchBudget {
   readonly #bytesMax: number;
   readonly #counters: WatchCounters;
   readonly #open = new Set<BudgetedWatch>();
-  /** Watches with bytes that outlived the turn of the event loop they were written in. */
-  readonly #waiting = new Map<BudgetedWatch, number>();
-  #waitingBytes = 0;
-  /** Watches written to in this turn, and how much. */
-  #written = new Set<BudgetedWatch>();
-  #writtenBytes = 0;
+  /** What waited when it was last counted, and all that was written since: never too little. */
+  #waitingMax = 0;
+  #hasCounted = false;
 
   constructor(counters: WatchCounters, limits: WatchLimits) {
     this.#counters = counters;
@@ -60,19 +57,23 @@ export class WatchBudget {
   /** The watch is over and nothing waits for its client any more. */
   leave(watch: BudgetedWatch): void {
     this.#open.delete(watch);
-    this.#written.delete(watch);
-    this.#note(watch, 0);
   }
 
-  /** Whether so many bytes may be written for the watch now; the caller does so at once. */
-  admits(watch: BudgetedWatch, bytes: number): boolean {
-    if (this.#waitingBytes + this.#writtenBytes + bytes > this.#bytesMax) {
-      for (const slow of [...this.#waiting.keys()]) this.#note(slow, slow.waitingBytes);
-      if (this.#waitingBytes + this.#writtenBytes + bytes > this.#bytesMax) return false;
+  /**
+   * Whether so many bytes may be written for a watch now; the caller does so at once. Bytes are
+   * added up until the sum reaches the bound; only then is counted what is left of them, once a
+   * turn, because it takes a look at every watch.
+   */
+  admits(bytes: number): boolean {
+    if (this.#waitingMax + bytes > this.#bytesMax) {
+      if (this.#hasCounted) return false;
+      this.#hasCounted = true;
+      setImmediate(this.#nextTurn);
+      this.#waitingMax = 0;
+      for (const watch of this.#open) this.#waitingMax += watch.waitingBytes;
+      if (this.#waitingMax + bytes > this.#bytesMax) return false;
     }
-    if (this.#written.size === 0) setImmediate(this.#settle);
-    this.#written.add(watch);
-    this.#writtenBytes += bytes;
+    this.#waitingMax += bytes;
     return true;
   }
 
@@ -81,19 +82,7 @@ export class WatchBudget {
     this.#counters.watchDropped();
   }
 
-  /** The system has taken what it takes: what is left of this turn's bytes waits. */
-  readonly #settle = (): void => {
-    const written = this.#written;
-    this.#written = new Set();
-    this.#writtenBytes = 0;
-    for (const watch of written) this.#note(watch, watch.waitingBytes);
+  readonly #nextTurn = (): void => {
+    this.#hasCounted = false;
   };
-
-  #note(watch: BudgetedWatch, bytes: number): void {
-    const before = this.#waiting.get(watch) ?? 0;
-    if (before === bytes) return;
-    this.#waitingBytes += bytes - before;
-    if (bytes === 0) this.#waiting.delete(watch);
-    else this.#waiting.set(watch, bytes);
-  }
 }

@@ -79,7 +79,7 @@ export class WatchStream implements Watch, BudgetedWatch {
     const res = this.#res;
     if (res.writableLength > WATCH_QUEUE_BYTES_MAX) return false;
     const text = sharedEventText(event);
-    if (!this.#budget.admits(this, text.length)) return false;
+    if (!this.#budget.admits(text.length)) return false;
     if (this.stream) {
       res.write(text, "latin1");
       return true;
