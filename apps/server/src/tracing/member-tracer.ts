@@ -65,6 +65,7 @@ export class MemberTracer implements MemberTracing {
   readonly #byIndex = new Map<Index, Followed>();
   /** Those proposed by other members, oldest first. */
   readonly #foreign = new Set<Followed>();
+  #node: (() => TracedNode) | undefined;
 
   constructor(spans: SpanSource, memberId: NodeId) {
     this.#spans = spans;
@@ -115,6 +116,8 @@ export class MemberTracer implements MemberTracing {
   aroundLog(log: DurableLog): DurableLog {
     return {
       save: (entries, hardState, mustSync) => {
+        // The own sync may have completed a quorum since.
+        this.#noteCommits("");
         const found = this.#byData.size === 0 ? [] : this.#appended(entries);
         if (found.length === 0) return log.save(entries, hardState, mustSync);
         const saved = log.save(entries, hardState, mustSync);
@@ -150,11 +153,14 @@ export class MemberTracer implements MemberTracing {
   }
 
   aroundListener(listener: TransportListener, node: () => TracedNode): TransportListener {
+    this.#node = node;
     return {
       onMessages: (messages) => {
         for (const message of messages) if (message.type === "propose") this.#join(message);
+        this.#noteCommits("");
         listener.onMessages(messages);
-        if (this.#byIndex.size > 0) this.#noteCommits(node().committed, messages[0]?.from ?? "");
+        // All of them are from one member.
+        this.#noteCommits(messages[0]?.from ?? "");
       },
       onUnreachable: (id) => {
         listener.onUnreachable(id);
@@ -191,6 +197,7 @@ export class MemberTracer implements MemberTracing {
       // The propose span of this member's own ends with the outcome, right after.
       if (followed.span === undefined) this.#forget(followed);
     }
+    this.#evict();
   }
 
   #follow(data: Uint8Array, below: SpanParent, span: Span | undefined): Followed {
@@ -252,7 +259,10 @@ export class MemberTracer implements MemberTracing {
     }
   }
 
-  #noteCommits(committed: Index, from: NodeId): void {
+  /** What is committed by now; `from` is the member whose messages made it so. */
+  #noteCommits(from: NodeId): void {
+    if (this.#byIndex.size === 0 || this.#node === undefined) return;
+    const { committed } = this.#node();
     const now = this.#spans.now();
     for (const followed of this.#byIndex.values()) {
       if (followed.index > committed) break;

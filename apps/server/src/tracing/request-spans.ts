@@ -42,6 +42,7 @@ export class RequestSpan implements RequestTrace {
   }
 
   closed(): void {
+    if (this.#isOver) return;
     if (!this.#response.writableFinished) this.#span.setAttribute(attribute.aborted, true);
     this.#end();
   }
