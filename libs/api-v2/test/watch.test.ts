@@ -44,6 +44,17 @@ const keysOf = (lines: string[]): string[] =>
     return `${event.action} ${event.node.key}`;
   });
 
+test("a quorum read does not wait", async () => {
+  const index = await write("PUT", "/qw", "1");
+  for (const extra of ["", "&stream=true&recursive=true", `&waitIndex=${String(index)}`]) {
+    const connection = await open();
+    const target = `/v2/keys/qw?wait=true&quorum=true${extra}`;
+    const response = await connection.exchange({ method: "GET", target }, 5000);
+    assert.match(response.body, /^\{"action":"get","node":\{"key":"\/qw","value":"1",/);
+    connection.close();
+  }
+});
+
 test("a stream from a past index gives all missed events, then live ones", async () => {
   const first = await write("PUT", "/hs/a", "1");
   await write("PUT", "/hs/b", "2");

@@ -160,10 +160,11 @@ export class KeysHandler {
   #execute(req: IncomingMessage, res: ServerResponse, key: ByteString, request: KeyRequest): void {
     const path = "/1" + (key.endsWith("/") ? key.slice(0, -1) : key);
     const { method } = request;
-    if (request.wait) {
-      this.#watch(req, res, path, request);
-    } else if (method === "GET" && request.quorum) {
+    if (method === "GET" && request.quorum) {
+      // As in the original, which does not wait then.
       this.#quorumRead(req, res, path, request);
+    } else if (request.wait) {
+      this.#watch(req, res, path, request);
     } else if (method === "GET" || method === "HEAD") {
       this.#server.metrics.received(method);
       this.#read(req, res, path, request, method, performance.now());
