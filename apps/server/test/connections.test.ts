@@ -136,4 +136,14 @@ describe("the peer listener", () => {
     for (const { socket } of dialled) socket.destroy();
     await server.close();
   });
+
+  it("closes connections without a call, so that nobody can hold them all", async () => {
+    const server = await createPeerServer({ addresses: ["http://127.0.0.1:0"], idleMs: 100 });
+    const port = server.listeners[0]?.port ?? 0;
+    const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    const [silent, polite] = [await dial(port), await dial(port, preface)];
+    await until("the one that says nothing is closed", silent.isClosed);
+    await until("and the one that speaks HTTP/2", polite.isClosed);
+    await server.close();
+  });
 });

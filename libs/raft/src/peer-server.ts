@@ -22,6 +22,8 @@ export interface PeerServerOptions {
   readonly frameBytesMax?: number;
   /** Connections at one time on each address; more are closed at once. */
   readonly connectionsMax?: number;
+  /** A connection without a call for so long is closed; members' links have one all the time. */
+  readonly idleMs?: number;
 }
 
 /** Streams at once on one connection; a peer needs three. */
@@ -29,6 +31,8 @@ const CONCURRENT_STREAMS_MAX = 64;
 const CONNECTIONS_MAX = 1024;
 /** A connection that does not answer an HTTP/2 ping within the second of these is dropped. */
 const KEEPALIVE_MS = 15_000;
+/** Who holds connections without saying anything must not keep members out. */
+const IDLE_MS = 60_000;
 
 export interface PeerListener {
   /** As asked for, with the real port in place of 0. */
@@ -48,7 +52,12 @@ export class PeerServer {
   readonly #tls: TlsServer | undefined;
   #closed = false;
 
-  constructor({ frameBytesMax, connectionsMax, tls }: Omit<PeerServerOptions, "addresses">) {
+  constructor({
+    frameBytesMax,
+    connectionsMax,
+    idleMs,
+    tls,
+  }: Omit<PeerServerOptions, "addresses">) {
     this.#connectionsMax = connectionsMax ?? CONNECTIONS_MAX;
     this.grpc = new GrpcServer({
       "grpc.max_receive_message_length": frameBytesMax ?? DEFAULT_TRANSPORT_LIMITS.frameBytesMax,
@@ -56,6 +65,7 @@ export class PeerServer {
       "grpc.max_concurrent_streams": CONCURRENT_STREAMS_MAX,
       "grpc.keepalive_time_ms": KEEPALIVE_MS,
       "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
+      "grpc.max_connection_idle_ms": idleMs ?? IDLE_MS,
       "grpc.enable_channelz": 0,
     });
     // The handshake is done when gRPC sees a connection, so refusals can be told by whoever made `tls`.
