@@ -22,7 +22,7 @@ const usage = `usage: node tools/test-ca.ts [--hosts a,b] [--days N] DIRECTORY [
 Makes ca.pem with ca-key.pem in DIRECTORY unless they are there, and NAME.pem with NAME-key.pem
 for each NAME (default: server peer client). Certificates are for localhost, 127.0.0.1, ::1 and
 the given hosts; a name that begins with "client" is for clients only and is its common name.
-Negative days make certificates that have expired.
+Negative days (--days=-1) make certificates that have expired.
 `;
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;

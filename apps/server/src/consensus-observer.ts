@@ -69,6 +69,10 @@ export class ConsensusObserver implements ProposalCounters {
     ]);
   }
 
+  readsExpired(count: number): void {
+    this.#counters.failedReadIndexes += count;
+  }
+
   batchApplied(seconds: number, entries: number): void {
     this.#counters.backendCommitted(seconds);
     if (seconds < SLOW_APPLY_SECONDS) return;

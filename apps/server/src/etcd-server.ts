@@ -50,6 +50,8 @@ export interface ProposalCounters {
   proposalApplied(seconds: number): void;
   /** A round of confirming reads with the leader ended. */
   readConfirmed(seconds: number, ok: boolean): void;
+  /** So many reads were not confirmed in their time. */
+  readsExpired(count: number): void;
   /** A run of entries was written to the store. */
   batchApplied(seconds: number, entries: number): void;
   healthJudged(healthy: boolean): void;
@@ -335,7 +337,8 @@ export class EtcdServer implements EtcdServerPort {
       this.#parts.counters.proposalFailed();
       this.node.withdraw(pending.data);
     }
-    this.#reads.expire(now);
+    const reads = this.#reads.expire(now);
+    if (reads > 0) this.#parts.counters.readsExpired(reads);
   }
 
   /** No new requests. */

@@ -55,10 +55,15 @@ export class ReadBatches {
     });
   }
 
-  /** Ends reads whose time is up; the round itself goes on and serves later ones. */
-  expire(now: number): void {
+  /**
+   * Ends reads whose time is up; the round itself goes on and serves later ones.
+   * @returns How many.
+   */
+  expire(now: number): number {
+    const before = this.size;
     this.#inFlight = this.#expireIn(this.#inFlight, now);
     this.#waiting = this.#expireIn(this.#waiting, now);
+    return before - this.size;
   }
 
   #expireIn(reads: WaitingRead[], now: number): WaitingRead[] {

@@ -29,7 +29,8 @@ async function postJson(url: string, document: object): Promise<string> {
 }
 
 before(async () => {
-  leader = await ServerProcess.start();
+  // Requests that cannot be confirmed are given up after 5 s and twice this.
+  leader = await ServerProcess.start(["--election-timeout", "500"]);
   running.push(leader);
   const peerUrl = `http://127.0.0.1:${await freePort()}`;
   const added = await postJson(`${leader.clientUrl}/v2/members`, {
@@ -45,7 +46,7 @@ before(async () => {
     ...["--name", "second", "--data-dir", learner.dataDir, "--initial-cluster-state", "existing"],
     ...["--listen-client-urls", learner.clientUrl, "--advertise-client-urls", learner.clientUrl],
     ...["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
-    ...["--initial-cluster", `${first},second=${peerUrl}`],
+    ...["--initial-cluster", `${first},second=${peerUrl}`, "--election-timeout", "500"],
   ];
   await learner.spawn();
 });
@@ -122,6 +123,10 @@ describe("figures of members at work", () => {
     assert.equal((await ask("GET", `${leader.clientUrl}/livez`)).status, 200);
     assert.equal((await ask("GET", `${leader.clientUrl}/readyz`)).status, 503);
     assert.ok((await figure(leader, "etcd_server_health_failures")) >= health + 2);
+    const unconfirmed = await figure(leader, "etcd_server_read_indexes_failed_total");
+    const quorumRead = await ask("GET", `${leader.clientUrl}/v2/keys/large?quorum=true`);
+    assert.equal(quorumRead.status, 500);
+    assert.ok((await figure(leader, "etcd_server_read_indexes_failed_total")) > unconfirmed);
     await learner.spawn();
     await until("there is a leader", async () => {
       return (await figure(leader, "etcd_server_has_leader")) === 1;

@@ -588,6 +588,12 @@ describe("what is said about TLS", () => {
       await warnings(`${listen} https://a:1 --cert-file c --key-file k --trusted-ca-file t`),
       ["--trusted-ca-file alone does not demand certificates of others: add --client-cert-auth"],
     );
+    assert.deepEqual(
+      await warnings(`${listen} https://a:1 --cert-file c --key-file k --client-cert-auth`),
+      [
+        "--client-cert-auth without --trusted-ca-file takes certificates of every authority this system trusts",
+      ],
+    );
     assert.deepEqual(await warnings(`${listen} https://a:1 --cert-file c --key-file k`), []);
     assert.deepEqual(await warnings(`${listen} http://a:1 --auto-tls`), [
       "--auto-tls has no effect: every client url to listen on is http, and only https is encrypted",

@@ -31,6 +31,12 @@ function sideWarnings(
     );
   }
   const isSecure = urls.some(({ scheme }) => scheme === "https");
+  if (isSecure && tls.clientCertAuth && tls.trustedCaFile === "" && tls.caFile === "") {
+    const prefix = name === "peer" ? "peer-" : "";
+    warnings.push(
+      `--${prefix}client-cert-auth without --${prefix}trusted-ca-file takes certificates of every authority this system trusts`,
+    );
+  }
   if (isSecure && tls.trustedCaFile !== "" && !tls.clientCertAuth && tls.caFile === "") {
     const prefix = name === "peer" ? "peer-" : "";
     warnings.push(
