@@ -96,7 +96,8 @@ export function readState(kv: Kv): StoreState | undefined {
   if (format.length !== 1 || version !== FORMAT_VERSION) {
     throw new StoreError(
       "version",
-      `the store has format ${version}, this program knows only format ${FORMAT_VERSION}`,
+      `the store has format ${version}, this program knows only format ${FORMAT_VERSION}: ` +
+        "another release of this program wrote it, start that one again",
     );
   }
   const reader = new ByteReader(row);

@@ -168,10 +168,14 @@ export function recover(fileSystem: FileSystem, directory: string): Recovery {
 export function damageError(directory: string, damage: WalDamage, cause?: unknown): FatalError {
   const path = pathIn(directory, damage.file);
   return new FatalError(
-    `open wal error: ${path} at offset ${damage.offset}: ${damage.problem}. ${WAY_OUT}`,
+    `open wal error: ${path} at offset ${damage.offset}: ${damage.problem}. ` +
+      (damage.isOtherVersion === true ? OTHER_RELEASE : WAY_OUT),
     { cause },
   );
 }
+
+const OTHER_RELEASE =
+  "Another release of this program wrote it: start that release again, or restore a backup.";
 
 const WAY_OUT =
   "Acknowledged writes may be missing from this log, so this member must not go on with it. " +

@@ -54,6 +54,8 @@ export interface Damage {
   /** Where the batch begins that is damaged: a torn tail is cut here. */
   readonly batchOffset: number;
   readonly problem: string;
+  /** The file says that it is of another format version, so it need not be damaged at all. */
+  readonly isOtherVersion?: boolean;
 }
 
 export type ReadResult =
@@ -90,7 +92,7 @@ export class SegmentReader {
   readStart(): Damage | undefined {
     const start = decodeSegmentStart(this.#view(0, HEAD_OFFSET), this.name);
     if ("problem" in start) {
-      return { kind: "corruption", offset: 0, batchOffset: 0, problem: start.problem };
+      return { kind: "corruption", offset: 0, batchOffset: 0, ...start };
     }
     this.chain = start.chain;
     return undefined;

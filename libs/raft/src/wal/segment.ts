@@ -83,14 +83,16 @@ export function encodeSegmentStart(name: SegmentName, chain: number): Buffer {
 export function decodeSegmentStart(
   bytes: Buffer,
   name: SegmentName,
-): { readonly problem: string } | { readonly chain: number } {
+): { readonly problem: string; readonly isOtherVersion?: boolean } | { readonly chain: number } {
   if (bytes.length < HEAD_OFFSET) return { problem: "the file is too short for its header" };
   if (!bytes.subarray(0, 8).equals(MAGIC)) return { problem: "not a segment: wrong magic" };
+  const isWhole = bytes.readUInt32LE(28) === crc32(bytes.subarray(0, 28));
   const version = bytes.readUInt32LE(8);
   if (version !== VERSION) {
-    return { problem: `format version ${version}, this program reads version ${VERSION}` };
+    const problem = `format version ${version}, this program reads version ${VERSION}`;
+    return { problem, isOtherVersion: isWhole };
   }
-  if (bytes.readUInt32LE(28) !== crc32(bytes.subarray(0, 28))) {
+  if (!isWhole) {
     return { problem: "the checksum of the header is wrong" };
   }
   const sequence = Number(bytes.readBigUInt64LE(12));

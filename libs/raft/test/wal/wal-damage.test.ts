@@ -1,6 +1,7 @@
 /** What damaged files lead to: a cut tail, or a refusal that names file and offset; never wrong data. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { crc32 } from "node:zlib";
 import { FatalError } from "../../src/errors.ts";
 import { dumpWal } from "../../src/wal/dump.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
@@ -328,9 +329,12 @@ describe("damaged directories", () => {
     const { disk } = built();
     change(disk, lastOf(segments(disk)), (bytes) => {
       bytes.writeUInt32LE(7, 8);
+      bytes.writeUInt32LE(crc32(bytes.subarray(0, 28)), 28);
       return bytes;
     });
-    assert.match(refusal(disk).message, /format version 7, this program reads version 1/);
+    const { message } = refusal(disk);
+    assert.match(message, /format version 7, this program reads version 1\. Another release/);
+    assert.doesNotMatch(message, /clear its data directory/);
   });
 
   it("a segment under the name of another is refused", () => {
