@@ -4,14 +4,12 @@
  * "taking a snapshot": no tree is ever serialised.
  */
 import { RaftError } from "@etcd2/raft";
-import type { RaftNode, Wal } from "@etcd2/raft";
+import type { NodeId, RaftNode, Wal } from "@etcd2/raft";
+import { firstToKeep } from "./log-reserve.ts";
 import type { MemberStorage } from "./member-storage.ts";
 
-/** The log is compacted when it holds this much, however few the entries. */
+/** The log is compacted when it has grown by this much, however few the entries. */
 const LOG_BYTES_MAX = 64 * 1024 * 1024;
-
-/** Bytes of entries kept for followers. */
-const CATCH_UP_BYTES_MAX = 16 * 1024 * 1024;
 
 export interface CompactorOptions {
   readonly storage: MemberStorage;
@@ -20,6 +18,8 @@ export interface CompactorOptions {
   readonly snapshotCount: number;
   /** Entries kept behind the applied index for followers that are a little behind. */
   readonly catchUpEntries: number;
+  /** A link to the member is up. */
+  readonly isConnected: (id: NodeId) => boolean;
   readonly log: (message: string) => void;
   /** Seconds that making the state machine durable took, and the compaction as a whole. */
   readonly onCompacted: (flushSeconds: number, totalSeconds: number) => void;
@@ -31,6 +31,8 @@ export class Compactor {
   readonly #wal: Wal;
   #lastIndex: number;
   #running = false;
+  /** Bytes of entries the last compaction left. */
+  #bytesLeft = 0;
 
   constructor(options: CompactorOptions) {
     this.#options = options;
@@ -44,7 +46,8 @@ export class Compactor {
     const applied = this.#options.storage.machine.appliedIndex;
     const { log } = this.#wal;
     const due =
-      applied - this.#lastIndex > this.#options.snapshotCount || log.bytes > LOG_BYTES_MAX;
+      applied - this.#lastIndex > this.#options.snapshotCount ||
+      log.bytes - this.#bytesLeft > LOG_BYTES_MAX;
     if (!due || applied <= this.#lastIndex) return;
     this.#running = true;
     this.#options.node
@@ -60,7 +63,7 @@ export class Compactor {
   }
 
   async #compact(): Promise<void> {
-    const { storage } = this.#options;
+    const { storage, node, catchUpEntries, isConnected } = this.#options;
     const metadata = storage.snapshotMetadata();
     this.#options.log(
       `start to snapshot (applied: ${metadata.index}, lastsnap: ${this.#lastIndex})`,
@@ -68,28 +71,19 @@ export class Compactor {
     const startedAt = performance.now();
     storage.machine.flushDurable();
     const flushedAt = performance.now();
-    const keepFrom = this.#keepFrom(metadata.index);
+    const followers = [...node.status().progress]
+      .filter(([id]) => id !== storage.memberId && isConnected(id))
+      .map(([, progress]) => progress);
+    const { log } = this.#wal;
+    const keepFrom = firstToKeep({ log, applied: metadata.index, catchUpEntries, followers });
     await this.#wal.compact(metadata, keepFrom);
     this.#lastIndex = metadata.index;
+    this.#bytesLeft = log.bytes;
     this.#options.onCompacted(
       (flushedAt - startedAt) / 1000,
       (performance.now() - startedAt) / 1000,
     );
     this.#options.log(`saved snapshot at index ${metadata.index}`);
     this.#options.log(`compacted raft log at ${keepFrom - 1}`);
-  }
-
-  /** First index to keep: the reserve in entries, less if those are large. */
-  #keepFrom(applied: number): number {
-    const { log } = this.#wal;
-    const first = log.firstIndex();
-    const wanted = Math.max(first, applied - this.#options.catchUpEntries + 1);
-    const kept = log.entries(wanted, applied + 1, Number.MAX_SAFE_INTEGER);
-    let bytes = 0;
-    for (let at = kept.length - 1; at >= 0; at -= 1) {
-      bytes += kept[at]?.data.length ?? 0;
-      if (bytes > CATCH_UP_BYTES_MAX) return Math.min(applied + 1, wanted + at + 1);
-    }
-    return wanted;
   }
 }

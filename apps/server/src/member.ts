@@ -156,6 +156,7 @@ export class Member {
       node: this.node,
       snapshotCount: options.snapshotCount,
       catchUpEntries: options.catchUpEntries,
+      isConnected: (id) => this.transport.activeSince(id) > 0,
       onCompacted: (flushSeconds, totalSeconds) => {
         options.counters.compacted(flushSeconds, totalSeconds);
       },

@@ -22,7 +22,7 @@ export { NOBODY } from "./core/types.ts";
 export { invariant, InvariantError } from "./core/invariant.ts";
 export type { RaftConfig, RaftOptions } from "./core/config.ts";
 export type { Ready } from "./core/ready.ts";
-export type { Status } from "./core/status.ts";
+export type { ProgressStatus, Status } from "./core/status.ts";
 export { RawNode } from "./core/raw-node.ts";
 export { FatalError, RaftError } from "./errors.ts";
 export type { RaftErrorCode } from "./errors.ts";
