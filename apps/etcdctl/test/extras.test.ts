@@ -276,6 +276,17 @@ describe("member replace", () => {
     assert.ok(server.received.every(({ method }) => method === "GET"));
   });
 
+  test("has nothing left to do when an earlier run did all of it", async () => {
+    server.begin([membersRoute(other, { ...fresh, name: "infra3", isLearner: false })]);
+    assert.deepEqual(await run(...words), {
+      exit: 0,
+      stdout: "Member a1 is gone, and c3 votes: nothing is left to do\n",
+      stderr: "",
+    });
+    server.begin([membersRoute(other, { ...fresh, name: "infra3" })]);
+    assert.equal((await run(...words)).exit, 1);
+  });
+
   test("tells how to go on when the old member cannot be removed", async () => {
     server.begin([
       membersRoute(old, other, { ...fresh, name: "infra3", isLearner: false }),

@@ -95,6 +95,11 @@ async function replace(session: Session, context: CommandContext): Promise<void>
   const plan: Plan = { oldId, name, peerUrl };
   const members = await listMembers(session);
   if (!members.some(({ id }) => id === oldId)) {
+    const successor = members.find(({ peerURLs }) => peerURLs.includes(peerUrl));
+    if (successor?.name === name && !successor.isLearner) {
+      terminal.out(`Member ${oldId} is gone, and ${successor.id} votes: nothing is left to do\n`);
+      return;
+    }
     const commands = members.map(({ id }) => `etcdctl member replace ${id} ${name} ${peerUrl}`);
     throw explainRefusal(`Cannot replace ${oldId}`, "no such member", members, commands);
   }
