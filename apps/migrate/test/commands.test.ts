@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { crc32 } from "node:zlib";
 import { StoreDirectory } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { runCli, startCli } from "./support/cli.ts";
@@ -274,6 +275,12 @@ describe("verify", () => {
     const damagedLog = await runCli("verify", "--data-dir", target);
     assert.equal(damagedLog.status, 1);
     assert.match(damagedLog.stdout, /error: .*\.wal: offset/);
+    const newer = Buffer.from(good);
+    newer.writeUInt32LE(7, 8);
+    newer.writeUInt32LE(crc32(newer.subarray(0, 28)), 28);
+    writeFileSync(join(wal, name), newer);
+    const newerLog = await runCli("verify", "--data-dir", target);
+    assert.match(newerLog.stdout, /format version 7.*\(use the release that wrote it/);
     writeFileSync(join(wal, name), good);
     const store = new StoreDirectory(join(target, "member", "store")).current() ?? "";
     const manifest = readdirSync(store).find((file) => file.startsWith("MANIFEST")) ?? "";

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { readWal, Wal } from "@etcd2/raft";
 import type { SourceOwn } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
+import { ownRemedy } from "./own-remedy.ts";
 import type { Repair } from "./repair.ts";
 
 /** @throws MigrateError "corrupt" for damage that is no torn end. */
@@ -17,7 +18,7 @@ export async function repairOwn(source: SourceOwn): Promise<Repair> {
       throw new MigrateError("corrupt", damage.problem, {
         file,
         offset: damage.offset,
-        remedy: "restore a backup, or rebuild this member from its peers",
+        remedy: ownRemedy(damage),
       });
     }
     const offset = damage.batchOffset;

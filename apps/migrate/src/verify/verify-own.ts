@@ -4,6 +4,7 @@ import type { StateMachine } from "@etcd2/store";
 import { readWal } from "@etcd2/raft";
 import type { SourceOwn } from "../detect.ts";
 import type { Finding } from "./finding.ts";
+import { ownRemedy } from "./own-remedy.ts";
 
 /** Reads the whole log and holds it against the store. */
 export function checkOwnLog(source: SourceOwn, machine: StateMachine): readonly Finding[] {
@@ -24,7 +25,7 @@ export function checkOwnLog(source: SourceOwn, machine: StateMachine): readonly 
     const file = join(walDir, damage.file);
     findings.push(
       damage.kind === "corruption"
-        ? { ...error(damage.problem, file), offset: damage.offset }
+        ? { ...error(damage.problem, file, damage), offset: damage.offset }
         : {
             severity: "warning",
             text: `the end is torn: ${damage.problem}`,
@@ -49,7 +50,10 @@ function checkAgainstStore(
   return [];
 }
 
-function error(text: string, file: string): Finding {
-  const remedy = "restore a backup, or rebuild this member from its peers";
-  return { severity: "error", text, file, offset: undefined, remedy };
+function error(
+  text: string,
+  file: string,
+  damage: { readonly isOtherVersion?: boolean } = {},
+): Finding {
+  return { severity: "error", text, file, offset: undefined, remedy: ownRemedy(damage) };
 }
