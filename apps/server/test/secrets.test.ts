@@ -5,13 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { freePort, until } from "@etcd2/test-support";
-import { ask, ServerProcess } from "./single-member/server-process.ts";
+import { ask, program, runToEnd, ServerProcess } from "./single-member/server-process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-secrets-"));
 const servers: ServerProcess[] = [];
@@ -138,6 +138,31 @@ describe("a server that knows secrets", () => {
     const lines = text.trim().split("\n");
     assert.ok(lines.every((line) => (JSON.parse(line) as { method: string }).method !== ""));
     assert.ok(lines.length >= 7);
+  });
+});
+
+describe("a private key", () => {
+  it("that cannot be used is not shown when the server says so", async () => {
+    const key = join(root, "broken-key.pem");
+    const text = `-----BEGIN PRIVATE KEY-----\n${Buffer.from(VALUE.repeat(9)).toString("base64")}\n-----END PRIVATE KEY-----\n`;
+    writeFileSync(key, text, { mode: 0o600 });
+    const url = `https://127.0.0.1:${await freePort()}`;
+    for (const cert of [key, join(root, "none.pem")]) {
+      const { status, stdout, stderr } = await runToEnd(
+        program,
+        [
+          ...["--debug", "--data-dir", join(root, "tls"), "--cert-file", cert, "--key-file", key],
+          ...["--listen-client-urls", url, "--advertise-client-urls", url],
+        ],
+        root,
+      );
+      assert.notEqual(status, 0);
+      assert.ok(stderr.includes(".pem"), stderr);
+      for (const line of text.split("\n").slice(1, 2)) {
+        assert.ok(!(stdout + stderr).includes(line.slice(0, 20)), stderr);
+      }
+      assert.doesNotMatch(stdout + stderr, /PRIVATE KEY/);
+    }
   });
 });
 
