@@ -14,6 +14,15 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 const silent = new Set(["ETCD_UNSUPPORTED_ARCH"]);
 const notFromEnvironment = new Set(["version"]);
 
+/**
+ * A value as the log may show it: images keep passwords in variables with the prefix too, and a URL
+ * may hold one.
+ */
+function shown(variable: string, text: string): string {
+  if (/PASS|SECRET|CREDENTIAL/.test(variable) && text !== "") return "***";
+  return text.replaceAll(/:\/\/[^/@,]*@/g, "://***@");
+}
+
 /** The variable that stands for a flag. */
 export function variableOf(flagName: string): string {
   return `ETCD_${flagName.toUpperCase().replaceAll("-", "_")}`;
@@ -38,7 +47,7 @@ export function applyEnvironment(env: Environment, flags: FlagSet): string | und
     const reason = flags.set(spec, text, "environment");
     if (reason !== undefined)
       return `invalid value ${JSON.stringify(text)} for ${variable}: ${reason}`;
-    const message = `recognized and used environment variable ${variable}=${text}`;
+    const message = `recognized and used environment variable ${variable}=${shown(variable, text)}`;
     flags.notices.push({ level: "info", pkg: "flags", message });
   }
   for (const [variable, text = ""] of Object.entries(env)) {
@@ -47,7 +56,7 @@ export function applyEnvironment(env: Environment, flags: FlagSet): string | und
       const message = `recognized environment variable ${variable}, but unused: shadowed by corresponding flag `;
       flags.notices.push({ level: "info", pkg: "flags", message });
     } else if (variable.startsWith("ETCD_")) {
-      const message = `unrecognized environment variable ${variable}=${text}`;
+      const message = `unrecognized environment variable ${variable}=${shown(variable, text)}`;
       flags.notices.push({ level: "warning", pkg: "flags", message });
     }
   }

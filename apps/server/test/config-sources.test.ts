@@ -60,6 +60,15 @@ describe("precedence", () => {
     ]);
   });
 
+  it("shows no password that a variable holds", async () => {
+    const env = { ETCD_ROOT_PASSWORD: "hush", ETCD_DISCOVERY: "http://u:hush@d/x", ETCD_PASS: "" };
+    assert.deepEqual(await lines("", env), [
+      "info flags: recognized and used environment variable ETCD_DISCOVERY=http://***@d/x",
+      "warning flags: unrecognized environment variable ETCD_ROOT_PASSWORD=***",
+      "warning flags: unrecognized environment variable ETCD_PASS=",
+    ]);
+  });
+
   it("gives a bad variable status 1", async () => {
     assert.deepEqual(await refusal("", { ETCD_SNAPSHOT_COUNT: "abc" }), [
       'invalid value "abc" for ETCD_SNAPSHOT_COUNT: parse error',
