@@ -6,10 +6,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { MemoryKv, StateMachine, SteadyClock, writeCommand } from "@etcd2/store";
 import { type Outcome, runInside } from "./support/run.ts";
 import { type Route, ScriptedServer } from "./support/scripted-server.ts";
-import { MemoryKv, StateMachine, SteadyClock } from "@etcd2/store";
-import { write } from "../src/offline/membership-rows.ts";
 import { closedAddress } from "./support/transcripts.ts";
 
 let server: ScriptedServer;
@@ -329,7 +328,7 @@ describe("snapshot save", () => {
     const machine = await StateMachine.open({ kv, clock: SteadyClock.open(kv) });
     const value = "x".repeat(2000);
     const entries = Array.from({ length: 200 }, (_, i) => {
-      const command = write({ action: "set", path: `/1/k${i}`, value });
+      const command = writeCommand({ action: "set", path: `/1/k${i}`, value });
       return { index: i + 1, term: 1, command };
     });
     machine.apply(entries);

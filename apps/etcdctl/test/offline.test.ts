@@ -15,11 +15,16 @@ import { after, describe, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { MemberChangeSchema } from "@etcd2/proto/command";
 import { type Entry, encodeConfChange, encodeConfState, readWal, Wal } from "@etcd2/raft";
-import { encodeCommand, StateMachine, SteadyClock, StoreDirectory } from "@etcd2/store";
+import {
+  encodeCommand,
+  StateMachine,
+  SteadyClock,
+  StoreDirectory,
+  writeCommand,
+} from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { backupDirectory } from "../src/offline/backup.ts";
 import { planCluster, type PlanOptions } from "../src/offline/cluster-plan.ts";
-import { write } from "../src/offline/membership-rows.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "etcd2-offline-"));
 after(() => {
@@ -30,7 +35,7 @@ const SELF = "00000000000000aa";
 const OTHER = "00000000000000bb";
 
 function setEntry(index: number, key: string): Entry {
-  const command = write({ action: "set", path: `/1/${key}`, value: `${index}` });
+  const command = writeCommand({ action: "set", path: `/1/${key}`, value: `${index}` });
   const data = encodeCommand({ session: 1, sequence: index }, command);
   return { term: 1, index, type: "normal", data };
 }
@@ -68,7 +73,7 @@ async function makeSource(name: string, source: Source): Promise<string> {
   };
   machine.apply([], new Map([["conf-state", encodeConfState(confState)]]));
   for (const { index, term } of source.entries.slice(0, source.applied)) {
-    const command = write({ action: "set", path: `/1/k${index}`, value: `${index}` });
+    const command = writeCommand({ action: "set", path: `/1/k${index}`, value: `${index}` });
     machine.apply([{ index, term, command }]);
   }
   machine.flushDurable();

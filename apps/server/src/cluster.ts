@@ -5,11 +5,9 @@
  */
 import type { ConfChange, NodeId } from "@etcd2/raft";
 import type { ByteString, StoreReader, WriteCommand } from "@etcd2/store";
+import { MEMBERS_PATH, memberWrites, REMOVED_PATH, removalWrites } from "@etcd2/store";
 import type { Member } from "@etcd2/api-v2";
 import { formatId } from "./ids.ts";
-
-const MEMBERS = "/0/members";
-const REMOVED = "/0/removed_members";
 
 /** Text to the byte string the store keeps. */
 export function toBytes(text: string): ByteString {
@@ -38,22 +36,6 @@ export interface ClusterMember extends MemberRecord {
 /** Why a committed conf change has no effect. */
 export type ChangeRefusal = "removed" | "idExists" | "peerUrlExists" | "notFound" | "malformed";
 
-function write(
-  fields: Pick<WriteCommand, "action" | "path"> & Partial<WriteCommand>,
-): WriteCommand {
-  return {
-    value: "",
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-    ...fields,
-  };
-}
-
 function parse(bytes: ByteString | undefined): Record<string, unknown> | undefined {
   if (bytes === undefined) return undefined;
   try {
@@ -68,24 +50,6 @@ function parse(bytes: ByteString | undefined): Record<string, unknown> | undefin
 
 function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
-}
-
-function raftAttributes(peerURLs: readonly string[], isLearner: boolean): ByteString {
-  return toBytes(JSON.stringify(isLearner ? { peerURLs, isLearner } : { peerURLs }));
-}
-
-/** The write that publishes a member's name and client URLs. */
-export function publishCommand(
-  id: NodeId,
-  name: string,
-  clientURLs: readonly string[],
-): WriteCommand {
-  const attributes = clientURLs.length > 0 ? { name, clientURLs } : { name };
-  return write({
-    action: "set",
-    path: `${MEMBERS}/${formatId(id)}/attributes`,
-    value: toBytes(JSON.stringify(attributes)),
-  });
 }
 
 /** Membership over a store reader; call reload() after every applied change below /0. */
@@ -129,8 +93,8 @@ export class Cluster {
   /** Reads everything below /0 again. */
   reload(): void {
     const members: ClusterMember[] = [];
-    for (const node of this.#reader.peekChildren(MEMBERS)) {
-      const id = node.key.slice(MEMBERS.length + 1);
+    for (const node of this.#reader.peekChildren(MEMBERS_PATH)) {
+      const id = node.key.slice(MEMBERS_PATH.length + 1);
       // Old servers could leave the attributes of a removed member behind.
       const raft = parse(this.#reader.peek(`${node.key}/raftAttributes`)?.value);
       if (raft === undefined) continue;
@@ -148,8 +112,8 @@ export class Cluster {
     this.#members = new Map(members.map((member) => [member.id, member]));
     this.#removed = new Set(
       this.#reader
-        .peekChildren(REMOVED)
-        .map((node) => node.key.slice(REMOVED.length + 1).padStart(16, "0")),
+        .peekChildren(REMOVED_PATH)
+        .map((node) => node.key.slice(REMOVED_PATH.length + 1).padStart(16, "0")),
     );
   }
 
@@ -177,26 +141,13 @@ export class Cluster {
   writes(change: ConfChange, member: MemberRecord | undefined): readonly WriteCommand[] {
     const [single] = change.changes;
     if (single === undefined) return [];
-    const path = `${MEMBERS}/${formatId(single.nodeId)}`;
-    if (single.type === "remove") {
-      return [
-        write({ action: "delete", path, dir: true, recursive: true }),
-        write({ action: "create", path: `${REMOVED}/${formatId(single.nodeId)}` }),
-      ];
-    }
+    const id = single.nodeId;
+    if (single.type === "remove") return removalWrites(id);
     if (member === undefined) return [];
+    const known = this.#members.get(id);
     const isLearner =
-      single.type === "addLearner" ||
-      (single.type === "update" && this.#members.get(single.nodeId)?.isLearner === true);
-    const value = raftAttributes(member.peerURLs, isLearner);
-    const exists = this.#members.has(single.nodeId);
-    const writes = [
-      write({ action: exists ? "update" : "create", path: `${path}/raftAttributes`, value }),
-    ];
-    if (!exists && member.name !== "") {
-      writes.push(publishCommand(single.nodeId, member.name, member.clientURLs));
-    }
-    return writes;
+      single.type === "addLearner" || (single.type === "update" && known?.isLearner === true);
+    return memberWrites(id, member, { isKnown: known !== undefined, isLearner });
   }
 
   /** Members as the v2 API shows them. */

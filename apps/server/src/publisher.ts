@@ -3,7 +3,8 @@
  * decides the cluster version of a new cluster. Tries again until it succeeds or the server stops.
  */
 import { EtcdError } from "@etcd2/store";
-import { publishCommand, toBytes } from "./cluster.ts";
+import { publishWrite } from "@etcd2/store";
+import { toBytes } from "./cluster.ts";
 import type { EtcdServer } from "./etcd-server.ts";
 import { formatId } from "./ids.ts";
 
@@ -42,7 +43,7 @@ export class Publisher {
       return;
     }
     const { server, name, clientURLs, log } = this.#options;
-    server.proposeCommand(publishCommand(server.memberId, name, clientURLs), (result) => {
+    server.proposeCommand(publishWrite(server.memberId, name, clientURLs), (result) => {
       if (result instanceof EtcdError) {
         this.#timer = setTimeout(() => {
           this.#attempt(resolve);

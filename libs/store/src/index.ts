@@ -15,6 +15,17 @@ export { ERROR_MESSAGES, EtcdError, StoreError } from "./errors.ts";
 export type { ErrorCode, StoreErrorCode } from "./errors.ts";
 export type { EventAction, NodeExtern, StoreEvent } from "./event.ts";
 export type { Kv, KvBatch, KvIterator, KvIteratorOptions, KvRange, KvRows } from "./kv.ts";
+export {
+  MEMBERS_PATH,
+  memberWrites,
+  publishWrite,
+  raftAttributes,
+  removalWrites,
+  REMOVED_PATH,
+  shortMemberId,
+  writeCommand,
+} from "./member-rows.ts";
+export type { MemberRow } from "./member-rows.ts";
 export { MemoryKv } from "./memory-kv.ts";
 export type {
   AppliedEntry,

@@ -8,14 +8,18 @@ import { join } from "node:path";
 import { type ConfState, encodeConfState, Wal } from "@etcd2/raft";
 import {
   type Kv,
+  MEMBERS_PATH,
+  raftAttributes,
+  REMOVED_PATH,
+  shortMemberId,
   StateMachine,
   SteadyClock,
   StoreDirectory,
   type WriteCommand,
+  writeCommand,
 } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { ClusterPlan } from "./cluster-plan.ts";
-import { MEMBERS_PATH, REMOVED_PATH, raftAttributes, shortId, write } from "./membership-rows.ts";
 
 /** The row of the state machine's host space where the server keeps the membership. */
 const META_CONF_STATE = "conf-state";
@@ -60,10 +64,10 @@ function replaceMembership(
 ): { index: number; term: number } {
   const writes: WriteCommand[] = [MEMBERS_PATH, REMOVED_PATH]
     .filter((path) => machine.reader.peek(path) !== undefined)
-    .map((path) => write({ action: "delete", path, dir: true, recursive: true }));
+    .map((path) => writeCommand({ action: "delete", path, dir: true, recursive: true }));
   for (const { id, peerURLs } of plan.members) {
-    const path = `${MEMBERS_PATH}/${shortId(id)}/raftAttributes`;
-    writes.push(write({ action: "create", path, value: raftAttributes(peerURLs, false) }));
+    const path = `${MEMBERS_PATH}/${shortMemberId(id)}/raftAttributes`;
+    writes.push(writeCommand({ action: "create", path, value: raftAttributes(peerURLs, false) }));
   }
   const index = machine.appliedIndex + 1;
   const term = Math.max(1, machine.appliedTerm);
