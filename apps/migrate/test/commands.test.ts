@@ -5,11 +5,13 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
+import { Wal } from "@etcd2/raft";
 import { StoreDirectory } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { runCli, startCli } from "./support/cli.ts";
@@ -282,7 +284,18 @@ describe("verify", () => {
     const newerLog = await runCli("verify", "--data-dir", target);
     assert.match(newerLog.stdout, /format version 7.*\(use the release that wrote it/);
     writeFileSync(join(wal, name), good);
+    renameSync(wal, `${wal}.good`);
+    const metadata = { memberId: "00000000000000a1", clusterId: "00000000000000c1" };
+    await (await Wal.create(wal, { metadata })).close();
+    const emptyLog = await runCli("verify", "--data-dir", target);
+    assert.equal(emptyLog.status, 1);
+    assert.match(emptyLog.stdout, /it ends at 0, but the store stands at \d+: a part of the log/);
+    rmSync(wal, { recursive: true });
+    renameSync(`${wal}.good`, wal);
     const store = new StoreDirectory(join(target, "member", "store")).current() ?? "";
+    renameSync(join(store, "CURRENT"), join(store, "LOST"));
+    assert.match((await runCli("verify", "--data-dir", target)).stdout, /file CURRENT is missing/);
+    renameSync(join(store, "LOST"), join(store, "CURRENT"));
     const manifest = readdirSync(store).find((file) => file.startsWith("MANIFEST")) ?? "";
     writeFileSync(join(store, manifest), "rubbish");
     const damagedStore = await runCli("verify", "--data-dir", target);

@@ -100,7 +100,7 @@ async function tryCopy({ storeDir, walDir }: Source, path: string): Promise<Stat
   const current = directory.current();
   if (current === undefined) throw new Error(`${storeDir} names no current state`);
   copyStore(current, path);
-  const kv = await RocksKv.open(path);
+  const kv = await RocksKv.open(path, { mustExist: true });
   try {
     const clock = SteadyClock.open(kv);
     const machine = await StateMachine.open({ kv, clock, historyMax: HISTORY_MAX });

@@ -76,7 +76,7 @@ async function openOwn(source: SourceOwn, workspace: Workspace): Promise<StateMa
   const copy = workspace.scratch("store");
   cloneStore(current, copy);
   try {
-    const kv = await RocksKv.open(copy);
+    const kv = await RocksKv.open(copy, { mustExist: true });
     try {
       return await StateMachine.open({ kv, clock: new ReplayClock() });
     } catch (error) {

@@ -6,6 +6,9 @@ import type { SourceOwn } from "../detect.ts";
 import type { Finding } from "./finding.ts";
 import { ownRemedy } from "./own-remedy.ts";
 
+/** Where the server notes the index of a snapshot it has taken over. */
+const META_INSTALLED = "local-installed-index";
+
 /** Reads the whole log and holds it against the store. */
 export function checkOwnLog(source: SourceOwn, machine: StateMachine): readonly Finding[] {
   const findings: Finding[] = [];
@@ -39,13 +42,20 @@ export function checkOwnLog(source: SourceOwn, machine: StateMachine): readonly 
 
 function checkAgainstStore(
   walDir: string,
-  log: { firstIndex(): number },
+  log: { firstIndex(): number; lastIndex(): number },
   machine: StateMachine,
 ): readonly Finding[] {
   const { appliedIndex } = machine;
   const first = log.firstIndex();
   if (first > appliedIndex + 1) {
     return [error(`it begins at ${first}, but the store stands at ${appliedIndex}`, walDir)];
+  }
+  const last = log.lastIndex();
+  const installed = Buffer.from(machine.readMeta(META_INSTALLED) ?? []).toString("utf8");
+  // Behind a snapshot just installed the log may end; the server starts it anew there.
+  if (last < appliedIndex && Number(installed) !== appliedIndex) {
+    const text = `it ends at ${last}, but the store stands at ${appliedIndex}: a part of the log was lost`;
+    return [error(text, walDir)];
   }
   return [];
 }
