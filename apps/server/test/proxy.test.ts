@@ -490,6 +490,25 @@ describe("a request through a proxy", () => {
     assert.equal(ports.size, 1);
   });
 
+  it("opens no tunnel to the member, which refuses CONNECT like other methods", async () => {
+    const member = await upstreamOf((_request, response) => {
+      response.writeHead(405, { Allow: "GET" });
+      response.end();
+    });
+    const { url } = await proxyTo([member]);
+    const request = open("CONNECT", `${url}/v2/keys/a`);
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request.once("connect", (answer, socket) => {
+        socket.destroy();
+        resolve(answer);
+      });
+      request.once("error", reject);
+      request.end();
+    });
+    assert.equal(response.statusCode, 405);
+    assert.equal(response.headers.allow, "GET");
+  });
+
   it("is given up after the read timeout, when there is one", async () => {
     const member = await upstreamOf(() => undefined);
     const { url } = await proxyTo([member], { readTimeoutMs: 50 });

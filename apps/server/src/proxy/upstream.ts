@@ -48,7 +48,9 @@ export class Upstream {
   /** A request to be written and ended by the caller. */
   request(endpoint: Endpoint, { method, path, headers }: UpstreamRequest): ClientRequest {
     const { host, port } = endpoint;
-    const target = { method, path, headers, host, port };
+    // CONNECT would open a tunnel here; members refuse it like any method no endpoint has.
+    const sent = method === "CONNECT" ? "PURGE" : method;
+    const target = { method: sent, path, headers, host, port };
     const request = endpoint.isSecure
       ? httpsRequest({
           ...target,
