@@ -10,6 +10,7 @@ export type NoticeCode =
   | "v3Data"
   | "versionLowered"
   | "ambiguousUpdate"
+  | "rootDeleted"
   | "ignoredFile"
   | "members"
   | "history";

@@ -15,6 +15,8 @@ import type { WriteOptions } from "./writes.ts";
 import { write } from "./writes.ts";
 
 const VERSION_PATH = "/0/version";
+/** Root of the users' keys. */
+const KEYS_PATH = "/1";
 
 export interface ReplayCounts {
   /** Entries applied. */
@@ -23,13 +25,19 @@ export interface ReplayCounts {
   v3Entries: number;
   /** Updates with conditions in a log whose writer may or may not have honoured them. */
   ambiguousUpdates: number;
+  /** Deletes of everything at once. */
+  rootDeletes: number;
 }
 
 export class Replay2 {
   readonly #store: ReplayStore;
   readonly #rules: ReplayRules;
   readonly members: MemberDirectory;
-  readonly counts: ReplayCounts = { entries: 0, v3Entries: 0, ambiguousUpdates: 0 };
+  readonly counts: ReplayCounts = {
+    ...{ entries: 0, v3Entries: 0, ambiguousUpdates: 0, rootDeletes: 0 },
+  };
+  /** By how much the index here is ahead of the one the old server had. */
+  #indexAhead = 0;
 
   constructor(store: ReplayStore, rules: ReplayRules) {
     this.#store = store;
@@ -76,7 +84,8 @@ export class Replay2 {
         this.#store.write(this.#put(request));
         return;
       case "DELETE":
-        this.#store.write(this.#delete(request));
+        if (this.#isRootDelete(request)) this.#deleteRoot();
+        else this.#store.write(this.#delete(request));
         return;
       case "SYNC":
         this.#store.expire(request.timeNs);
@@ -86,6 +95,21 @@ export class Replay2 {
     }
   }
 
+  #isRootDelete({ path, recursive, prevValue, prevIndex }: V2Request): boolean {
+    const isConditional = prevIndex > 0 || prevValue !== "";
+    return this.#rules.deletesRoot && recursive && !isConditional && cleanPath(path) === KEYS_PATH;
+  }
+
+  /** The users' root itself stays here, so its children go one by one; the old server counted one. */
+  #deleteRoot(): void {
+    const children = this.#store.peekChildren(KEYS_PATH);
+    this.#store.group(
+      children.map(({ key }) => write("delete", key, { dir: true, recursive: true })),
+    );
+    this.#indexAhead += children.length - 1;
+    this.counts.rootDeletes++;
+  }
+
   /** Old in-order names are plain numbers: the name is settled here, then simply created. */
   #inOrder(request: V2Request): void {
     const options = { value: request.value, dir: request.dir, ...this.#life(request) };
@@ -93,7 +117,7 @@ export class Replay2 {
       this.#store.write(write("createInOrder", cleanPath(request.path), options));
       return;
     }
-    const path = `${cleanPath(request.path)}/${this.#store.etcdIndex + 1}`;
+    const path = `${cleanPath(request.path)}/${this.#store.etcdIndex + 1 - this.#indexAhead}`;
     this.#store.write(write("create", path, options));
   }
 

@@ -9,6 +9,8 @@ export interface ReplayRules {
   readonly padsInOrderNames: boolean;
   /** prevExist=true ignores prevValue and prevIndex (2.0.0 and its candidates). */
   readonly updateIgnoresConditions: boolean;
+  /** A recursive delete of the root removes everything (2.0.0-rc.1); refused later. */
+  readonly deletesRoot: boolean;
 }
 
 export interface WriterFacts {
@@ -16,6 +18,8 @@ export interface WriterFacts {
   readonly clusterVersion: string | undefined;
   /** The flat layout of 2.0.0 and before. */
   readonly isFlatLayout: boolean;
+  /** The log has marks of its snapshots, which 2.0.0-rc.1 never wrote. */
+  readonly hasSnapshotMarks: boolean;
 }
 
 /** The rules of the version that wrote a directory. */
@@ -23,9 +27,11 @@ export function rulesFor(facts: WriterFacts): ReplayRules {
   const version = parseVersion(facts.clusterVersion);
   const atLeast22 =
     version !== undefined && (version.major > 2 || (version.major === 2 && version.minor >= 2));
+  const isEarly = version === undefined && facts.isFlatLayout;
   return {
     padsInOrderNames: atLeast22,
-    updateIgnoresConditions: version === undefined && facts.isFlatLayout,
+    updateIgnoresConditions: isEarly,
+    deletesRoot: isEarly && !facts.hasSnapshotMarks,
   };
 }
 

@@ -108,7 +108,9 @@ class OpenedSource2 implements OpenedSource {
     else await loadSnapshot(snapshot, store);
     if (this.#scan.firstSyncNs !== undefined) store.setTime(this.#scan.firstSyncNs);
     const clusterVersion = this.#scan.clusterVersion ?? store.peek("/0/version")?.value;
-    const rules = rulesFor({ clusterVersion, isFlatLayout: this.#source.isFlatLayout });
+    const { isFlatLayout } = this.#source;
+    const { hasSnapshotMarks } = this.#scan;
+    const rules = rulesFor({ clusterVersion, isFlatLayout, hasSnapshotMarks });
     const replay = new Replay2(store, rules);
     replay.members.load();
     const position = await this.#replayEntries(replay, pacer);
@@ -184,6 +186,14 @@ class OpenedSource2 implements OpenedSource {
         text:
           `${uncommitted} entries at the end of the log are left out: ` +
           "this member of a cluster does not know whether they were committed",
+      });
+    }
+    if (replay.counts.rootDeletes > 0) {
+      notice({
+        code: "rootDeleted",
+        text:
+          `${replay.counts.rootDeletes} times everything was deleted, which 2.0.0-rc.1 allowed; ` +
+          "indexes of later changes may differ from those the old server showed",
       });
     }
     if (replay.counts.ambiguousUpdates > 0) {

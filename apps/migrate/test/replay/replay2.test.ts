@@ -26,6 +26,8 @@ function member(id: bigint, url: string, more: object = {}): Step {
 
 interface Layout {
   readonly flat?: boolean;
+  /** Without the marks of snapshots, as 2.0.0-rc.1 wrote its log. */
+  readonly isCandidate?: boolean;
   /** Entries known to be committed; all when left out. */
   readonly commit?: number;
 }
@@ -35,7 +37,8 @@ async function replaySteps(steps: readonly Step[], layout: Layout = {}): Promise
   using dir = new TempDir();
   const home = layout.flat === true ? dir.path : dir.at("member");
   mkdirSync(`${home}/snap`, { recursive: true });
-  const wal = new OldWalWriter({ directory: `${home}/wal`, memberId: SELF });
+  const withSnapshotMark = layout.isCandidate !== true;
+  const wal = new OldWalWriter({ directory: `${home}/wal`, memberId: SELF, withSnapshotMark });
   for (const [i, step] of steps.entries()) {
     if ("conf" in step) wal.entry(i + 1, 1, step.conf, 1);
     else wal.entry(i + 1, 1, "raw" in step ? step.raw : request(step));
@@ -56,7 +59,7 @@ const post: Step = { method: "POST", path: "/1/q", value: "x" };
 describe("the rules of a version", () => {
   it("follow the cluster version, and the layout where there is none", () => {
     const rules = (clusterVersion: string | undefined, isFlatLayout = false): string => {
-      const found = rulesFor({ clusterVersion, isFlatLayout });
+      const found = rulesFor({ clusterVersion, isFlatLayout, hasSnapshotMarks: true });
       return `${String(found.padsInOrderNames)} ${String(found.updateIgnoresConditions)}`;
     };
     assert.equal(rules("2.3.0"), "true false");
@@ -118,6 +121,28 @@ describe("replaying requests", () => {
     assert.equal(keys.get("/new")?.createdIndex, 5);
     assert.equal(keys.get("/new")?.modifiedIndex, 6);
     assert.equal(etcdIndex, 9);
+  });
+
+  it("deletes everything where 2.0.0-rc.1 did, names of later keys unharmed", async () => {
+    const steps: readonly Step[] = [
+      self,
+      put("/a", { value: "1" }),
+      put("/d/b", { value: "2" }),
+      put("/_hidden", { value: "3" }),
+      { method: "DELETE", path: "/1/", recursive: true, dir: true },
+      post,
+      put("/later", { value: "x" }),
+    ];
+    const early = await replaySteps(steps, { flat: true, isCandidate: true });
+    // One step per change: the member, three keys, the delete, and then the in-order key.
+    assert.deepEqual([...early.keys.keys()], ["/later", "/q", "/q/6"]);
+    assert.deepEqual(
+      early.notices.map(({ code }) => code),
+      ["rootDeleted"],
+    );
+    const later = await replaySteps(steps, { flat: true });
+    assert.ok(later.keys.has("/a") && later.keys.has("/d/b") && later.keys.has("/q/5"));
+    assert.deepEqual(later.notices, []);
   });
 
   it("keeps refreshed values and takes the new life", async () => {
