@@ -45,8 +45,11 @@ async function startChild(id: number, ...peers: readonly string[]): Promise<Chil
   return { process: child, url };
 }
 
+/** Sooner than unanswered pings could tell: milliseconds on a quiet machine. */
+const SILENCE_MS = 3000;
+
 describe("a member whose process is killed", () => {
-  it("is reported lost within milliseconds, once, by links in both directions", async () => {
+  it("is reported lost at once, and once, by links in both directions", async () => {
     const a = await start(1);
     const child = await startChild(2, `1=${a.url}`);
     a.transport.addPeer({ id: memberId(2), urls: [child.url] });
@@ -54,11 +57,11 @@ describe("a member whose process is killed", () => {
     await until(() => a.inboundGreeted(memberId(2)), "its link");
     const killedAt = performance.now();
     child.process.kill("SIGKILL");
-    await until(() => a.listener.lost.length > 0, "the report", 1000);
+    await until(() => a.listener.lost.length > 0, "the report");
     const [loss] = a.listener.lost;
     assert.ok(loss !== undefined && loss.id === memberId(2));
     const tookMs = loss.at - killedAt;
-    assert.ok(tookMs < 200, `${tookMs} ms`);
+    assert.ok(tookMs < SILENCE_MS, `${tookMs} ms`);
     assert.equal(a.transport.activeSince(memberId(2)), 0);
     await until(() => performance.now() > killedAt + 300, "time for second thoughts");
     assert.equal(a.listener.lost.length, 1);
@@ -77,9 +80,9 @@ describe("a member whose process is killed", () => {
     ] as const) {
       const killedAt = performance.now();
       child.process.kill("SIGKILL");
-      await until(() => a.listener.lost.some((loss) => loss.id === id), "the report", 1000);
+      await until(() => a.listener.lost.some((loss) => loss.id === id), "the report");
       const tookMs = (a.listener.lost.at(-1)?.at ?? 0) - killedAt;
-      assert.ok(tookMs < 200, `${tookMs} ms`);
+      assert.ok(tookMs < SILENCE_MS, `${tookMs} ms`);
     }
     assert.equal(a.listener.lost.length, 2);
   });
