@@ -16,7 +16,7 @@ import type {
 } from "@etcd2/api-v2";
 import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
 import type { Command, StoreReader, WatcherHub, WriteAction, WriteCommand } from "@etcd2/store";
-import { encodeCommand, EtcdError } from "@etcd2/store";
+import { encodeCommand, EtcdError, StoreError } from "@etcd2/store";
 import type { Applied } from "./applier.ts";
 import type { Cluster } from "./cluster.ts";
 import { formatId } from "./ids.ts";
@@ -89,6 +89,8 @@ export interface EtcdServerParts {
   readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   /** Why the member is unhealthy although it has a leader; "" when it is not. */
   readonly alarm: () => string;
+  /** The store cannot be relied on: the process must end. */
+  readonly onStorageFailure: (error: Error) => void;
 }
 
 export class EtcdServer implements EtcdServerPort {
@@ -339,6 +341,13 @@ export class EtcdServer implements EtcdServerPort {
     }
     const reads = this.#reads.expire(now);
     if (reads > 0) this.#parts.counters.readsExpired(reads);
+  }
+
+  storageFailed(error: StoreError): void {
+    const advice =
+      "'etcd-migrate verify' on the data directory says what is damaged; " +
+      "replace this member, or restore it from a backup";
+    this.#parts.onStorageFailure(new StoreError(error.code, `${error.message} (${advice})`));
   }
 
   /** No new requests. */

@@ -395,6 +395,7 @@ export class Member {
       isConnected: (id) => this.transport.activeSince(id) > 0,
       writeRefusal: this.#options.writeRefusal,
       alarm: this.#options.alarm,
+      onStorageFailure: this.#options.onFatal,
     });
   }
 

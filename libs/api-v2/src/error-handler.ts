@@ -1,10 +1,10 @@
 /**
  * The last resort: a failure nobody expected becomes a log line and a 500, never a crash; lack of
- * room becomes a 503.
+ * room becomes a 503. A fault of the store ends the member.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorRequestHandler } from "express";
-import { EtcdError } from "@etcd2/store";
+import { EtcdError, isStoreFailure } from "@etcd2/store";
 import { answer, answerBusy, answerJson } from "./answer.ts";
 import { isBusy } from "./busy-error.ts";
 import { RETRY_AFTER_SECONDS } from "./limits.ts";
@@ -21,6 +21,7 @@ export function answerUnexpected(
     answerTooBusy(server, req, res, error);
     return;
   }
+  if (isStoreFailure(error)) server.storageFailed(error);
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   // The query may hold a value.
   const path = (req.url ?? "").replace(/\?.*$/s, "");

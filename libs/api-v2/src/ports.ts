@@ -4,7 +4,14 @@
  * own: it then needs a reader over the shared store, a way to propose, the event feed for its own
  * watcher hub, and counters that can be summed.
  */
-import type { EtcdError, StoreEvent, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
+import type {
+  EtcdError,
+  StoreError,
+  StoreEvent,
+  StoreReader,
+  WatcherHub,
+  WriteCommand,
+} from "@etcd2/store";
 
 /** A write that took effect. */
 export interface Committed {
@@ -179,6 +186,8 @@ export interface EtcdServer {
   debugVars(): ReadonlyMap<string, unknown>;
   /** Levels CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE. */
   setLogLevel(level: string): void;
+  /** A request met a fault of the store. This member must not answer any other: its process ends. */
+  storageFailed(error: StoreError): void;
   /** A gateway-level event worth a log line (slow request, refused client). */
   log(level: "debug" | "info" | "warn" | "error", message: string): void;
 }

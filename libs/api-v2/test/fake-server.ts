@@ -15,6 +15,7 @@ import {
   StoreWatcherHub,
   type Command,
   type Outcome,
+  type StoreError,
   type StoreReader,
   type WriteCommand,
 } from "@etcd2/store";
@@ -75,6 +76,7 @@ export class FakeServer implements EtcdServer {
   readonly hub: StoreWatcherHub;
   readonly counters = new Map<string, number>();
   readonly logLines: string[] = [];
+  readonly storageFailures: StoreError[] = [];
   readonly raftTerm = 2;
   /** Delay of every write, for tests of what happens meanwhile. */
   delayMs = 0;
@@ -193,6 +195,10 @@ export class FakeServer implements EtcdServer {
 
   setLogLevel(level: string): void {
     this.logLevel = level;
+  }
+
+  storageFailed(error: StoreError): void {
+    this.storageFailures.push(error);
   }
 
   log(level: string, message: string): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { StoreError } from "@etcd2/store";
 import { RawConnection, type RawResponse } from "../src/testing/index.ts";
 import { startFakeServer, type RunningFake } from "./fake-server.ts";
 
@@ -121,6 +122,32 @@ test("a failure nobody expected is a 500 and a log line", async () => {
   }
   assert.ok(running.server.logLines.some((line) => line.includes("broken disk")));
   assert.equal((await get("/v2/keys")).status, 200);
+});
+
+test("a fault of the store is reported, so that the member ends; other failures are not", async () => {
+  const { reader, storageFailures } = running.server;
+  const read = reader.get.bind(reader);
+  const failWith = async (error: Error): Promise<void> => {
+    reader.get = () => {
+      throw error;
+    };
+    for (const target of ["/v2/keys/a", "/v2/keys/a?quorum=true"]) {
+      assert.equal((await get(target)).status, 500);
+    }
+    reader.get = read;
+  };
+  await failWith(new Error("a defect"));
+  await failWith(new StoreError("closed", "the store is closed"));
+  assert.deepEqual(storageFailures, []);
+  const faults = [
+    new StoreError("storage", "block checksum mismatch"),
+    new StoreError("corrupt", "a row ends early"),
+  ];
+  for (const fault of faults) await failWith(fault);
+  assert.deepEqual(
+    storageFailures,
+    faults.flatMap((fault) => [fault, fault]),
+  );
 });
 
 test("profiles are there when asked for, and bounded", async () => {

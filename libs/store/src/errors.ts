@@ -87,3 +87,8 @@ export class StoreError extends Error {
     this.code = code;
   }
 }
+
+/** A fault that no further request can be trusted with: the store must be closed. */
+export function isStoreFailure(error: unknown): error is StoreError {
+  return error instanceof StoreError && (error.code === "storage" || error.code === "corrupt");
+}

@@ -11,7 +11,7 @@ export type {
   WriteCommand,
 } from "./command.ts";
 export { decodeCommand, decodeRequestId, encodeCommand } from "./command-codec.ts";
-export { ERROR_MESSAGES, EtcdError, StoreError } from "./errors.ts";
+export { ERROR_MESSAGES, EtcdError, isStoreFailure, StoreError } from "./errors.ts";
 export type { ErrorCode, StoreErrorCode } from "./errors.ts";
 export type { EventAction, NodeExtern, StoreEvent } from "./event.ts";
 export type { Kv, KvBatch, KvIterator, KvIteratorOptions, KvRange, KvRows } from "./kv.ts";

@@ -24,7 +24,7 @@ export function addRepairCommand(program: Command): void {
 async function repair(flags: RepairFlags): Promise<number> {
   const { cut, copies } = await repairDirectory(requireDataDir(flags.dataDir), flags.walDir);
   if (cut === undefined) {
-    console.log("nothing to repair");
+    console.log("nothing to repair: no torn end (etcd-migrate verify checks the rest too)");
     return EXIT.ok;
   }
   console.log(`${cut.file}: ${describeTail(cut)}`);

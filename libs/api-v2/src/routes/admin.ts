@@ -5,6 +5,7 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Router, type Request, type Response } from "express";
+import { isStoreFailure } from "@etcd2/store";
 import { byMethod } from "../allow.ts";
 import { answer, answerJson } from "../answer.ts";
 import type { EtcdServer } from "../ports.ts";
@@ -90,6 +91,7 @@ class SnapshotHandler {
       // stream without its end is no snapshot.
       await pipeline(chunks, res);
     } catch (error) {
+      if (isStoreFailure(error)) this.#server.storageFailed(error);
       const reason = error instanceof Error ? error.message : String(error);
       this.#server.log("warn", `a snapshot stream was cut short: ${reason}`);
     }
