@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { encodeCommand, EtcdError } from "@etcd2/store";
+import { encodeCommand, EtcdError, writeCommand } from "@etcd2/store";
 import type { Command } from "@etcd2/store";
 import fc from "fast-check";
 import { ProposalTable } from "../src/proposals.ts";
@@ -9,18 +9,7 @@ import type { Pending } from "../src/proposals.ts";
 const SESSION = 2 ** 40 + 7;
 
 function commandAt(path: string): Command {
-  return {
-    action: "set",
-    path,
-    value: "v",
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-  };
+  return writeCommand({ action: "set", path, value: "v" });
 }
 
 type Answers = Map<number, string>;

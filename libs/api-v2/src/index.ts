@@ -1,11 +1,5 @@
 export { createApp } from "./app.ts";
-export {
-  callerOf,
-  ENDPOINT_RULES,
-  type Caller,
-  type EndpointRule,
-  type Strictness,
-} from "./auth/endpoint-rules.ts";
+export { ENDPOINT_RULES, type Caller, type EndpointRule } from "./auth/endpoint-rules.ts";
 export { createFrontDoor } from "./front-door.ts";
 export { attachTrace } from "./http-messages.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
@@ -25,4 +19,3 @@ export {
   type RequestTrace,
   type SelfStats,
 } from "./ports.ts";
-export { API_VERSION } from "./routes/version.ts";

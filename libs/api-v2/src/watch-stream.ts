@@ -93,7 +93,7 @@ export class WatchStream implements Watch, BudgetedWatch {
   congested(): boolean {
     const res = this.#res;
     if (this.#isOver || !res.writableNeedDrain) return false;
-    res.once("drain", () => this.#handle?.resume?.());
+    res.once("drain", () => this.#handle?.resume());
     return true;
   }
 

@@ -1,6 +1,6 @@
 /** The membership of a fake server: kept in memory, with the store's part of every change. */
 import { createHash } from "node:crypto";
-import type { GroupCommand, WriteCommand } from "@etcd2/store";
+import { writeCommand, type GroupCommand, type WriteCommand } from "@etcd2/store";
 import { MembershipError, type Member, type Membership } from "../src/index.ts";
 
 const SELF = "ce2a822cea30bfca";
@@ -9,18 +9,8 @@ const PEER_URL = "http://127.0.0.1:2380";
 type Apply = (command: WriteCommand | GroupCommand) => unknown;
 
 function write(action: WriteCommand["action"], path: string, value = ""): WriteCommand {
-  return {
-    action,
-    path,
-    value,
-    dir: action === "delete",
-    recursive: action === "delete",
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-  };
+  const isDelete = action === "delete";
+  return writeCommand({ action, path, value, dir: isDelete, recursive: isDelete });
 }
 
 export class FakeMembership implements Membership {

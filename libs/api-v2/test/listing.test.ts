@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, mock, test } from "node:test";
-import type { Listing, ReadResult } from "@etcd2/store";
+import { writeCommand, type Listing, type ReadResult } from "@etcd2/store";
 import { LISTING_STALL_MS } from "../src/limits.ts";
 import { RawConnection } from "../src/testing/index.ts";
 import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
@@ -16,18 +16,9 @@ before(async () => {
   running = await startFakeServer();
   const { server } = running;
   for (let i = 0; i < KEYS; i++) {
-    server.apply({
-      action: "set",
-      path: `/1/big/d${String(i % 100).padStart(2, "0")}/k${String(i).padStart(5, "0")}`,
-      value: VALUE,
-      dir: false,
-      recursive: false,
-      prevValue: "",
-      prevIndex: 0,
-      refresh: false,
-      expirationMs: undefined,
-      ttlMs: undefined,
-    });
+    const directory = `/1/big/d${String(i % 100).padStart(2, "0")}`;
+    const path = `${directory}/k${String(i).padStart(5, "0")}`;
+    server.apply(writeCommand({ action: "set", path, value: VALUE }));
   }
   const { reader } = server;
   const read = reader.get.bind(reader);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { writeCommand } from "@etcd2/store";
 import { WATCH_QUEUE_BYTES_MAX } from "../src/limits.ts";
 import { RawConnection } from "../src/testing/index.ts";
 import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
@@ -165,9 +166,7 @@ test("a stream far behind gets everything however slowly it reads", async () => 
   const count = 2000;
   const value = "x".repeat(2000);
   for (let i = 0; i < count; i++) {
-    const command = { path: "/1/far", value, dir: false, recursive: false, prevValue: "" } as const;
-    const life = { expirationMs: undefined, ttlMs: undefined };
-    other.server.apply({ action: "set", ...command, ...life, prevIndex: 0, refresh: false });
+    other.server.apply(writeCommand({ action: "set", path: "/1/far", value }));
   }
   const connection = await RawConnection.open(other.baseUrl);
   const target = "/v2/keys/far?wait=true&stream=true&waitIndex=3";

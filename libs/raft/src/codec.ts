@@ -258,13 +258,3 @@ export function readSnapshotMetadata(r: WireReader): SnapshotMetadata {
   }
   return { index, term, confState };
 }
-
-/** @throws CodecError when a number or an id is out of range. */
-export function encodeSnapshotMetadata(metadata: SnapshotMetadata): Buffer {
-  return encodeWith(writeSnapshotMetadata, metadata);
-}
-
-/** @throws CodecError */
-export function decodeSnapshotMetadata(bytes: Uint8Array): SnapshotMetadata {
-  return readSnapshotMetadata(new WireReader(bytes));
-}

@@ -1,65 +1,36 @@
-/** Public names of @etcd2/raft: the pure core, its loop, the write-ahead log and the transports. */
+/** Public names of @etcd2/raft: the loop around the core, the write-ahead log and the transport. */
 export type {
-  AppendMessage,
   ConfChange,
   ConfChangeSingle,
   ConfState,
   Entry,
-  EntryType,
   HardState,
   Index,
   Message,
   NodeId,
-  Random,
-  ReadState,
-  Role,
   SnapshotMessage,
   SnapshotMetadata,
   SoftState,
   Term,
 } from "./core/types.ts";
-export { NOBODY } from "./core/types.ts";
-export { invariant, InvariantError } from "./core/invariant.ts";
-export type { RaftConfig, RaftOptions } from "./core/config.ts";
-export type { Ready } from "./core/ready.ts";
 export type { ProgressStatus, Status } from "./core/status.ts";
-export { RawNode } from "./core/raw-node.ts";
-export { FatalError, RaftError } from "./errors.ts";
+export { RaftError } from "./errors.ts";
 export type { RaftErrorCode } from "./errors.ts";
 export type { LogStorage } from "./storage.ts";
-export { MemoryLog } from "./memory-log.ts";
 export { RaftNode } from "./node.ts";
-export type {
-  ConfChangeDecider,
-  DurableLog,
-  RaftNodeListener,
-  RaftNodeOptions,
-  ReadCallback,
-  StateMachinePort,
-} from "./node.ts";
-export type { Peer, SnapshotSink, Transport, TransportListener } from "./transport.ts";
+export type { ConfChangeDecider, DurableLog, RaftNodeListener, RaftNodeOptions } from "./node.ts";
+export type { SnapshotSink, Transport, TransportListener } from "./transport.ts";
 export { resolveLoopback } from "./loopback.ts";
-export {
-  decodeConfChange,
-  decodeConfState,
-  decodeEntry,
-  decodeHardState,
-  encodeConfChange,
-  encodeConfState,
-  encodeEntry,
-  encodeHardState,
-} from "./codec.ts";
+export { decodeConfChange, decodeConfState, encodeConfChange, encodeConfState } from "./codec.ts";
 export { fetchClusterInfo, ClusterInfoError } from "./cluster-info.ts";
 export type { ClusterInfo } from "./frame-codec.ts";
 export { GrpcTransport } from "./grpc-transport.ts";
 export { addRaftService } from "./grpc-service.ts";
-export type { CallCounters } from "./call-counts.ts";
 export { createPeerServer } from "./peer-server.ts";
 export type { PeerListener, PeerServer, PeerServerOptions } from "./peer-server.ts";
 export type {
   GrpcTransportOptions,
   PeerCredentials,
-  TransportLimits,
   TransportLog,
   TransportMetrics,
 } from "./transport-options.ts";

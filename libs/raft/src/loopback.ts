@@ -5,7 +5,7 @@
  */
 
 /** The IPv4 loopback address that stands for `localhost`. */
-export const LOOPBACK = "127.0.0.1";
+const LOOPBACK = "127.0.0.1";
 
 /**
  * The host to dial or to bind for the host part of a URL: `localhost` becomes 127.0.0.1, the

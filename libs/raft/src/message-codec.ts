@@ -83,16 +83,6 @@ export function decodeMessage(bytes: Uint8Array): Message {
   return readMessage(new WireReader(bytes));
 }
 
-/** @throws CodecError when a number or an id is out of range. */
-export function encodeMessageBatch(messages: readonly Message[]): Buffer {
-  return encodeWith(writeMessageBatch, messages);
-}
-
-/** Entry data of the result are views into `bytes`. @throws CodecError */
-export function decodeMessageBatch(bytes: Uint8Array): Message[] {
-  return readMessageBatch(new WireReader(bytes));
-}
-
 export function writeMessageBatch(w: WireWriter, messages: readonly Message[]): void {
   for (let i = messages.length - 1; i >= 0; i--) {
     const message = messages[i];

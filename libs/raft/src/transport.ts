@@ -1,7 +1,7 @@
 /**
- * The message port between a raft node and its peers. grpc-transport.ts implements it over
- * sockets, memory-transport.ts in one process. Sending never blocks and never throws: a message
- * to a slow, unknown or unreachable peer is dropped, raft repeats what matters.
+ * The message port between a raft node and its peers; grpc-transport.ts implements it over sockets.
+ * Sending never blocks and never throws: a message to a slow, unknown or unreachable peer is
+ * dropped, raft repeats what matters.
  */
 import type { Message, NodeId, SnapshotMessage } from "./core/types.ts";
 

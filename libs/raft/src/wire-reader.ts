@@ -6,10 +6,10 @@
 import { CodecError } from "./codec-error.ts";
 import { isHexDigit } from "./wire-writer.ts";
 
-export const WIRE_VARINT = 0;
-export const WIRE_FIXED64 = 1;
-export const WIRE_BYTES = 2;
-export const WIRE_FIXED32 = 5;
+const WIRE_VARINT = 0;
+const WIRE_FIXED64 = 1;
+const WIRE_BYTES = 2;
+const WIRE_FIXED32 = 5;
 
 const EMPTY = new Uint8Array(0);
 /** Ids seen lately. There are a handful per cluster; a hit costs no allocation. */

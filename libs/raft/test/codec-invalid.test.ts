@@ -38,9 +38,9 @@ describe("invalid input", () => {
           codec.decodeHardState,
           codec.decodeConfState,
           codec.decodeConfChange,
-          codec.decodeSnapshotMetadata,
+          (b: Uint8Array) => codec.readSnapshotMetadata(new WireReader(b)),
           messages.decodeMessage,
-          messages.decodeMessageBatch,
+          (b: Uint8Array) => messages.readMessageBatch(new WireReader(b)),
           frames.decodeStreamFrame,
           frames.decodeSnapshotChunk,
           frames.decodeSnapshotResult,
@@ -82,7 +82,7 @@ describe("invalid input", () => {
     const w = new WireWriter();
     w.raw(Uint8Array.of(0x0a, 2, 0x12, 5, 1, 2, 3, 4, 5));
     assert.equal(
-      codeOf(() => messages.decodeMessageBatch(w.finish())),
+      codeOf(() => messages.readMessageBatch(new WireReader(w.finish()))),
       "truncated",
     );
   });

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeCommand, encodeCommand } from "../src/command-codec.ts";
-import type { WriteCommand } from "../src/command.ts";
+import { type WriteCommand, writeCommand } from "../src/command.ts";
 import type { Kv } from "../src/kv.ts";
 import { MemoryKv } from "../src/memory-kv.ts";
 import { RocksKv } from "../src/rocks-kv.ts";
@@ -18,18 +18,7 @@ const BATCH = 64;
 const value = "x".repeat(256);
 
 function set(path: string): WriteCommand {
-  return {
-    action: "set",
-    path,
-    value,
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-  };
+  return writeCommand({ action: "set", path, value });
 }
 
 function report(name: string, count: number, startNs: bigint): void {

@@ -31,6 +31,23 @@ export interface WriteCommand {
   readonly ttlMs: number | undefined;
 }
 
+/** A write command with the fields that matter, all others at rest. */
+export function writeCommand(
+  fields: Pick<WriteCommand, "action" | "path"> & Partial<WriteCommand>,
+): WriteCommand {
+  return {
+    value: "",
+    dir: false,
+    recursive: false,
+    prevValue: "",
+    prevIndex: 0,
+    refresh: false,
+    expirationMs: undefined,
+    ttlMs: undefined,
+    ...fields,
+  };
+}
+
 export interface ExpiredNode {
   readonly path: ByteString;
   readonly modifiedIndex: number;

@@ -8,9 +8,7 @@ import { EtcdError, StoreError } from "./errors.ts";
 import { eventIndexOf, readEventRecord, writeEventRecord } from "./event-record.ts";
 import { PREFIX, indexKey, indexOfKey, prefixRange } from "./keyspace.ts";
 import type { Kv, KvBatch } from "./kv.ts";
-import type { EventHistory, WatchKey } from "./ports.ts";
 import { type RecordedEvent, RemovedNames } from "./tree/recorded-event.ts";
-import { matchesWatch } from "./tree/watch-rule.ts";
 
 /** A row of events is closed when it holds this much. */
 const ROW_BYTES_MAX = 64 << 10;
@@ -59,7 +57,7 @@ function eventBytes(event: RecordedEvent): number {
   );
 }
 
-export class EventLog implements EventHistory {
+export class EventLog {
   readonly #kv: Kv;
   readonly #countMax: number;
   readonly #bytesMax: number;
@@ -146,18 +144,6 @@ export class EventLog implements EventHistory {
       if (event !== undefined) events.push(event);
     }
     return events;
-  }
-
-  *scan(watch: WatchKey, since: number): IterableIterator<RecordedEvent | undefined> {
-    let next = since;
-    while (next <= this.#lastIndex) {
-      const events = this.read(next);
-      for (const event of events) {
-        next = event.etcdIndex + 1;
-        if (matchesWatch(watch, event)) yield event;
-      }
-      yield undefined;
-    }
   }
 
   /** Whether everything from `since` on is in memory. */

@@ -108,7 +108,7 @@ export function descendantsRange(path: ByteString): KvRange {
 }
 
 /** First key behind a node and everything below it. */
-export function subtreeEnd(path: ByteString): Buffer {
+function subtreeEnd(path: ByteString): Buffer {
   const end = nodeKey(path);
   end[end.length - 1] = (end[end.length - 1] ?? 0) + 1;
   return end;

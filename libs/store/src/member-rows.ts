@@ -3,7 +3,7 @@
  * the writes that add, change and remove them. It does not decide which changes hold, and knows
  * nothing of logs or of what else is in the store.
  */
-import type { ByteString, WriteCommand } from "./command.ts";
+import { type ByteString, type WriteCommand, writeCommand } from "./command.ts";
 
 /** Where the members are, one directory each. */
 export const MEMBERS_PATH = "/0/members";
@@ -20,23 +20,6 @@ export interface MemberRow {
 /** An id as paths show it: without leading zeros. */
 export function shortMemberId(id: string): string {
   return id.replace(/^0+(?=.)/, "");
-}
-
-/** A write command with the fields that matter, all others at rest. */
-export function writeCommand(
-  fields: Pick<WriteCommand, "action" | "path"> & Partial<WriteCommand>,
-): WriteCommand {
-  return {
-    value: "",
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-    ...fields,
-  };
 }
 
 function json(value: unknown): ByteString {

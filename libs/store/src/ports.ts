@@ -1,6 +1,7 @@
 /**
- * What the layers above may ask of the store. state-machine.ts implements StateMachine over a Kv;
- * watcher-hub.ts implements WatcherHub over the event feed. Writes come only through apply().
+ * What the layers above hand to the store and get from it. state-machine.ts takes the entries and
+ * offers the reader, over a Kv; watcher-hub.ts implements WatcherHub over the event feed. Writes
+ * come only through apply().
  */
 import type { ByteString, Command } from "./command.ts";
 import type { EtcdError } from "./errors.ts";
@@ -83,22 +84,7 @@ export interface StoreReader {
   readonly stats: StoreStats;
 }
 
-/**
- * Oldest and newest index in the event history, and a cursor over it. Refresh events are in it
- * (they take a place) but scan() leaves them out.
- */
-export interface EventHistory {
-  readonly firstIndex: number;
-  readonly lastIndex: number;
-  /**
-   * Events with index >= since that the watch matches, oldest first. The matching rule is the
-   * live one (http-api.md §7.1). Yields in slices so that long scans do not hold the event loop:
-   * undefined means "nothing yet, call next again in a later turn".
-   * @throws EtcdError 401 when `since` lies before the history, also when it was overtaken.
-   */
-  scan(watch: WatchKey, since: number): IterableIterator<StoreEvent | undefined>;
-}
-
+/** What a watch is about. */
 export interface WatchKey {
   readonly path: ByteString;
   readonly recursive: boolean;
@@ -110,8 +96,8 @@ export interface Watch extends WatchKey {
   readonly sinceIndex: number;
   readonly stream: boolean;
   /**
-   * Takes one event; `json` yields its text as the API shows it, made once however many watchers
-   * share it. Returns false when the receiver is too slow: the hub then drops the watch.
+   * Takes one event, which all watches of it share. Returns false when the receiver is too slow:
+   * the hub then drops the watch.
    */
   deliver(event: StoreEvent): boolean;
   /**
@@ -128,7 +114,7 @@ export interface WatchHandle {
   /** Ends the watch without a further call to it. */
   cancel(): void;
   /** The receiver has caught up after it reported congestion. */
-  resume?(): void;
+  resume(): void;
 }
 
 export interface WatcherHub {

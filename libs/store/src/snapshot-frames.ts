@@ -10,7 +10,7 @@ import { StoreError } from "./errors.ts";
 const MAGIC = Buffer.from("etcd2snp", "latin1");
 
 /** Version of the whole stream; another one is refused. */
-export const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_VERSION = 1;
 
 export const FRAME = { header: 1, nodes: 2, history: 3, removed: 4, host: 5, trailer: 6 } as const;
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];

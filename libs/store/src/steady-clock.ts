@@ -22,7 +22,7 @@ export interface TimeSource {
 const monotonicOffsetMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
 
 /** The clocks of this machine. */
-export const SYSTEM_TIME: TimeSource = {
+const SYSTEM_TIME: TimeSource = {
   bootId() {
     try {
       return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();

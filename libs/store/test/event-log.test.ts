@@ -104,18 +104,6 @@ test("a smaller limit after a restart shows at once and is worked off in small s
   assert.ok(rowsOf(kv, PREFIX.history) < 25);
 });
 
-test("a scan yields control between slices and leaves refreshes out", async () => {
-  const store = await TestStore.open();
-  for (let i = 0; i < 1000; i++) {
-    store.set("/1/a", "", i % 2 === 1 ? { refresh: true, ...store.clock.ttl(9) } : {});
-  }
-  const found = [...store.machine.history.scan({ path: "/1", recursive: true }, 1)];
-  assert.equal(found.filter((event) => event !== undefined).length, 500);
-  assert.ok(found.filter((event) => event === undefined).length >= 3);
-  const none = store.machine.history.scan({ path: "/1", recursive: true }, 1001);
-  assert.deepEqual([...none], []);
-});
-
 test("huge values do not pile up in memory nor break reading", async () => {
   const kv = new MemoryKv();
   const store = await TestStore.open({ kv });

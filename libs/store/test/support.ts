@@ -1,6 +1,6 @@
 /** What several test files share: commands, clocks, a store with short calls, seeded randomness. */
 import assert from "node:assert/strict";
-import type { Command, WriteAction, WriteCommand } from "../src/command.ts";
+import { type Command, type WriteAction, type WriteCommand, writeCommand } from "../src/command.ts";
 import { EtcdError } from "../src/errors.ts";
 import type { NodeExtern, StoreEvent } from "../src/event.ts";
 import type { Kv } from "../src/kv.ts";
@@ -15,19 +15,7 @@ export function command(
   path: string,
   options: WriteOptions = {},
 ): WriteCommand {
-  return {
-    action,
-    path,
-    value: "",
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-    ...options,
-  };
+  return writeCommand({ action, path, ...options });
 }
 
 /** Both clocks by hand. They start at different times, to show who mixes them up. */

@@ -287,7 +287,7 @@ describe("watches from the past", () => {
     store.turns.drain();
     assert.equal(received.events.length, 3, "events wait in the history");
     for (let i = 0; i < 10; i++) {
-      received.handle?.resume?.();
+      received.handle?.resume();
       store.turns.drain();
     }
     store.set("/1/a");

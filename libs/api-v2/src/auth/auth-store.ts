@@ -2,7 +2,13 @@
  * Users, roles and the flag where they are kept: below /2 of the store. Reads are cached until
  * anything there changes; writes go through the log like every other. Decides nothing.
  */
-import { EtcdError, type ByteString, type StoreEvent, type WriteCommand } from "@etcd2/store";
+import {
+  EtcdError,
+  writeCommand,
+  type ByteString,
+  type StoreEvent,
+  type WriteCommand,
+} from "@etcd2/store";
 import { JsonDocument } from "../json-document.ts";
 import { AUTH_DOCUMENTS_MAX } from "../limits.ts";
 import type { EtcdServer } from "../ports.ts";
@@ -63,26 +69,26 @@ export class AuthStore {
 
   /** @throws EtcdError 105 when creating what exists, 100 when updating what does not. */
   async putUser(action: "create" | "update", name: ByteString, text: ByteString): Promise<void> {
-    await this.#change(write(action, `${USERS}/${name}`, text));
+    await this.#change(writeCommand({ action, path: `${USERS}/${name}`, value: text }));
   }
 
   /** @throws EtcdError as putUser. */
   async putRole(action: "create" | "update", name: ByteString, text: ByteString): Promise<void> {
-    await this.#change(write(action, `${ROLES}/${name}`, text));
+    await this.#change(writeCommand({ action, path: `${ROLES}/${name}`, value: text }));
   }
 
   /** @throws EtcdError 100 */
   async deleteUser(name: ByteString): Promise<void> {
-    await this.#change(write("delete", `${USERS}/${name}`, ""));
+    await this.#change(writeCommand({ action: "delete", path: `${USERS}/${name}` }));
   }
 
   /** @throws EtcdError 100 */
   async deleteRole(name: ByteString): Promise<void> {
-    await this.#change(write("delete", `${ROLES}/${name}`, ""));
+    await this.#change(writeCommand({ action: "delete", path: `${ROLES}/${name}` }));
   }
 
   async setEnabled(enabled: boolean): Promise<void> {
-    await this.#change(write("update", FLAG, String(enabled)));
+    await this.#change(writeCommand({ action: "update", path: FLAG, value: String(enabled) }));
   }
 
   /** Drops what is cached when anything below /2 may have changed. */
@@ -136,8 +142,12 @@ export class AuthStore {
   async #ensureDirectories(): Promise<void> {
     this.#refresh();
     if (this.#flag !== "missing") return;
-    const made = ["/2", USERS, ROLES].map((path) => ({ ...write("create", path, ""), dir: true }));
-    for (const command of [...made, write("create", FLAG, "false")]) {
+    const action = "create";
+    const directories = ["/2", USERS, ROLES].map((path) =>
+      writeCommand({ action, path, dir: true }),
+    );
+    const flag = writeCommand({ action, path: FLAG, value: "false" });
+    for (const command of [...directories, flag]) {
       try {
         await this.#propose(command);
       } catch (error) {
@@ -154,21 +164,6 @@ export class AuthStore {
       });
     });
   }
-}
-
-function write(action: WriteCommand["action"], path: ByteString, value: ByteString): WriteCommand {
-  return {
-    action,
-    path,
-    value,
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-  };
 }
 
 function isElement(name: ByteString): boolean {

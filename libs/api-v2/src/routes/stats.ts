@@ -1,6 +1,6 @@
 /** /v2/stats: what the server counts, as the original shows it. Counts nothing itself. */
 import { Router } from "express";
-import type { ByteString } from "@etcd2/store";
+import { STATS_FIELDS, type ByteString } from "@etcd2/store";
 import { byMethod } from "../allow.ts";
 import { answerJson } from "../answer.ts";
 import { jsonValue } from "../json-text.ts";
@@ -38,28 +38,10 @@ export function createStatsRouter(server: EtcdServer): Router {
   return router;
 }
 
-const STORE_COUNTERS = [
-  "getsSuccess",
-  "getsFail",
-  "setsSuccess",
-  "setsFail",
-  "deleteSuccess",
-  "deleteFail",
-  "updateSuccess",
-  "updateFail",
-  "createSuccess",
-  "createFail",
-  "compareAndSwapSuccess",
-  "compareAndSwapFail",
-  "compareAndDeleteSuccess",
-  "compareAndDeleteFail",
-  "expireCount",
-] as const;
-
 /** Counters in the original's order, then the live watchers. */
 function storeStats({ reader, hub }: EtcdServer): string {
   const { stats } = reader;
-  const counters = STORE_COUNTERS.map((name) => `"${name}":${stats[name]}`);
+  const counters = STATS_FIELDS.map((name) => `"${name}":${stats[name]}`);
   return `{${counters.join(",")},"watchers":${hub.watchers}}`;
 }
 

@@ -5,7 +5,7 @@ import { answerJson } from "../answer.ts";
 import type { EtcdServer } from "../ports.ts";
 
 /** The version of the API; clients parse it, so the product's own version is not shown here. */
-export const API_VERSION = "2.3.8";
+const API_VERSION = "2.3.8";
 
 /** The route /version. */
 export function createVersionRouter(server: EtcdServer): Router {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import type { WriteCommand } from "@etcd2/store";
+import { writeCommand } from "@etcd2/store";
 import { toByteString } from "../../src/byte-string.ts";
 import { RawConnection, type RawResponse } from "../../src/testing/index.ts";
 import { startFakeServer, type RunningFake } from "../fake-server.ts";
@@ -45,19 +45,7 @@ async function administer(kind: "users" | "roles", name: string, more: object): 
 }
 
 function rawWrite(path: string, value: string): void {
-  const command: WriteCommand = {
-    action: "set",
-    path,
-    value,
-    dir: false,
-    recursive: false,
-    prevValue: "",
-    prevIndex: 0,
-    refresh: false,
-    expirationMs: undefined,
-    ttlMs: undefined,
-  };
-  running.server.apply(command);
+  running.server.apply(writeCommand({ action: "set", path, value }));
 }
 
 test("auth takes effect with the next request, and so does everything that changes it", async () => {

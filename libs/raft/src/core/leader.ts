@@ -159,7 +159,7 @@ export function flushBroadcast(raft: Raft): void {
   }
 }
 
-export function broadcastHeartbeat(raft: Raft): void {
+function broadcastHeartbeat(raft: Raft): void {
   const { readOnly, tracker, id: from, term } = raft;
   const round = readOnly.takeRound(raft.leaderTicks, raft.config.readOnly === "lease");
   const context = round === 0 ? "" : String(round);

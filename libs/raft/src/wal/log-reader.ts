@@ -165,7 +165,7 @@ export function recover(fileSystem: FileSystem, directory: string): Recovery {
 }
 
 /** What stops the member when its log is damaged: where, what, and the way out. */
-export function damageError(directory: string, damage: WalDamage, cause?: unknown): FatalError {
+function damageError(directory: string, damage: WalDamage, cause?: unknown): FatalError {
   const path = pathIn(directory, damage.file);
   return new FatalError(
     `open wal error: ${path} at offset ${damage.offset}: ${damage.problem}. ` +

@@ -1,4 +1,4 @@
-/** The counters of /v2/stats/store, and their order in stored rows. */
+/** The counters of /v2/stats/store, and their one order, shown and stored. */
 import type { StoreStats } from "../ports.ts";
 
 export function emptyStats(): StoreStats {
@@ -21,7 +21,7 @@ export function emptyStats(): StoreStats {
   };
 }
 
-/** The order in stored rows. Part of the storage format. */
+/** The order in which the original shows them, and in stored rows: part of the storage format. */
 export const STATS_FIELDS = [
   "getsSuccess",
   "getsFail",

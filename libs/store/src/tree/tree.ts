@@ -28,7 +28,7 @@ const INDEX_DIGITS = 20;
 const TTL_MIN = -9_223_372_036;
 
 /** Seconds left, rounded up; 0 (never -0) where not shown. */
-export function ttlOf(node: TreeNode, steadyMs: number): number {
+function ttlOf(node: TreeNode, steadyMs: number): number {
   if (node.deadlineMs === undefined) return 0;
   return Math.max(TTL_MIN, Math.ceil((node.deadlineMs - steadyMs) / 1000)) + 0;
 }
@@ -42,7 +42,7 @@ export function nodeExtern(path: ByteString, node: TreeNode, steadyMs: number): 
     createdIndex: node.createdIndex,
     modifiedIndex: node.modifiedIndex,
     expirationMs: node.expirationMs,
-    ttl: node.deadlineMs === undefined ? 0 : ttlOf(node, steadyMs),
+    ttl: ttlOf(node, steadyMs),
   };
 }
 
