@@ -10,10 +10,15 @@ const keys = {
   enter: 13,
   newline: 10,
   killLine: 21,
+  suspend: 26,
+  quit: 28,
   del: 127,
 };
 
-/** Prints the prompt, reads a line unseen, prints a newline; ends the process on Ctrl-C. */
+/**
+ * Prints the prompt, reads a line unseen, prints a newline. What was typed ahead of the next prompt
+ * stays in the input. Ctrl-C and Ctrl-\ end the process, Ctrl-Z stops it for a while.
+ */
 export function readHidden(prompt: string, write: (text: string) => void): Promise<string> {
   const { stdin } = process;
   stdin.setRawMode(true);
@@ -36,25 +41,43 @@ export function readHidden(prompt: string, write: (text: string) => void): Promi
       restore();
       reject(error);
     };
+    // Without handlers of ours the signals do what they would have done without raw mode.
+    const endBy = (signal: NodeJS.Signals): void => {
+      restore();
+      process.kill(process.pid, signal);
+    };
+    const suspend = (): void => {
+      stdin.setRawMode(false);
+      process.kill(process.pid, "SIGTSTP");
+      // From here on the process has been continued, or nobody could have continued it.
+      stdin.setRawMode(true);
+      write(`\n${prompt}`);
+    };
+    const finishBefore = (rest: Buffer): void => {
+      finish();
+      if (rest.length > 0) stdin.unshift(rest);
+    };
     const read = (chunk: Buffer): void => {
-      for (const byte of chunk) {
+      for (const [at, byte] of chunk.entries()) {
         if (byte === keys.interrupt) {
-          restore();
-          // Without a handler of ours the signal ends the process as it would have without raw mode.
-          process.kill(process.pid, "SIGINT");
+          endBy("SIGINT");
           return;
         }
-        if (byte === keys.enter || byte === keys.newline) {
-          finish();
+        if (byte === keys.quit) {
+          endBy("SIGQUIT");
           return;
         }
-        if (byte === keys.endOfInput) {
-          if (typed.length === 0) {
-            finish();
-            return;
-          }
-        } else if (byte === keys.backspace || byte === keys.del)
-          typed = withoutLastCharacter(typed);
+        if (
+          byte === keys.enter ||
+          byte === keys.newline ||
+          (byte === keys.endOfInput && typed.length === 0)
+        ) {
+          finishBefore(chunk.subarray(at + 1));
+          return;
+        }
+        if (byte === keys.suspend) suspend();
+        else if (byte === keys.endOfInput) continue;
+        else if (byte === keys.backspace || byte === keys.del) typed = withoutLastCharacter(typed);
         else if (byte === keys.killLine) typed = [];
         else typed.push(byte);
       }

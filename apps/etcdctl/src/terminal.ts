@@ -31,6 +31,13 @@ function isErrno(error: unknown, code: string): boolean {
 
 const pauseCell = new Int32Array(new SharedArrayBuffer(4));
 
+/** Ends the program because what it has to say cannot be written, as to a full disk. */
+function endUnwritable(fd: number, error: unknown): never {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (fd !== 2) writeFully(2, `cannot write the output: ${reason}\n`);
+  process.exit(exitCodes.badArguments);
+}
+
 function writeFully(fd: number, text: string): void {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
@@ -39,7 +46,7 @@ function writeFully(fd: number, text: string): void {
     } catch (error) {
       if (isErrno(error, "EPIPE")) process.exit(brokenPipeStatus);
       // The other end was made non-blocking by someone who shares it; wait until it drains.
-      if (!isErrno(error, "EAGAIN")) throw error;
+      if (!isErrno(error, "EAGAIN")) endUnwritable(fd, error);
       Atomics.wait(pauseCell, 0, 0, 1);
     }
   }

@@ -54,6 +54,16 @@ describe("a process", () => {
     assert.deepEqual([exit, stderr], [141, ""]);
   });
 
+  test("whose output cannot be written says so in a line", async () => {
+    server.begin([{ method: "GET", path: "/v2/keys/k", body: value }]);
+    const words = ["--no-sync", "--endpoints", server.url, "get", "/k"];
+    const quoted = [process.execPath, bundledProgram(), ...words].map((w) => `'${w}'`).join(" ");
+    const running = new Running(["sh", "-c", `${quoted} > /dev/full`], ".", {});
+    const { exit, stderr } = await running.outcome();
+    assert.match(stderr, /^cannot write the output: ENOSPC: no space left on device, write\n$/);
+    assert.equal(exit, 1);
+  });
+
   test("does not wait for an input that stays open", async () => {
     server.begin([{ method: "GET", path: "/v2/keys/k", body: value }]);
     const words = ["--no-sync", "--endpoints", server.url, "-u", "me", "get", "/k"];
@@ -133,8 +143,11 @@ describe("a terminal", () => {
   after(() => server.close());
 
   /** Asks for a password on a pseudo terminal, types it, returns what the terminal showed. */
-  async function askedFor(typed: string): Promise<Outcome> {
-    const words = ["--no-sync", "--endpoints", server.url, "-u", "me", "get", "/k"];
+  async function askedFor(
+    typed: string,
+    command: readonly string[] = ["get", "/k"],
+  ): Promise<Outcome> {
+    const words = ["--no-sync", "--endpoints", server.url, "-u", "me", ...command];
     const quoted = [process.execPath, bundledProgram(), ...words].map((w) => `'${w}'`).join(" ");
     const running = new Running(["script", "-qec", quoted, "/dev/null"], ".", {});
     await running.outputFits((text) => text.includes("Password: "));
@@ -151,5 +164,21 @@ describe("a terminal", () => {
   test("is left at the prompt by Ctrl-C", async () => {
     const { stdout, exit } = await askedFor("abc\x03");
     assert.deepEqual([stdout, exit], ["Password: \r\n", 130]);
+  });
+
+  test("is left at the prompt by Ctrl-\\, which is no part of a password", async () => {
+    const { stdout, exit } = await askedFor("abc\x1c");
+    assert.deepEqual([stdout.slice(0, 12), exit], ["Password: \r\n", 131]);
+  });
+
+  test("keeps what is typed ahead for the next prompt", async () => {
+    server.begin([
+      { method: "GET", path: "/v2/auth/users/al", body: '{"user":"al","roles":[]}' },
+      { method: "PUT", path: "/v2/auth/users/al", body: '{"user":"al","roles":[]}' },
+    ]);
+    const { stdout, exit } = await askedFor("secret\rnew\r", ["user", "passwd", "al"]);
+    assert.equal(exit, 0, stdout);
+    assert.equal(server.received.at(-1)?.authorization, basic("me:secret"));
+    assert.match(server.received.at(-1)?.body ?? "", /"password":"new"/);
   });
 });

@@ -18,7 +18,7 @@ const oneName = oneArgument("Please provide a role name");
 const add: Command = {
   name: "add",
   usage: "add a new role for the etcd cluster",
-  argsUsage: "<role>",
+  argsUsage: "<role> ",
   run: adminCommand(
     oneName,
     authSession(async (session, { args: [name = ""], terminal }) => {
