@@ -1,6 +1,7 @@
 /**
  * JSON bodies decoded the way the original's standard decoder does: field names in any case,
- * unknown fields ignored, null as absent, every given field type-checked. Knows no endpoint.
+ * unknown fields ignored, null as absent, every given field type-checked, repeated ones too: the
+ * last text or list counts, objects are merged. Knows no endpoint.
  */
 import type { ByteString } from "@etcd2/store";
 import { fromByteString, toByteString } from "./byte-string.ts";
@@ -10,13 +11,18 @@ export class JsonDecodeError extends Error {
   override readonly name = "JsonDecodeError";
 }
 
-type JsonRecord = Readonly<Record<string, unknown>>;
+/** A field as it stands in a body, its value still JSON text. */
+interface Field {
+  readonly name: string;
+  readonly text: string;
+}
 
 /** A decoded JSON object. Reading a field of another type throws JsonDecodeError. */
 export class JsonDocument {
-  readonly #fields: JsonRecord;
+  /** In the order given; names may be repeated. */
+  readonly #fields: readonly Field[];
 
-  private constructor(fields: JsonRecord) {
+  private constructor(fields: readonly Field[]) {
     this.#fields = fields;
   }
 
@@ -29,56 +35,62 @@ export class JsonDocument {
     const text = fromByteString(bytes);
     const end = documentEnd(text);
     if (end < 0) throw new JsonDecodeError("unexpected end of JSON input");
-    return JsonDocument.#of(parseText(trailing === "ignored" ? text.slice(0, end) : text));
-  }
-
-  static #of(value: unknown): JsonDocument {
-    if (value === null) return new JsonDocument({});
-    if (typeof value !== "object" || Array.isArray(value)) {
+    const document = text.slice(0, end);
+    const value = parseText(trailing === "ignored" ? document : text);
+    if (value === null) return new JsonDocument([]);
+    if (!isObject(value)) {
       throw new JsonDecodeError("json: cannot unmarshal value into an object");
     }
-    return new JsonDocument(value as JsonRecord);
+    return new JsonDocument(fieldsOf(document));
   }
 
   /** A text field, "" when absent. */
   string(name: string): ByteString {
     let found = "";
-    for (const value of this.#values(name)) found = stringOf(value, name);
+    for (const { value } of this.#values(name)) {
+      if (value !== null) found = stringOf(value, name);
+    }
     return found;
   }
 
   /** A list of texts, undefined when absent. */
   strings(name: string): ByteString[] | undefined {
     let found: ByteString[] | undefined;
-    for (const value of this.#values(name)) {
-      if (!Array.isArray(value)) throw mismatch(name);
-      found = value.map((element: unknown) => (element === null ? "" : stringOf(element, name)));
+    for (const { value } of this.#values(name)) {
+      if (value !== null && !Array.isArray(value)) throw mismatch(name);
+      found = value?.map((element: unknown) => (element === null ? "" : stringOf(element, name)));
     }
     return found;
   }
 
   /** True when the field is `true`; of a field the original does not know, nothing else counts. */
   isTrue(name: string): boolean {
-    return this.#values(name).at(-1) === true;
+    return this.#values(name).at(-1)?.value === true;
   }
 
-  /** An object field, undefined when absent. */
+  /** An object field, undefined when absent. One that is repeated has the fields of all. */
   object(name: string): JsonDocument | undefined {
-    let found: JsonDocument | undefined;
-    for (const value of this.#values(name)) {
-      if (typeof value !== "object" || Array.isArray(value)) throw mismatch(name);
-      found = JsonDocument.#of(value);
+    let found: Field[] | undefined;
+    for (const { value, text } of this.#values(name)) {
+      if (value === null) continue;
+      if (!isObject(value)) throw mismatch(name);
+      found ??= [];
+      for (const field of fieldsOf(text)) found.push(field);
     }
-    return found;
+    return found === undefined ? undefined : new JsonDocument(found);
   }
 
-  /** All values given for a field, under its name in any case; nulls change nothing. */
-  #values(name: string): unknown[] {
+  /** All values given for a field, under its name in any case. */
+  #values(name: string): { readonly value: unknown; readonly text: string }[] {
     const wanted = fold(name);
-    return Object.entries(this.#fields)
-      .filter(([key, value]) => value !== null && fold(key) === wanted)
-      .map(([, value]) => value);
+    return this.#fields
+      .filter((field) => fold(field.name) === wanted)
+      .map(({ text }) => ({ value: JSON.parse(text) as unknown, text }));
   }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function stringOf(value: unknown, name: string): ByteString {
@@ -103,9 +115,24 @@ function parseText(text: string): unknown {
   }
 }
 
-/** Where the first document ends, -1 when the text ends before. */
-function documentEnd(text: string): number {
-  let at = 0;
+/** The fields of an object that is known to be valid JSON. */
+function fieldsOf(text: string): Field[] {
+  const fields: Field[] = [];
+  let at = text.indexOf("{") + 1;
+  for (;;) {
+    const opening = text.indexOf('"', at);
+    if (opening < 0) return fields;
+    const closing = stringEnd(text, opening);
+    const start = text.indexOf(":", closing) + 1;
+    at = documentEnd(text, start);
+    const name = JSON.parse(text.slice(opening, closing + 1)) as string;
+    fields.push({ name, text: text.slice(start, at) });
+  }
+}
+
+/** Where the first document from an offset on ends, -1 when the text ends before. */
+function documentEnd(text: string, from = 0): number {
+  let at = from;
   while (isBlank(text, at)) at++;
   let depth = 0;
   for (; at < text.length; at++) {

@@ -16,20 +16,27 @@ export interface EndpointRule {
   readonly caller: Caller;
   /** Who may with --auth-all-endpoints; the same when left out. */
   readonly strict?: Caller;
+  /** The endpoint asks for credentials itself, when the original does: others are checked first. */
+  readonly asksItself?: true;
 }
 
 const READ = ["GET"];
 
 /** The first rule that fits counts; what fits none does not exist. */
 export const ENDPOINT_RULES: readonly EndpointRule[] = [
-  { path: "/v2/keys*", methods: ["GET", "PUT", "POST", "DELETE"], caller: "roles" },
+  {
+    path: "/v2/keys*",
+    methods: ["GET", "PUT", "POST", "DELETE"],
+    caller: "roles",
+    asksItself: true,
+  },
   { path: "/v2/members*", methods: READ, caller: "anyone", strict: "user" },
-  { path: "/v2/members*", methods: ["POST", "PUT", "DELETE"], caller: "root" },
+  { path: "/v2/members*", methods: ["POST", "PUT", "DELETE"], caller: "root", asksItself: true },
   { path: "/v2/machines", methods: READ, caller: "anyone", strict: "user" },
   { path: "/v2/stats/*", methods: READ, caller: "anyone", strict: "user" },
   { path: "/v2/auth/enable", methods: READ, caller: "anyone", strict: "user" },
-  { path: "/v2/auth/*", methods: ["GET", "PUT", "DELETE"], caller: "root" },
-  { path: "/v2/admin/*", methods: READ, caller: "root" },
+  { path: "/v2/auth/*", methods: ["GET", "PUT", "DELETE"], caller: "root", asksItself: true },
+  { path: "/v2/admin/*", methods: READ, caller: "root", asksItself: true },
   { path: "/debug/pprof*", methods: READ, caller: "root" },
   { path: "/debug/vars", methods: READ, caller: "anyone", strict: "root" },
   { path: "/metrics", methods: READ, caller: "anyone", strict: "root" },
@@ -52,17 +59,16 @@ function isAt({ path }: EndpointRule, given: string): boolean {
   return path.endsWith("*") ? given.startsWith(path.slice(0, -1)) : given === path;
 }
 
-function ruleFor(path: string, method: string): EndpointRule | undefined {
+/** The rule for a request; undefined where there is no endpoint. */
+export function ruleFor(path: string, method: string): EndpointRule | undefined {
   const rules = ENDPOINT_RULES.filter((rule) => isAt(rule, path));
   const asked = method === "HEAD" ? "GET" : method;
   // What an endpoint answers to methods it does not have is not for everybody's eyes either.
   return rules.find(({ methods }) => methods.includes(asked)) ?? rules[0];
 }
 
-/** Who may send this request while authentication is on. */
-export function callerOf(path: string, method: string, strictness: Strictness): Caller {
-  const rule = ruleFor(path, method);
-  if (rule === undefined) return "anyone";
+/** Whom a rule lets in while authentication is on. */
+export function callerOf(rule: EndpointRule, strictness: Strictness): Caller {
   const isStrict = strictness.all || (strictness.metrics && rule.path === "/metrics");
   return isStrict ? (rule.strict ?? rule.caller) : rule.caller;
 }

@@ -32,6 +32,25 @@ test("documents are decoded like the original's decoder does it", () => {
   assert.equal(readUser(document('{"__proto__":{"user":"x"},"u\\u017fer":"y"}')).user, "y");
 });
 
+test("field names are the same in any case, by the folding of Unicode", () => {
+  assert.deepEqual(readUser(document('{"revo\\u212ae":["a"]}')).revoke, ["a"]);
+});
+
+test("repeated fields: the last text or list counts, objects are merged, each is checked", () => {
+  assert.equal(readUser(document('{"user":"a","user":"b"}')).user, "b");
+  assert.equal(readUser(document('{"user":"a","user":null}')).user, "a");
+  assert.deepEqual(readUser(document('{"roles":["a"],"roles":["b"]}')).roles, ["b"]);
+  assert.equal(readUser(document('{"roles":["a"],"roles":null}')).roles, null);
+  assert.throws(() => readUser(document('{"user":5,"user":"a"}')), JsonDecodeError);
+  const kv = '{"kv":{"read":["/\\"}"]}, "KV" : {"write" :["/w"]} }';
+  const text = `{"permissions" : ${kv}, "permissions":{"kv":{"read":["/r"]}}, "grant":{}, "x":1}`;
+  const read = readRole(document(text));
+  assert.deepEqual(read.permissions, { read: ["/r"], write: ["/w"] });
+  assert.deepEqual(read.grant, { read: null, write: null });
+  const many = `{"permissions":{${'"kv":{"read":[]},'.repeat(50_000)}"kv":{"read":["/last"]}}}`;
+  assert.deepEqual(readRole(document(many)).permissions.read, ["/last"]);
+});
+
 test("malformed bodies are refused", () => {
   const bad = [
     "",
@@ -60,6 +79,7 @@ test("text after a document matters where it is read as a whole", () => {
   assert.throws(() => JsonDocument.parse('{"a":"}', "refused"), /unexpected end of JSON input/);
   assert.doesNotThrow(() => JsonDocument.parse(' {"a":"}"} \n', "refused"));
   assert.doesNotThrow(() => JsonDocument.parse('{"a":[{}]}{', "ignored"));
+  assert.equal(JsonDocument.parse('{"a":"\\"}"} x', "ignored").string("a"), '"}');
 });
 
 test("texts are those the original stores and shows", () => {
