@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -7,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import type { RequestListener } from "node:http";
@@ -22,6 +24,7 @@ import { DiskWatch } from "../src/disk.ts";
 import { connectionBudget, fdLimit, fdsUsed, parseFdLimit } from "../src/fd-limit.ts";
 import { createTextLogging } from "../src/logger.ts";
 import { ServiceNotifier } from "../src/sd-notify.ts";
+import { etcdctl, program } from "./single-member/server-process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "operations-"));
 after(() => {
@@ -35,6 +38,18 @@ async function until(claim: () => boolean, what: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+describe("the launchers", () => {
+  it("need nothing on PATH, and are found through links", () => {
+    const link = join(root, "link");
+    for (const launcher of [program, etcdctl]) {
+      symlinkSync(launcher, link);
+      const text = execFileSync(link, ["--version"], { encoding: "utf8", env: { PATH: root } });
+      assert.match(text, /2\.3\.8/);
+      rmSync(link);
+    }
+  });
+});
 
 describe("the notifier", () => {
   const notifier = (
