@@ -177,7 +177,8 @@ export interface EtcdServer {
   selfStats(): SelfStats;
   /** undefined unless this member leads. */
   leaderStats(): LeaderStats | undefined;
-  health(): Promise<HealthReport>;
+  /** With `isLocal` the checks leave out what depends on other members. */
+  health(isLocal?: boolean): Promise<HealthReport>;
   /** The replicated state as of the call, as a checksummed stream; return() gives it up. */
   exportSnapshot(): AsyncIterable<Uint8Array>;
   /** Prometheus text. */

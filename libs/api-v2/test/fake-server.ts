@@ -170,11 +170,16 @@ export class FakeServer implements EtcdServer {
     return leader === undefined ? undefined : { leader: leader.id, followers: {} };
   }
 
-  async health(): Promise<HealthReport> {
+  alarm = "";
+
+  async health(isLocal = false): Promise<HealthReport> {
     await sleep(1);
-    const healthy = this.hasQuorum;
-    const reason = healthy ? "" : "there is no leader";
-    return { healthy, checks: [{ name: "leader", reason }] };
+    const reason = isLocal || this.hasQuorum ? "" : "there is no leader";
+    const checks = [
+      ...(this.alarm === "" ? [] : [{ name: "space", reason: this.alarm }]),
+      ...(isLocal ? [] : [{ name: "leader", reason }]),
+    ];
+    return { healthy: checks.every((check) => check.reason === ""), checks };
   }
 
   exportSnapshot(): AsyncIterable<Uint8Array> {

@@ -42,6 +42,27 @@ test("probes of orchestrators follow the health of the server", async () => {
   assert.equal(failed.body, "[-]leader failed: there is no leader\nreadyz check failed\n");
 });
 
+test("probes of etcd 3.x ask for less: this member alone, or without its alarms", async () => {
+  const { server } = running;
+  server.membership.started = 0;
+  const local = await get("/health?serializable=true");
+  const localReady = await get("/readyz?serializable=true");
+  server.alarm = "no room";
+  const alarmed = await get("/health?serializable=true");
+  const excluded = await get("/health?exclude=NOSPACE&serializable=true");
+  const leaderless = await get("/health?exclude=NOSPACE");
+  server.alarm = "";
+  server.membership.started = 1;
+  assert.deepEqual([local.status, local.body], [200, '{"health": "true"}']);
+  assert.equal(localReady.status, 200);
+  assert.deepEqual(
+    [alarmed.status, alarmed.body],
+    [503, '{"health": "false", "reason": "no room"}\n'],
+  );
+  assert.deepEqual([excluded.status, excluded.body], [200, '{"health": "true"}']);
+  assert.deepEqual([leaderless.status, leaderless.body], [503, '{"health": "false"}\n']);
+});
+
 test("rates that are zero or infinite are not shown", async () => {
   const { body } = await get("/v2/stats/self");
   assert.doesNotMatch(body, /Rate/);
