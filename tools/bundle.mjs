@@ -1,6 +1,7 @@
 // Bundles one app into bundle/: `main.cjs` (and any further entry named in package.json
 // "etcd2.entries"), plus `start.cjs`, which switches the compile cache on and loads main. An entry
 // that main imports dynamically stays a file of its own, read and compiled when it is asked for.
+// A package named in "etcd2.shared" becomes a file of its own too, which all entries share.
 // CommonJS output, because ESM output breaks on CommonJS dependencies; the native store stays
 // outside and is found through node_modules. The folder is replaced whole, once all is well.
 import { build } from "esbuild";
@@ -11,6 +12,7 @@ import { basename, join, resolve } from "node:path";
 const project = resolve(process.argv[2] ?? ".");
 const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
 const entries = ["src/main.ts", ...(manifest.etcd2?.entries ?? [])];
+const shared = manifest.etcd2?.shared ?? [];
 const target = join(project, "bundle");
 const outdir = `${target}.${process.pid}.tmp`;
 
@@ -44,6 +46,19 @@ const separateEntries = {
   },
 };
 
+const sharedName = (name) => basename(name);
+
+/** Shared packages are there once, whoever of the entries asks for them. */
+const sharedPackages = {
+  name: "shared-packages",
+  setup({ onResolve }) {
+    onResolve({ filter: /^@?[a-z]/ }, ({ kind, path }) => {
+      if (kind === "entry-point" || !shared.includes(path)) return undefined;
+      return { path: `./${sharedName(path)}.cjs`, external: true };
+    });
+  },
+};
+
 /** The ESM build of OpenTelemetry asks for CommonJS packages at run time, behind our back. */
 const commonJsTelemetry = {
   name: "commonjs-telemetry",
@@ -59,8 +74,10 @@ mkdirSync(outdir, { recursive: true });
 process.on("exit", () => rmSync(outdir, { recursive: true, force: true }));
 await build({
   absWorkingDir: project,
-  entryPoints: entries,
-  entryNames: "[name]",
+  entryPoints: [
+    ...entries.map((entry) => ({ in: entry, out: nameOf(entry) })),
+    ...shared.map((name) => ({ in: name, out: sharedName(name) })),
+  ],
   outdir,
   outExtension: { ".js": ".cjs" },
   bundle: true,
@@ -69,7 +86,7 @@ await build({
   format: "cjs",
   conditions: ["etcd2-source"],
   external: ["@nxtedition/rocksdb"],
-  plugins: [separateEntries, commonJsTelemetry],
+  plugins: [separateEntries, sharedPackages, commonJsTelemetry],
   minifySyntax: true,
   minifyWhitespace: true,
   keepNames: false,
