@@ -13,7 +13,7 @@ import { flagsText, usageText } from "./help.ts";
 import type { InitialCluster } from "./initial-cluster.ts";
 import { defaultInitialCluster, parseInitialCluster } from "./initial-cluster.ts";
 import type { LogLevel } from "./log-level.ts";
-import type { SocketUrl } from "./urls.ts";
+import type { CollectorAddress, SocketUrl } from "./urls.ts";
 import { addressToUrl } from "./urls.ts";
 import { versionLines } from "./version.ts";
 
@@ -50,7 +50,7 @@ export interface LogConfig {
 
 export interface TracingConfig {
   readonly enabled: boolean;
-  readonly address: string;
+  readonly collector: CollectorAddress;
   readonly serviceName: string;
   readonly instanceId: string;
   readonly samplesPerMillion: number;
@@ -228,7 +228,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     allNeedAuth: flags.on("auth-all-endpoints"),
     tracing: {
       enabled: flags.on("enable-distributed-tracing"),
-      address: flags.text("distributed-tracing-address"),
+      collector: flags.collector("distributed-tracing-address"),
       serviceName: flags.text("distributed-tracing-service-name") || "etcd",
       instanceId: flags.text("distributed-tracing-instance-id"),
       samplesPerMillion: flags.count("distributed-tracing-sampling-rate"),

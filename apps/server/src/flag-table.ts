@@ -6,7 +6,7 @@
 import { foreignFlags } from "./foreign-flags.ts";
 
 /**
- * - text, count (a whole number), switch, choice, urls, address (`IP:port`), hostPort: honoured;
+ * - text, count (a whole number), switch, choice, urls, address (`IP:port`), collector: honoured;
  * - ignored: a switch of etcd 0.4 without effect; unsupported: one that ends the program;
  * - noop, noopSwitch: flags of etcd 3.x without effect here;
  * - refused: flags of etcd 3.x that must not be ignored, and are not supported.
@@ -18,7 +18,7 @@ export type FlagKind =
   | "choice"
   | "urls"
   | "address"
-  | "hostPort"
+  | "collector"
   | "ignored"
   | "unsupported"
   | "noop"
@@ -274,9 +274,9 @@ const monitoring = [
   ),
   row(
     "distributed-tracing-address",
-    "hostPort",
+    "collector",
     "localhost:4317",
-    "host:port of the collector (OTLP over gRPC, plain)",
+    "host:port of the collector (OTLP over gRPC), with https:// before it for TLS",
   ),
   row("distributed-tracing-service-name", "text", "etcd", "service name in traces"),
   row("distributed-tracing-instance-id", "text", "", "instance id in traces; must be unique"),

@@ -8,8 +8,8 @@ import type { FlagName, FlagSpec } from "./flag-table.ts";
 import { flagTable } from "./flag-table.ts";
 import type { LogLevel } from "./log-level.ts";
 import { nearestFlag } from "./nearest-flag.ts";
-import type { AddressPort, SocketUrl } from "./urls.ts";
-import { parseAddressPort, parseHostPort, parseSocketUrls } from "./urls.ts";
+import type { AddressPort, CollectorAddress, SocketUrl } from "./urls.ts";
+import { parseAddressPort, parseCollector, parseSocketUrls } from "./urls.ts";
 
 /** Something the server should log once its logger stands. */
 export interface Notice {
@@ -77,8 +77,8 @@ function problem(spec: FlagSpec, text: string): string | undefined {
       const parsed = parseAddressPort(text);
       return parsed.ok ? undefined : parsed.error;
     }
-    case "hostPort": {
-      const parsed = parseHostPort(text);
+    case "collector": {
+      const parsed = parseCollector(text);
       return parsed.ok ? undefined : parsed.error;
     }
     case "unsupported":
@@ -137,6 +137,11 @@ export class FlagSet {
   address(name: FlagName): AddressPort | undefined {
     const parsed = parseAddressPort(this.text(name));
     return parsed.ok ? parsed.value : undefined;
+  }
+
+  collector(name: FlagName): CollectorAddress {
+    const parsed = parseCollector(this.text(name));
+    return parsed.ok ? parsed.value : { scheme: "http", authority: this.text(name) };
   }
 
   #note(spec: FlagSpec): void {

@@ -111,7 +111,7 @@ const refused: Readonly<Record<string, string>> = {
 /** Flags that bore this prefix while they were experiments. */
 const onceExperimental: Readonly<Record<string, FlagSpec["kind"]>> = {
   "enable-distributed-tracing": "switch",
-  "distributed-tracing-address": "hostPort",
+  "distributed-tracing-address": "collector",
   "distributed-tracing-service-name": "text",
   "distributed-tracing-instance-id": "text",
 };

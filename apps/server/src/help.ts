@@ -50,7 +50,7 @@ export function flagsText(): string {
   return [
     ...groups,
     `flags of other releases, accepted without effect:\n\n${namesOf(["noop", "noopSwitch", "ignored"])}\n`,
-    `flags of etcd 3.x, accepted under their experimental names:\n\n${namesOf(["text", "hostPort", "switch", "count"])}\n`,
+    `flags of etcd 3.x, accepted under their experimental names:\n\n${namesOf(["text", "collector", "switch", "count"])}\n`,
     `flags of etcd 3.x that are refused, because ignoring them would weaken security:\n\n${namesOf(["refused"])}`,
   ].join("");
 }

@@ -15,7 +15,8 @@ export async function startTracing(
   if (!tracing.enabled) return undefined;
   const log = logging.logger("etcdmain");
   const { createTracing } = await import("./tracing/open-telemetry.ts");
-  const { address, samplesPerMillion } = tracing;
+  const { collector, samplesPerMillion } = tracing;
+  const address = `${collector.authority}${collector.scheme === "https" ? " by TLS" : ""}`;
   log.info(
     `distributed tracing has been enabled: spans go to ${address}; of requests that come without ` +
       `a trace ${samplesPerMillion} in a million begin one`,

@@ -96,15 +96,23 @@ export function parseAddressPort(text: string): Parsed<AddressPort> {
   return { ok: true, value: { ip: address.host, port: Number(address.port) } };
 }
 
-/** Where to dial, without a scheme: `host:port`; the text itself is what counts. */
-export function parseHostPort(text: string): Parsed<string> {
-  const address = splitHostPort(text);
+/** A collector of traces. */
+export interface CollectorAddress {
+  readonly scheme: "http" | "https";
+  /** `host:port` */
+  readonly authority: string;
+}
+
+/** Reads `host:port` with or without a scheme before it; without one it is http. */
+export function parseCollector(text: string): Parsed<CollectorAddress> {
+  const [, scheme = "http", authority = ""] = /^(?:(https?):\/\/)?(.*?)\/?$/.exec(text) ?? [];
+  const address = splitHostPort(authority);
   const isHost = address !== undefined && /^[a-zA-Z0-9._~:%-]+$/.test(address.host);
   const port = address?.port ?? "";
   if (!isHost || !/^[0-9]{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65535) {
-    return refuse("must be host:port");
+    return refuse("must be host:port, with http:// or https:// before it or nothing");
   }
-  return { ok: true, value: text };
+  return { ok: true, value: { scheme: scheme === "https" ? "https" : "http", authority } };
 }
 
 /** The URL an old-style address stands for. */

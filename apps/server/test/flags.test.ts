@@ -44,15 +44,15 @@ describe("the argument list", () => {
       ["-debug=maybe", 'invalid boolean value "maybe" for -debug: parse error'],
       [
         "-distributed-tracing-address localhost",
-        'invalid value "localhost" for flag -distributed-tracing-address: must be host:port',
+        'invalid value "localhost" for flag -distributed-tracing-address: must be host:port, with http:// or https:// before it or nothing',
       ],
       [
-        "-distributed-tracing-address http://localhost:4317",
-        'invalid value "http://localhost:4317" for flag -distributed-tracing-address: must be host:port',
+        "-distributed-tracing-address https://localhost:4317/v1/traces",
+        'invalid value "https://localhost:4317/v1/traces" for flag -distributed-tracing-address: must be host:port, with http:// or https:// before it or nothing',
       ],
       [
         "-experimental-distributed-tracing-address a:0",
-        'invalid value "a:0" for flag -experimental-distributed-tracing-address: must be host:port',
+        'invalid value "a:0" for flag -experimental-distributed-tracing-address: must be host:port, with http:// or https:// before it or nothing',
       ],
       [
         "-distributed-tracing-sampling-rate 1000001",

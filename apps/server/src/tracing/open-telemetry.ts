@@ -3,12 +3,12 @@
  * leave the process. It is a bundle of its own, loaded when tracing is switched on.
  */
 import type { IncomingMessage } from "node:http";
-import { credentials } from "@grpc/grpc-js";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { TracingConfig } from "../config.ts";
+import { collectorCredentials } from "./collector-credentials.ts";
 import { MemberTracer } from "./member-tracer.ts";
 import type { Tracing } from "./ports.ts";
 import { QuietExporter } from "./quiet-exporter.ts";
@@ -31,10 +31,11 @@ export interface OpenTelemetryOptions {
 }
 
 function createProvider({ config, version, warn }: OpenTelemetryOptions): TracerProvider {
-  const { address, serviceName, instanceId } = config;
+  const { collector, serviceName, instanceId } = config;
+  const { scheme, authority: address } = collector;
   const exporter = new OTLPTraceExporter({
-    url: `http://${address}`,
-    credentials: credentials.createInsecure(),
+    url: `${scheme}://${address}`,
+    credentials: collectorCredentials(collector, process.env),
     timeoutMillis: EXPORT_TIMEOUT_MS,
   });
   const now = (): number => performance.now();

@@ -50,8 +50,12 @@ export class ServerProcess {
   /** In addition to this process's own. */
   env: Readonly<Record<string, string>> = {};
 
-  static async start(extra: readonly string[] = []): Promise<ServerProcess> {
+  static async start(
+    extra: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<ServerProcess> {
     const server = new ServerProcess();
+    server.env = env;
     server.clientUrl = `http://127.0.0.1:${await freePort()}`;
     const peerUrl = `http://127.0.0.1:${await freePort()}`;
     server.flags = [

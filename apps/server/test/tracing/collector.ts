@@ -129,9 +129,9 @@ export class Collector {
   isBroken = false;
   address = "";
 
-  static async start(): Promise<Collector> {
+  static async start(credentials = ServerCredentials.createInsecure()): Promise<Collector> {
     const collector = new Collector();
-    await collector.#listen();
+    await collector.#listen(credentials);
     return collector;
   }
 
@@ -144,7 +144,7 @@ export class Collector {
     this.#server.forceShutdown();
   }
 
-  #listen(): Promise<void> {
+  #listen(credentials: ServerCredentials): Promise<void> {
     const bytes = (value: Buffer): Buffer => value;
     const take = (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>): void => {
       if (this.isBroken) {
@@ -169,7 +169,6 @@ export class Collector {
       { export: take },
     );
     return new Promise((resolve, reject) => {
-      const credentials = ServerCredentials.createInsecure();
       this.#server.bindAsync("127.0.0.1:0", credentials, (error, port) => {
         this.address = `127.0.0.1:${port}`;
         if (error === null) resolve();
