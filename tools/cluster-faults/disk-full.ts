@@ -79,7 +79,7 @@ async function belowReserve(): Promise<void> {
       return answer.status === 500 && answer.body;
     });
     say(`  refused after ${(performance.now() - from).toFixed(0)} ms: ${refusal.trim()}`);
-    assert.match(refusal, /"errorCode":300.*database space exceeded: disk space is low/);
+    assert.match(refusal, /"errorCode":310.*database space exceeded: disk space is low/);
     assert.equal((await member.send("/v2/keys/before?quorum=true")).status, 200);
     const health = await member.send("/health");
     assert.equal(health.status, 503);

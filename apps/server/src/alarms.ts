@@ -161,5 +161,5 @@ export class Alarms {
 }
 
 function refused(why: string): EtcdError {
-  return new EtcdError(300, `etcdserver: database space exceeded: ${why}`, 0);
+  return new EtcdError(310, `etcdserver: database space exceeded: ${why}`, 0);
 }

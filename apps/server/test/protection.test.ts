@@ -58,7 +58,7 @@ describe("the alarms", () => {
     await alarms.lookAtDisk();
     for (const action of ["set", "delete"] as const) {
       const refusal = alarms.refusal(action);
-      assert.equal(refusal?.code, 300);
+      assert.equal(refusal?.code, 310);
       assert.match(refusal.cause, /^etcdserver: database space exceeded: disk space is low/);
     }
     assert.deepEqual(alarms.names, ["diskLow"]);
@@ -129,8 +129,11 @@ describe("a member over its quota", () => {
   it("refuses writes with the reason, serves reads and deletes, and says so", async () => {
     const { clientUrl } = server;
     const refused = await ask("PUT", `${clientUrl}/v2/keys/more`, "value=x");
-    assert.equal(refused.status, 500);
-    assert.match(refused.body, /"errorCode":300,.*database space exceeded.*quota-backend-bytes/);
+    assert.equal(refused.status, 507);
+    assert.match(
+      refused.body,
+      /"errorCode":310,"message":"Insufficient storage",.*database space exceeded.*quota-backend-bytes/,
+    );
     const read = await ask("GET", `${clientUrl}/v2/keys/kept?quorum=true`);
     assert.match(read.body, /"value":"before"/);
     const health = await ask("GET", `${clientUrl}/health`);

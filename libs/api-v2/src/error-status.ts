@@ -10,6 +10,7 @@ const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   110: 401,
   300: 500,
   301: 500,
+  310: 507,
 };
 
 /** The status an error is answered with. */

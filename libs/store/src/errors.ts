@@ -30,6 +30,8 @@ export const ERROR_MESSAGES = {
   212: "A TTL must be provided on refresh",
   300: "Raft Internal Error",
   301: "During Leader Election",
+  // Not known to the original, which goes down when its disk is full.
+  310: "Insufficient storage",
   400: "watcher is cleared due to etcd recovery",
   401: "The event in requested index is outdated and cleared",
   402: "Standby Internal Error",
