@@ -139,25 +139,23 @@ export class Transport {
     return new Promise((resolve, reject) => {
       let isConnected = false;
       let isReused = false;
+      let hasFailed = false;
       const timers: NodeJS.Timeout[] = [];
       const message = start(options);
       const settle = (): void => {
         for (const timer of timers) clearTimeout(timer);
       };
       const fail = (error: unknown): void => {
+        hasFailed = true;
         settle();
         message.destroy();
         reject(describeFault(error, target.host, target.port));
       };
       const failAfter = (ms: number, makeError: () => Error): void => {
-        timers.push(
-          setTimeout(
-            () => {
-              fail(makeError());
-            },
-            Math.min(ms, timerMsMax),
-          ),
-        );
+        const giveUp = (): void => {
+          fail(makeError());
+        };
+        timers.push(setTimeout(giveUp, Math.min(ms, timerMsMax)));
       };
       if (request.headerTimeoutMs !== undefined && request.headerTimeoutMs > 0) {
         const makeError = (): Error => new HeaderTimeoutError(target.endpointText, isConnected);
@@ -187,6 +185,8 @@ export class Transport {
         resolve(answer);
       });
       message.on("error", (error) => {
+        // Giving up closes the connection, which is reported here as well.
+        if (hasFailed) return;
         // A kept connection that the server had closed meanwhile says nothing about the server.
         const isStale = isReused && request.method === "GET" && isClosedError(error);
         if (!isStale) {

@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { runInside } from "./support/run.ts";
+import { runInside, startBundle } from "./support/run.ts";
 import { ScriptedServer } from "./support/scripted-server.ts";
 import { closedAddress } from "./support/transcripts.ts";
 
@@ -275,6 +275,25 @@ test("a kept connection the server has closed meanwhile is replaced for a GET", 
   server.close();
   assert.deepEqual(outcome, { exit: 0, stdout: "v\n", stderr: "" });
   assert.equal(requests, 3);
+});
+
+test("a GET given up over a kept connection is not sent again", async () => {
+  const server = await ScriptedServer.listen();
+  const members = `{"members":[{"id":"1","clientURLs":["${server.url}"]}]}`;
+  server.begin([
+    { method: "GET", path: "/v2/members", body: members },
+    { method: "GET", path: "/v2/keys/k", hang: true },
+  ]);
+  const words = ["--timeout", "1s", "--endpoints", server.url, "get", "--quorum", "/k"];
+  const outcome = await startBundle(words).outcome();
+  assert.equal(
+    outcome.stderr,
+    "Error:  client: etcd cluster is unavailable or misconfigured\n" +
+      `error #0: client: endpoint ${server.url} exceeded header timeout\n\n`,
+  );
+  assert.equal(outcome.exit, 4);
+  assert.equal(server.received.length, 2);
+  await server.close();
 });
 
 describe("watching", () => {

@@ -286,6 +286,19 @@ describe("member replace", () => {
     assert.equal((await run(...words)).exit, 1);
   });
 
+  test("without a majority says how many must be up, and what else can be done", async () => {
+    server.begin([membersRoute(old, other), { method: "POST", path: "/v2/members", status: 503 }]);
+    const { exit, stderr } = await run(...words);
+    assert.equal(exit, 1);
+    assert.match(
+      stderr,
+      /^Cannot replace a1: client: etcd cluster is unavailable or misconfigured\n/,
+    );
+    assert.match(stderr, /has no leader\n\nA change of members needs 2 of the 2 voters up/);
+    assert.match(stderr, /etcdctl member replace a1 infra3 http:\/\/10.0.0.3:2380\n/);
+    assert.match(stderr, /etcdctl snapshot restore <file>\n$/);
+  });
+
   test("tells how to go on when the old member cannot be removed", async () => {
     server.begin([
       membersRoute(old, other, { ...fresh, name: "infra3", isLearner: false }),

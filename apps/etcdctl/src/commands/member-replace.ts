@@ -6,7 +6,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { adminCommand, refuse } from "../admin-command.ts";
 import type { Command, CommandContext } from "../command.ts";
-import { ClientError } from "../errors.ts";
+import { ClientError, ClusterError, DeadlineError, messageOf } from "../errors.ts";
+import type { Failure } from "../exit-codes.ts";
 import { quote } from "../go-text.ts";
 import { addMember, listMembers, orderMember, removeMember } from "../members-api.ts";
 import { explainRefusal, reasonOf } from "../orders.ts";
@@ -88,12 +89,50 @@ async function promoteWhenReady(
   }
 }
 
+/** What an operator can do when no member takes orders, because too few of them reach each other. */
+function explainSilence(
+  { oldId, name, peerUrl }: Plan,
+  error: Error,
+  members: readonly Member[],
+): Failure {
+  const voters = members.filter(({ isLearner }) => !isLearner).length;
+  const causes = error instanceof ClusterError ? error.causes.map(messageOf) : [];
+  const why = [
+    [error.message, ...causes].join("\n  "),
+    "",
+    `A change of members needs ${Math.floor(voters / 2) + 1} of the ${voters} voters up and connected. Start those that`,
+    "stand still, then give the command again: it goes on where it ended. Where too many are lost for",
+    "good, save what a survivor has and make a new cluster of it.",
+  ];
+  return explainRefusal(`Cannot replace ${oldId}`, why.join("\n"), members, [
+    "etcdctl endpoint status -w table",
+    `etcdctl member replace ${oldId} ${name} ${peerUrl}`,
+    "etcdctl --no-sync --endpoints <survivor> snapshot save <file>",
+    "etcdctl snapshot restore <file>",
+  ]);
+}
+
 async function replace(session: Session, context: CommandContext): Promise<void> {
-  const { args, terminal } = context;
-  const [oldId = "", name = "", url = ""] = args;
+  const [oldId = "", name = "", url = ""] = context.args;
   const [peerUrl = ""] = parsePeerUrls([url]);
   const plan: Plan = { oldId, name, peerUrl };
   const members = await listMembers(session);
+  try {
+    await exchange(session, context, plan, members);
+  } catch (error) {
+    if (!(error instanceof ClusterError || error instanceof DeadlineError)) throw error;
+    throw explainSilence(plan, error, members);
+  }
+}
+
+async function exchange(
+  session: Session,
+  context: CommandContext,
+  plan: Plan,
+  members: readonly Member[],
+): Promise<void> {
+  const { terminal } = context;
+  const { oldId, name, peerUrl } = plan;
   if (!members.some(({ id }) => id === oldId)) {
     const successor = members.find(({ peerURLs }) => peerURLs.includes(peerUrl));
     if (successor?.name === name && !successor.isLearner) {
@@ -118,7 +157,7 @@ async function replace(session: Session, context: CommandContext): Promise<void>
   try {
     await removeMember(session, oldId);
   } catch (error) {
-    if (!(error instanceof ClientError)) throw error;
+    if (!(error instanceof ClientError) || error instanceof ClusterError) throw error;
     throw explainRefusal(`Cannot remove ${oldId}`, error.message, known, [
       `etcdctl move-leader ${added.id}`,
       `etcdctl member remove ${oldId}`,
