@@ -3,13 +3,13 @@
  * signal. Owns the process: exit status, signals, last words. Everything else is elsewhere.
  */
 import { readFileSync } from "node:fs";
-import type { ConfigOutcome } from "./config.ts";
-import { parseConfig } from "./config.ts";
-import type { Notice } from "./flags.ts";
-import type { Logging } from "./logger.ts";
-import { createLogging, createTextLogging, wantsColor } from "./logger.ts";
+import type { ConfigOutcome } from "./config/config.ts";
+import { parseConfig } from "./config/config.ts";
+import type { Notice } from "./config/flags.ts";
+import type { Logging } from "./logging/logger.ts";
+import { createLogging, createTextLogging, wantsColor } from "./logging/logger.ts";
 import { leave } from "./leave.ts";
-import { openLogSink } from "./log-sink.ts";
+import { openLogSink } from "./logging/log-sink.ts";
 import type { ServiceNotifier } from "./sd-notify.ts";
 import { StartError } from "./start-error.ts";
 import { startServer } from "./start-server.ts";

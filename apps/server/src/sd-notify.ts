@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 
-import type { Logger } from "./logger.ts";
+import type { Logger } from "./logging/logger.ts";
 
 export interface ServiceNotifierOptions {
   readonly env: Readonly<Record<string, string | undefined>>;

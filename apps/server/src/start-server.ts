@@ -3,15 +3,15 @@
  * proxy. Announces on the way what operators and test suites look for. Owns the choice; the steps
  * are in other files.
  */
-import type { Logging, Logger } from "./logger.ts";
-import type { ServerConfig } from "./config.ts";
-import { formatInitialCluster } from "./initial-cluster.ts";
-import { inspectDataDir, layoutOf, unknownNames } from "./data-dir.ts";
+import type { Logging, Logger } from "./logging/logger.ts";
+import type { ServerConfig } from "./config/config.ts";
+import { formatInitialCluster } from "./config/initial-cluster.ts";
+import { inspectDataDir, layoutOf, unknownNames } from "./storage/data-dir.ts";
 import { DiscoveryError } from "./discovery/discovery-error.ts";
 import { withSrvCluster } from "./discovery/find-cluster.ts";
 import { RegistrationFile } from "./discovery/registration-file.ts";
-import { startMember } from "./start-member.ts";
-import { urlTexts } from "./urls.ts";
+import { startMember } from "./member/start-member.ts";
+import { urlTexts } from "./config/urls.ts";
 import { versionLines } from "./version.ts";
 
 export interface RunningServer {

@@ -18,11 +18,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
-import { withAccessLog } from "../src/access-log.ts";
-import { openAccessSink } from "../src/access-sink.ts";
-import { DiskWatch } from "../src/disk.ts";
-import { connectionBudget, fdLimit, fdsUsed, parseFdLimit } from "../src/fd-limit.ts";
-import { createTextLogging } from "../src/logger.ts";
+import { withAccessLog } from "../src/logging/access-log.ts";
+import { openAccessSink } from "../src/logging/access-sink.ts";
+import { DiskWatch } from "../src/storage/disk.ts";
+import { connectionBudget, fdLimit, fdsUsed, parseFdLimit } from "../src/listeners/fd-limit.ts";
+import { createTextLogging } from "../src/logging/logger.ts";
 import { ServiceNotifier } from "../src/sd-notify.ts";
 import { etcdctl, program } from "./single-member/server-process.ts";
 

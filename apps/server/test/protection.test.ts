@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ChannelCredentials, Client, status } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
-import { Alarms } from "../src/alarms.ts";
-import type { AlarmsOptions } from "../src/alarms.ts";
-import { ConsensusObserver } from "../src/consensus-observer.ts";
-import { HEALTH_CHECK_PATH } from "../src/grpc-health.ts";
+import { Alarms } from "../src/member/alarms.ts";
+import type { AlarmsOptions } from "../src/member/alarms.ts";
+import { ConsensusObserver } from "../src/member/consensus-observer.ts";
+import { HEALTH_CHECK_PATH } from "../src/listeners/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
-import { countTransport } from "../src/transport-counts.ts";
+import { countTransport } from "../src/metrics/transport-counts.ts";
 import { freePort, until } from "@etcd2/test-support";
 import { ask, program, runToEnd, ServerProcess } from "./single-member/server-process.ts";
 

@@ -4,8 +4,8 @@
  * state of the service anew, so that a lost answer, a lost watch or a crash costs a retry and
  * nothing else. Decides; what is kept on disk is the registration file's business.
  */
-import { parseInitialCluster } from "../initial-cluster.ts";
-import type { Logger } from "../logger.ts";
+import { parseInitialCluster } from "../config/initial-cluster.ts";
+import type { Logger } from "../logging/logger.ts";
 import { DiscoveryError } from "./discovery-error.ts";
 import type { DiscoveryOutcome, DiscoverySubject } from "./discovery-error.ts";
 import { BAD_ENDPOINT, ServiceRefusal, ServiceUnreachable } from "./discovery-service.ts";

@@ -3,11 +3,11 @@
  * through a discovery URL. Wires those ways to the program; holds no rules of its own.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { ServerConfig } from "../config.ts";
-import { formatId } from "../ids.ts";
-import type { InitialCluster } from "../initial-cluster.ts";
-import { formatInitialCluster, parseInitialCluster } from "../initial-cluster.ts";
-import type { Logging } from "../logger.ts";
+import type { ServerConfig } from "../config/config.ts";
+import { formatId } from "../cluster/ids.ts";
+import type { InitialCluster } from "../config/initial-cluster.ts";
+import { formatInitialCluster, parseInitialCluster } from "../config/initial-cluster.ts";
+import type { Logging } from "../logging/logger.ts";
 import { StartError } from "../start-error.ts";
 import type { DiscoveryOptions } from "./discovery.ts";
 import { joinCluster, readCluster } from "./discovery.ts";

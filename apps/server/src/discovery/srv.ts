@@ -4,9 +4,9 @@
  */
 import { Resolver, lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../logging/logger.ts";
 import { StartError } from "../start-error.ts";
-import type { SocketUrl } from "../urls.ts";
+import type { SocketUrl } from "../config/urls.ts";
 
 export interface SrvRecord {
   readonly name: string;

@@ -4,7 +4,7 @@
  * to the end of the list. What is learned is never replaced by nothing.
  */
 import type { ClusterInfo } from "@etcd2/raft";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../logging/logger.ts";
 import { Endpoint } from "./endpoint.ts";
 
 /** An interval at least this long is cut to a second while there is no endpoint. */

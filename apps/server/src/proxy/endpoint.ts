@@ -5,7 +5,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { resolveLoopback } from "@etcd2/raft";
-import type { SocketUrl } from "../urls.ts";
+import type { SocketUrl } from "../config/urls.ts";
 
 export class Endpoint {
   /** As the member advertises it. */

@@ -5,7 +5,7 @@
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Logger } from "../logger.ts";
+import type { Logger } from "../logging/logger.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 import type { Director } from "./director.ts";
 import type { Endpoint } from "./endpoint.ts";

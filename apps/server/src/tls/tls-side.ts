@@ -9,8 +9,8 @@ import { Socket } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { SecureContext, SecureContextOptions, Server as TlsServer } from "node:tls";
 
-import type { TlsConfig } from "../config.ts";
-import type { Logger } from "../logger.ts";
+import type { TlsConfig } from "../config/config.ts";
+import type { Logger } from "../logging/logger.ts";
 import { selfSigned } from "./auto-tls.ts";
 import { describeTlsError } from "./tls-error.ts";
 import type { TlsMaterial } from "./tls-files.ts";

@@ -2,11 +2,11 @@
  * Sets up both TLS sides of a process from its flags, announces them as the original does and
  * warns of settings without effect. Loads the TLS code only where TLS is used.
  */
-import type { ServerConfig } from "../config.ts";
-import type { DataDirLayout } from "../data-dir.ts";
-import type { Logging } from "../logger.ts";
+import type { ServerConfig } from "../config/config.ts";
+import type { DataDirLayout } from "../storage/data-dir.ts";
+import type { Logging } from "../logging/logger.ts";
 import type { CertificateFigures } from "../metrics/sources.ts";
-import type { SocketUrl } from "../urls.ts";
+import type { SocketUrl } from "../config/urls.ts";
 import type { TlsSide } from "./tls-side.ts";
 import { tlsWarnings } from "./tls-warnings.ts";
 

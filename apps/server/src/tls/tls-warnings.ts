@@ -1,8 +1,8 @@
 /**
  * Owns the warnings about TLS settings that have no effect or less than they seem to.
  */
-import type { ServerConfig, TlsConfig } from "../config.ts";
-import type { SocketUrl } from "../urls.ts";
+import type { ServerConfig, TlsConfig } from "../config/config.ts";
+import type { SocketUrl } from "../config/urls.ts";
 
 function sideWarnings(
   name: "client" | "peer",

@@ -8,7 +8,7 @@ import { createSecureContext } from "node:tls";
 import type { SecureContext } from "node:tls";
 import { createPeerCredentials } from "../tls/peer-credentials.ts";
 import { contextOptions, loadTlsFiles, readAuthorities } from "../tls/tls-files.ts";
-import type { CollectorAddress } from "../urls.ts";
+import type { CollectorAddress } from "../config/urls.ts";
 
 const MIN_VERSION = "TLSv1.2";
 

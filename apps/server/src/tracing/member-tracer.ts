@@ -20,9 +20,9 @@ import type {
   Transport,
   TransportListener,
 } from "@etcd2/raft";
-import type { Applied, RunEntry } from "../applier.ts";
-import type { Settle } from "../proposals.ts";
-import type { ReadDone } from "../read-batches.ts";
+import type { Applied, RunEntry } from "../member/applier.ts";
+import type { Settle } from "../member/proposals.ts";
+import type { ReadDone } from "../member/read-batches.ts";
 import type { MemberTracing, TracedNode } from "./ports.ts";
 import { RequestSpan } from "./request-spans.ts";
 import type { SpanParent, SpanSource } from "./span-source.ts";

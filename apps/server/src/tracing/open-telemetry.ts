@@ -7,7 +7,7 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import type { RequestTrace } from "@etcd2/api-v2";
-import type { TracingConfig } from "../config.ts";
+import type { TracingConfig } from "../config/config.ts";
 import { collectorCredentials } from "./collector-credentials.ts";
 import { MemberTracer } from "./member-tracer.ts";
 import type { Tracing } from "./ports.ts";

@@ -7,7 +7,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import type { Span } from "@opentelemetry/api";
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import type { RequestTrace } from "@etcd2/api-v2";
-import { watchIndex } from "../response-index.ts";
+import { watchIndex } from "../logging/response-index.ts";
 import { keyOf, routeOf } from "./routes.ts";
 import type { SpanParent, SpanSource } from "./span-source.ts";
 import { attribute, clockOffset, fail, remoteContext, within } from "./span-source.ts";

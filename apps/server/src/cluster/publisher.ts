@@ -1,0 +1,82 @@
+/**
+ * Publishes this member's name and client URLs through the log at every start, and as leader
+ * decides the cluster version of a new cluster. Tries again until it succeeds or the server stops.
+ */
+import { EtcdError } from "@etcd2/store";
+import { publishWrite } from "@etcd2/store";
+import { toBytes } from "./cluster.ts";
+import type { EtcdServer } from "../member/etcd-server.ts";
+import { formatId } from "./ids.ts";
+
+/** Version of the API that members of this program agree on. */
+const CLUSTER_VERSION = "2.3.0";
+
+const RETRY_MS = 500;
+
+export interface PublisherOptions {
+  readonly server: EtcdServer;
+  readonly name: string;
+  readonly clientURLs: readonly string[];
+  readonly log: (message: string) => void;
+}
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #versionInFlight: Promise<void> | undefined;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves once the attributes are in the store; also when closed before that. */
+  publish(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#attempt(resolve);
+    });
+  }
+
+  #attempt(resolve: () => void): void {
+    if (this.#closed) {
+      resolve();
+      return;
+    }
+    const { server, name, clientURLs, log } = this.#options;
+    server.proposeCommand(publishWrite(server.memberId, name, clientURLs), (result) => {
+      if (result instanceof EtcdError) {
+        this.#timer = setTimeout(() => {
+          this.#attempt(resolve);
+        }, RETRY_MS);
+        return;
+      }
+      const urls = clientURLs.join(" ");
+      log(`published {Name:${name} ClientURLs:[${urls}]} to cluster ${formatId(server.clusterId)}`);
+      resolve();
+    });
+  }
+
+  /**
+   * On the leader of a cluster without version: sets it. Called now and then; resolves when that
+   * is done or was not needed.
+   */
+  ensureClusterVersion(): Promise<void> {
+    const { server, log } = this.#options;
+    if (this.#closed || !server.node.isLeader || server.cluster.version !== "") {
+      return Promise.resolve();
+    }
+    this.#versionInFlight ??= new Promise((resolve) => {
+      log("setting up the initial cluster version to 2.3");
+      server.proposeCommand({ action: "clusterVersion", value: toBytes(CLUSTER_VERSION) }, () => {
+        this.#versionInFlight = undefined;
+        resolve();
+      });
+    });
+    return this.#versionInFlight;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+}

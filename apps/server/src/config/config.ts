@@ -1,0 +1,415 @@
+/**
+ * Owns the server's configuration: one readonly record from flags, variables, file and defaults,
+ * and the checks that need nothing but these. It reads no process state: arguments, environment
+ * and file access are passed in, and what should be printed or logged is handed back.
+ */
+import { applyConfigFile } from "./config-file.ts";
+import type { Environment } from "./env.ts";
+import { applyEnvironment } from "./env.ts";
+import type { FlagName } from "./flag-table.ts";
+import type { Notice } from "./flags.ts";
+import { FlagSet, parseArgv } from "./flags.ts";
+import { flagsText, usageText } from "./help.ts";
+import type { InitialCluster } from "./initial-cluster.ts";
+import { defaultInitialCluster, parseInitialCluster } from "./initial-cluster.ts";
+import type { LogLevel } from "../logging/log-level.ts";
+import type { CollectorAddress, SocketUrl } from "./urls.ts";
+import { addressToUrl } from "./urls.ts";
+import { versionLines } from "../version.ts";
+
+/** TLS files of one side; "" where not given. */
+export interface TlsConfig {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Deprecated: also demands client certificates. */
+  readonly caFile: string;
+  readonly trustedCaFile: string;
+  readonly crlFile: string;
+  readonly clientCertAuth: boolean;
+  readonly autoTls: boolean;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  readonly selfSignedYears: number;
+}
+
+export interface ProxyConfig {
+  readonly mode: "off" | "readonly" | "on";
+  readonly failureWaitMs: number;
+  readonly refreshIntervalMs: number;
+  /** 0 means no limit, here and below. */
+  readonly dialTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly readTimeoutMs: number;
+}
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  /** Unchecked text of --log-package-levels; a bad one only warns. */
+  readonly packageLevels: string;
+  readonly format: "text" | "json";
+}
+
+export interface TracingConfig {
+  readonly enabled: boolean;
+  readonly collector: CollectorAddress;
+  readonly serviceName: string;
+  readonly instanceId: string;
+  readonly samplesPerMillion: number;
+}
+
+export interface ServerConfig {
+  readonly name: string;
+  readonly dataDir: string;
+  /** The data directory was not given; the start-up log says so. */
+  readonly isDataDirDefault: boolean;
+  /** "" when the log lives in the data directory. */
+  readonly walDir: string;
+  readonly snapshotCount: number;
+  /** Entries kept for followers that lag when the log is compacted. */
+  readonly catchUpEntries: number;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  /** Whole heartbeats in an election timeout. */
+  readonly electionTicks: number;
+  readonly listenPeerUrls: readonly SocketUrl[];
+  readonly listenClientUrls: readonly SocketUrl[];
+  readonly listenMetricsUrls: readonly SocketUrl[];
+  readonly advertisePeerUrls: readonly SocketUrl[];
+  readonly advertiseClientUrls: readonly SocketUrl[];
+  /** 0 keeps all. */
+  readonly maxSnapshots: number;
+  readonly maxWals: number;
+  readonly cors: readonly string[];
+  /** With discovery: this member's own entry alone. With discoverySrv: empty. */
+  readonly initialCluster: InitialCluster;
+  readonly isInitialClusterDefault: boolean;
+  readonly isAdvertisePeerUrlsDefault: boolean;
+  readonly initialClusterState: "new" | "existing";
+  readonly initialClusterToken: string;
+  readonly discovery: string;
+  readonly discoverySrv: string;
+  readonly discoverySrvName: string;
+  readonly discoveryFallback: "exit" | "proxy";
+  readonly discoveryProxy: string;
+  readonly strictReconfigCheck: boolean;
+  readonly forceNewCluster: boolean;
+  readonly proxy: ProxyConfig;
+  readonly clientTls: TlsConfig;
+  readonly peerTls: TlsConfig;
+  readonly log: LogConfig;
+  /** "" is off, "-" is stdout. */
+  readonly accessLog: string;
+  readonly pprof: boolean;
+  readonly metrics: "basic" | "extensive";
+  /** Also serve the metric names of etcd 2.3. */
+  readonly metricsCompat: boolean;
+  readonly metricsNeedAuth: boolean;
+  readonly allNeedAuth: boolean;
+  readonly tracing: TracingConfig;
+  /** Events kept for watches from the past. */
+  readonly watchHistory: number;
+  /** 0 means no limit, for the four below. */
+  readonly quotaBytes: number;
+  readonly diskReserveBytes: number;
+  readonly connectionsMax: number;
+  readonly clientWatchersMax: number;
+  readonly bcryptCost: number;
+}
+
+/**
+ * What to do: run, or print and leave. Notices are to be logged, in order, as soon as there is a
+ * logger; stdout and stderr are written as they are.
+ */
+export type ConfigOutcome =
+  | { readonly kind: "run"; readonly config: ServerConfig; readonly notices: readonly Notice[] }
+  | {
+      readonly kind: "exit";
+      readonly status: number;
+      readonly stdout: string;
+      readonly stderr: string;
+      readonly notices: readonly Notice[];
+    };
+
+function leave(
+  status: number,
+  output: { stdout?: string; stderr?: string; notices?: readonly Notice[] },
+): ConfigOutcome {
+  const { stdout = "", stderr = "", notices = [] } = output;
+  return { kind: "exit", status, stdout, stderr, notices };
+}
+
+/** Thrown inside this file alone; parseConfig turns it into log lines and status 1. */
+class ConfigProblem extends Error {
+  override readonly name = "ConfigProblem";
+  readonly lines: readonly Notice[];
+  constructor(level: LogLevel, ...lines: readonly string[]) {
+    super(lines[0]);
+    this.lines = lines.map((message) => ({ level, pkg: "etcdmain", message }));
+  }
+}
+
+/** A violated rule among flags that are well-formed each for itself. */
+function wrong(reason: string, ...more: readonly string[]): ConfigProblem {
+  return new ConfigProblem(
+    "error",
+    `error verifying flags, ${reason}. See 'etcd --help'.`,
+    ...more,
+  );
+}
+
+/**
+ * Reads the whole configuration.
+ * @param argv arguments after the program's name
+ * @param readFile reads the configuration file as text, or throws
+ */
+export async function parseConfig(
+  argv: readonly string[],
+  env: Environment,
+  readFile: (path: string) => string,
+): Promise<ConfigOutcome> {
+  const flags = new FlagSet();
+  const outcome = parseArgv(argv, flags);
+  const { notices } = flags;
+  if (outcome.kind === "help") {
+    return leave(0, { stdout: `${usageText}\n${flagsText()}`, notices });
+  }
+  if (outcome.kind === "error") {
+    return leave(2, { stdout: usageText, stderr: `${outcome.message}\n`, notices });
+  }
+  try {
+    const word = outcome.words[0];
+    if (word !== undefined) throw wrong(`'${word}' is not a valid flag`);
+    if (flags.on("version")) return leave(0, { stdout: `${versionLines().join("\n")}\n`, notices });
+    const badVariable = applyEnvironment(env, flags);
+    if (badVariable !== undefined) throw new ConfigProblem("critical", badVariable);
+    const file = flags.text("config-file");
+    const badFile = file === "" ? undefined : await applyConfigFile(file, readFile, flags);
+    if (badFile !== undefined) throw new ConfigProblem("critical", badFile);
+    return { kind: "run", config: buildConfig(flags), notices };
+  } catch (error) {
+    if (!(error instanceof ConfigProblem)) throw error;
+    return leave(1, { notices: [...notices, ...error.lines] });
+  }
+}
+
+function buildConfig(flags: FlagSet): ServerConfig {
+  checkBootstrapFlags(flags);
+  const clientTls = tlsConfig(flags, "");
+  const peerTls = tlsConfig(flags, "peer-");
+  const urls = memberUrls(flags, clientTls, peerTls);
+  checkAdvertised(flags);
+  const timing = timingConfig(flags);
+  const name = flags.text("name");
+  const dataDir = flags.text("data-dir");
+  return {
+    name,
+    dataDir: dataDir === "" ? `${name}.etcd` : dataDir,
+    isDataDirDefault: dataDir === "",
+    walDir: flags.text("wal-dir"),
+    snapshotCount: flags.count("snapshot-count") || 10000,
+    catchUpEntries: flags.count("snapshot-catchup-entries"),
+    ...timing,
+    ...urls,
+    listenMetricsUrls: flags.urls("listen-metrics-urls"),
+    maxSnapshots: flags.count("max-snapshots"),
+    maxWals: flags.count("max-wals"),
+    cors: corsOrigins(flags),
+    ...clusterConfig(flags, urls.advertisePeerUrls),
+    strictReconfigCheck: flags.on("strict-reconfig-check"),
+    forceNewCluster: flags.on("force-new-cluster"),
+    proxy: proxyConfig(flags),
+    clientTls,
+    peerTls,
+    log: logConfig(flags),
+    accessLog: flags.text("access-log"),
+    pprof: flags.on("enable-pprof"),
+    metrics: flags.text("metrics") === "extensive" ? "extensive" : "basic",
+    metricsCompat: flags.text("metrics-compat") === "2.3",
+    metricsNeedAuth: flags.on("auth-metrics"),
+    allNeedAuth: flags.on("auth-all-endpoints"),
+    tracing: {
+      enabled: flags.on("enable-distributed-tracing"),
+      collector: flags.collector("distributed-tracing-address"),
+      serviceName: flags.text("distributed-tracing-service-name") || "etcd",
+      instanceId: flags.text("distributed-tracing-instance-id"),
+      samplesPerMillion: flags.count("distributed-tracing-sampling-rate"),
+    },
+    watchHistory: flags.count("watch-history"),
+    quotaBytes: flags.count("quota-backend-bytes"),
+    diskReserveBytes: flags.count("disk-reserve-bytes"),
+    connectionsMax: flags.count("max-connections"),
+    clientWatchersMax: flags.count("max-client-watchers"),
+    bcryptCost: flags.count("bcrypt-cost"),
+  };
+}
+
+function checkBootstrapFlags(flags: FlagSet): void {
+  const ways = ["initial-cluster", "discovery", "discovery-srv"] as const;
+  if (ways.filter((way) => flags.isSet(way)).length > 1) {
+    throw wrong(
+      "multiple discovery or bootstrap flags are set. " +
+        'Choose one of "initial-cluster", "discovery" or "discovery-srv"',
+    );
+  }
+}
+
+function tlsConfig(flags: FlagSet, prefix: "" | "peer-"): TlsConfig {
+  const tls = {
+    certFile: flags.text(`${prefix}cert-file`),
+    keyFile: flags.text(`${prefix}key-file`),
+    caFile: flags.text(`${prefix}ca-file`),
+    trustedCaFile: flags.text(`${prefix}trusted-ca-file`),
+    crlFile: flags.text(prefix === "" ? "client-crl-file" : "peer-crl-file"),
+    clientCertAuth: flags.on(prefix === "" ? "client-cert-auth" : "peer-client-cert-auth"),
+    autoTls: flags.on(`${prefix}auto-tls`),
+    minVersion: flags.text("tls-min-version") === "TLS1.3" ? "TLSv1.3" : "TLSv1.2",
+    selfSignedYears: flags.count("self-signed-cert-validity"),
+  } as const;
+  if ((tls.certFile === "") !== (tls.keyFile === "")) {
+    throw new ConfigProblem(
+      "critical",
+      `KeyFile and CertFile must both be present[key: ${tls.keyFile}, cert: ${tls.certFile}]`,
+    );
+  }
+  return tls;
+}
+
+function hasTls(tls: TlsConfig): boolean {
+  return tls.certFile !== "" || tls.autoTls;
+}
+
+/** The URLs of one purpose: from the flag, or from its predecessor of etcd 0.4. */
+function urlsOf(
+  flags: FlagSet,
+  name: FlagName,
+  old: { readonly name: FlagName; readonly isUsed: boolean },
+  url: SocketUrl | undefined,
+): readonly SocketUrl[] {
+  if (!old.isUsed || url === undefined) return flags.urls(name);
+  if (flags.isSet(name)) throw wrong(`Set only one of flags -${name} and -${old.name}`);
+  return [url];
+}
+
+function memberUrls(flags: FlagSet, clientTls: TlsConfig, peerTls: TlsConfig) {
+  const side = (prefix: "" | "peer-", tls: TlsConfig) => {
+    const scheme = hasTls(tls) ? "https" : "http";
+    const addr = flags.address(`${prefix}addr`);
+    // An old address to advertise without one to listen on listens on every interface.
+    const bound = flags.address(`${prefix}bind-addr`);
+    const bind = bound ?? (addr === undefined ? undefined : { ip: "::", port: addr.port });
+    return {
+      addr: addr === undefined ? undefined : addressToUrl(addr, scheme),
+      bind: bind === undefined ? undefined : addressToUrl(bind, scheme),
+    };
+  };
+  const client = side("", clientTls);
+  const peer = side("peer-", peerTls);
+  const use = (name: FlagName, old: FlagName, url: SocketUrl | undefined) =>
+    urlsOf(flags, name, { name: old, isUsed: url !== undefined }, url);
+  return {
+    listenPeerUrls: use("listen-peer-urls", "peer-bind-addr", peer.bind),
+    advertisePeerUrls: use("initial-advertise-peer-urls", "peer-addr", peer.addr),
+    listenClientUrls: use("listen-client-urls", "bind-addr", client.bind),
+    advertiseClientUrls: use("advertise-client-urls", "addr", client.addr),
+  };
+}
+
+function checkAdvertised(flags: FlagSet): void {
+  const mayFallBack = flags.isSet("discovery") && flags.text("discovery-fallback") === "proxy";
+  if (flags.text("proxy") !== "off" || mayFallBack) return;
+  if (flags.isSet("listen-client-urls") && !flags.isSet("advertise-client-urls")) {
+    throw wrong(
+      "-advertise-client-urls is required when -listen-client-urls is set explicitly",
+      "When listening on specific address(es), this etcd process must advertise accessible url(s) to each connected client.",
+    );
+  }
+}
+
+function timingConfig(flags: FlagSet) {
+  const heartbeatMs = flags.count("heartbeat-interval");
+  const electionMs = flags.count("election-timeout");
+  const election = `-election-timeout[${electionMs.toFixed(0)}ms]`;
+  const heartbeat = `-heartbeat-interval[${heartbeatMs.toFixed(0)}ms]`;
+  if (heartbeatMs === 0) throw wrong(`${heartbeat} should be greater than 0`);
+  if (5 * heartbeatMs > electionMs) {
+    throw wrong(`${election} should be at least as 5 times as ${heartbeat}`);
+  }
+  if (electionMs > 50000) {
+    throw wrong(`${election} is too long, and should be set less than 50000ms`);
+  }
+  return { heartbeatMs, electionMs, electionTicks: Math.floor(electionMs / heartbeatMs) };
+}
+
+function corsOrigins(flags: FlagSet): readonly string[] {
+  const origins = flags
+    .text("cors")
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== "");
+  for (const origin of origins) {
+    if (origin !== "*" && !URL.canParse(origin)) {
+      throw wrong(`invalid value ${JSON.stringify(origin)} for -cors: not an origin`);
+    }
+  }
+  return origins;
+}
+
+function clusterConfig(flags: FlagSet, advertisePeerUrls: readonly SocketUrl[]) {
+  const name = flags.text("name");
+  const discovery = flags.text("discovery");
+  const discoverySrv = flags.text("discovery-srv");
+  const isSet = flags.isSet("initial-cluster");
+  const text = isSet ? flags.text("initial-cluster") : defaultInitialCluster(name);
+  const parsed = parseInitialCluster(text);
+  if (!parsed.ok) {
+    throw new ConfigProblem("critical", `error setting up initial cluster: ${parsed.error}`);
+  }
+  const usesDiscovery = discovery !== "";
+  const usesSrv = !usesDiscovery && discoverySrv !== "";
+  const initialCluster: InitialCluster = usesDiscovery
+    ? new Map([[name, advertisePeerUrls]])
+    : usesSrv
+      ? new Map()
+      : parsed.value;
+  return {
+    initialCluster,
+    isInitialClusterDefault: text === defaultInitialCluster(name),
+    isAdvertisePeerUrlsDefault:
+      !flags.isSet("initial-advertise-peer-urls") && !flags.isSet("peer-addr"),
+    initialClusterState: flags.text("initial-cluster-state") === "existing" ? "existing" : "new",
+    initialClusterToken: flags.text("initial-cluster-token"),
+    discovery,
+    discoverySrv,
+    discoverySrvName: flags.text("discovery-srv-name"),
+    discoveryFallback: flags.text("discovery-fallback") === "exit" ? "exit" : "proxy",
+    discoveryProxy: flags.text("discovery-proxy"),
+  } as const;
+}
+
+function proxyConfig(flags: FlagSet): ProxyConfig {
+  const mode = flags.text("proxy");
+  return {
+    mode: mode === "on" || mode === "readonly" ? mode : "off",
+    failureWaitMs: flags.count("proxy-failure-wait"),
+    refreshIntervalMs: flags.count("proxy-refresh-interval"),
+    dialTimeoutMs: flags.count("proxy-dial-timeout"),
+    writeTimeoutMs: flags.count("proxy-write-timeout"),
+    readTimeoutMs: flags.count("proxy-read-timeout"),
+  };
+}
+
+const levelOfName: Readonly<Record<string, LogLevel>> = {
+  debug: "debug",
+  info: "info",
+  warn: "warning",
+  error: "error",
+  panic: "critical",
+  fatal: "critical",
+};
+
+function logConfig(flags: FlagSet): LogConfig {
+  return {
+    level: flags.on("debug") ? "debug" : (levelOfName[flags.text("log-level")] ?? "info"),
+    packageLevels: flags.text("log-package-levels"),
+    format: flags.text("log-format") === "json" ? "json" : "text",
+  };
+}

@@ -1,0 +1,139 @@
+/**
+ * The ports that members and proxies alike open for clients and for whoever reads their figures:
+ * plain or with TLS, with the budget of connections. Knows nothing of what is served.
+ */
+import type { RequestListener, Server, ServerOptions } from "node:http";
+import { Server as TlsServer } from "node:tls";
+import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
+import type { ServerConfig } from "../config/config.ts";
+import { ClientListeners } from "./listeners.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { ClientFigures } from "../metrics/sources.ts";
+import type { TlsSide } from "../tls/tls-side.ts";
+import type { SocketUrl } from "../config/urls.ts";
+
+/** The only paths of the metrics ports. */
+const metricsPaths = new Set(["/metrics", "/health", "/livez", "/readyz"]);
+
+/** What of the process' counters is counted here. */
+export interface ConnectionCounters {
+  connectionsAccepted: number;
+  connectionsShed: number;
+  connectionsSwept: number;
+}
+
+export interface ClientPortsOptions {
+  readonly config: Pick<ServerConfig, "listenClientUrls" | "listenMetricsUrls">;
+  readonly tls: TlsSide | undefined;
+  readonly budget: { readonly connectionsMax: number; readonly metricsConnectionsMax: number };
+  readonly counters: ConnectionCounters;
+  readonly log: Logger;
+  /** Put before the lines that announce the ports of clients. */
+  readonly announcePrefix?: string;
+}
+
+type Limits = Pick<
+  ConstructorParameters<typeof ClientListeners>[0],
+  "connectionsMax" | "onConnection" | "onShed" | "onSwept"
+>;
+
+function httpListeners(
+  urls: readonly SocketUrl[],
+  tls: TlsSide | undefined,
+  limits: Limits,
+): ClientListeners {
+  return new ClientListeners({
+    urls,
+    // The listeners need not know the classes requests and responses are made of.
+    http: createHttpServerOptions() as ServerOptions,
+    tls: tls?.serverOptions(),
+    onServer: (server: Server) => {
+      prepareHttpServer(server);
+      if (server instanceof TlsServer) tls?.attach(server);
+    },
+    ...limits,
+  });
+}
+
+/** Open ports. Requests are held until open(). */
+export class ClientPorts {
+  readonly connectionsMax: number;
+  readonly #clients: ClientListeners;
+  readonly #metrics: ClientListeners;
+
+  constructor({ config, tls, budget, counters }: ClientPortsOptions) {
+    const { connectionsMax, metricsConnectionsMax } = budget;
+    this.connectionsMax = connectionsMax;
+    this.#clients = httpListeners(config.listenClientUrls, tls, {
+      connectionsMax,
+      onConnection: () => (counters.connectionsAccepted += 1),
+      onShed: () => (counters.connectionsShed += 1),
+      onSwept: () => (counters.connectionsSwept += 1),
+    });
+    this.#metrics = httpListeners(config.listenMetricsUrls, tls, {
+      connectionsMax: metricsConnectionsMax,
+      onShed: () => undefined,
+    });
+  }
+
+  /** Client connections at this moment. */
+  get connections(): number {
+    return this.#clients.connections;
+  }
+
+  /** Bytes of client connections so far. */
+  bytes(): { readonly received: number; readonly sent: number } {
+    return this.#clients.bytes();
+  }
+
+  /** Binds all ports or none. @throws StartError */
+  async listen(): Promise<void> {
+    await this.#clients.listen();
+    try {
+      await this.#metrics.listen();
+    } catch (error) {
+      await this.#clients.close(0);
+      throw error;
+    }
+  }
+
+  /** Lets requests through; `plain` serves the metrics ports, which stay out of the access log. */
+  open(handler: RequestListener, plain: RequestListener): void {
+    this.#metrics.open((request, response) => {
+      if (metricsPaths.has((request.url ?? "").replace(/\?.*$/, ""))) plain(request, response);
+      else response.writeHead(404, { "Content-Type": "text/plain" }).end("404 page not found\n");
+    });
+    this.#clients.open(handler);
+  }
+
+  async close(graceMs: number): Promise<void> {
+    await Promise.all([this.#clients.close(graceMs), this.#metrics.close(0)]);
+  }
+}
+
+/** What the metrics page shows of them. */
+export function clientFigures(
+  ports: Pick<ClientPorts, "connections" | "connectionsMax" | "bytes">,
+): ClientFigures {
+  const { received, sent } = ports.bytes();
+  return {
+    connections: ports.connections,
+    connectionsMax: ports.connectionsMax,
+    receivedBytes: received,
+    sentBytes: sent,
+  };
+}
+
+/** Opens all ports or none, and announces them. @throws StartError */
+export async function openClientPorts(options: ClientPortsOptions): Promise<ClientPorts> {
+  const { config, log, announcePrefix = "" } = options;
+  const ports = new ClientPorts(options);
+  await ports.listen();
+  for (const { text } of config.listenClientUrls) {
+    log.info(`${announcePrefix}listening for client requests on ${text}`);
+  }
+  for (const { text } of config.listenMetricsUrls) {
+    log.info(`${announcePrefix}listening for metrics on ${text}`);
+  }
+  return ports;
+}

@@ -1,0 +1,45 @@
+/**
+ * Starts the access log of --access-log: its sink, and the handler around that of the gateway.
+ * What a line holds and how lines are written is elsewhere.
+ */
+import type { RequestListener } from "node:http";
+import type { ServerConfig } from "../config/config.ts";
+import type { Logging } from "./logger.ts";
+import type { ServerCounters } from "../metrics/counters.ts";
+import { StartError } from "../start-error.ts";
+
+export interface AccessLogging {
+  /** Puts --access-log around a handler. */
+  around(handler: RequestListener): RequestListener;
+  /** Writes what was gathered. */
+  close(): void;
+}
+
+/** Off it loads nothing and wraps nothing. @throws StartError when the log cannot be opened */
+export async function startAccessLog(
+  config: ServerConfig,
+  logging: Logging,
+  counters: ServerCounters,
+): Promise<AccessLogging> {
+  if (config.accessLog === "") return { around: (handler) => handler, close: () => undefined };
+  const { withAccessLog } = await import("./access-log.ts");
+  const { openAccessSink } = await import("./access-sink.ts");
+  try {
+    const sink = openAccessSink({
+      target: config.accessLog,
+      onDropped: (lines) => (counters.accessLogLinesDropped += lines),
+      onError: (error) => {
+        logging.logger("etcdhttp").error(`cannot write the access log: ${error.message}`);
+      },
+    });
+    const close = (): void => {
+      sink.close();
+    };
+    // A process that ends by a fault of its own says last what it was asked.
+    process.once("exit", close);
+    return { around: (handler) => withAccessLog(handler, sink), close };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`cannot open the access log: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The transport's structured log lines as sentences for the console: who the peer is, where it was
+ * looked for, and why. Owns the wording of fields; knows no levels and no sinks.
+ */
+import type { TransportLog } from "@etcd2/raft";
+import { formatId } from "../cluster/ids.ts";
+import type { Logging } from "./logger.ts";
+
+type Fields = Parameters<TransportLog>[2];
+
+/** "message 8e9e05c52164694d at http://...: reason (bytes: 12)". */
+export function describeTransportEvent(message: string, fields: Fields): string {
+  const { peer, url, address, reason, ...others } = fields;
+  const id = typeof peer === "string" && peer !== "" ? ` ${formatId(peer)}` : "";
+  const place = url ?? address;
+  const at = place === undefined ? "" : ` at ${String(place)}`;
+  const why = reason === undefined ? "" : `: ${withoutWrapping(String(reason))}`;
+  const rest = Object.entries(others).map(([name, value]) => `${name}: ${String(value)}`);
+  return `${message}${id}${at}${why}${rest.length > 0 ? ` (${rest.join(", ")})` : ""}`;
+}
+
+/** The errno of a failed connection without what gRPC says around it. */
+function withoutWrapping(reason: string): string {
+  const wrapped = /^No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note: /;
+  return wrapped.exec(reason)?.[1] ?? reason;
+}
+
+/** Writes what the transport has to say under the name of the original's package. */
+export function createTransportLog(logging: Logging): TransportLog {
+  const log = logging.logger("rafthttp");
+  return (level, message, fields) => {
+    log.log(level === "warn" ? "warning" : level, describeTransportEvent(message, fields));
+  };
+}

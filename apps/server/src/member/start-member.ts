@@ -1,0 +1,288 @@
+/**
+ * Starts a member from its configuration: listeners first, then identity and storage, then the
+ * raft member, then the gateway opens. Everything that can refuse does so before anything is
+ * written. Owns this order and the order of stopping.
+ */
+import { createApp } from "@etcd2/api-v2";
+import { RaftService } from "@etcd2/proto/raft";
+import { addRaftService, GrpcTransport } from "@etcd2/raft";
+import type { PeerCredentials } from "@etcd2/raft";
+import { Alarms } from "./alarms.ts";
+import { Cluster } from "../cluster/cluster.ts";
+import type { ServerConfig } from "../config/config.ts";
+import { ConsensusObserver } from "./consensus-observer.ts";
+import type { DataDirLayout } from "../storage/data-dir.ts";
+import { checkWritable, ensureWritable } from "../storage/data-dir.ts";
+import { addHealthService } from "../listeners/grpc-health.ts";
+import { decideIdentity } from "../cluster/identity.ts";
+import { formatId } from "../cluster/ids.ts";
+import type { Logging } from "../logging/logger.ts";
+import type { MemberLog, MemberOptions } from "./member.ts";
+import { Member } from "./member.ts";
+import { MemberStorage } from "../storage/member-storage.ts";
+import type { StorageOptions } from "../storage/member-storage.ts";
+import { createObservers } from "../metrics/observers.ts";
+import type { Observers } from "../metrics/observers.ts";
+import { createPasswords } from "../passwords.ts";
+import type { WorkerPasswordHasher } from "../passwords.ts";
+import { startAccessLog } from "../logging/start-access-log.ts";
+import { peerUrlsWarning } from "../cluster/peer-urls-check.ts";
+import { openListeners } from "../listeners/start-listeners.ts";
+import type { Listeners } from "../listeners/start-listeners.ts";
+import { startTracing } from "../tracing/start-tracing.ts";
+import { announceConfig } from "../start-server.ts";
+import type { RunningServer, ServerEvents } from "../start-server.ts";
+import type { Tracing } from "../tracing/ports.ts";
+import { countTransport } from "../metrics/transport-counts.ts";
+import { createTransportLog } from "../logging/transport-log.ts";
+import { urlTexts } from "../config/urls.ts";
+import { compatClusterVersion, compatVersion } from "../version.ts";
+
+/** Requests under way get this long when the server stops. */
+const CLOSE_GRACE_MS = 500;
+
+/** Loading the metrics library waits until the member serves. */
+const METRICS_START_DELAY_MS = 1000;
+
+export interface StartMemberOptions {
+  readonly config: ServerConfig;
+  readonly layout: DataDirLayout;
+  readonly isInitialized: boolean;
+  readonly logging: Logging;
+  readonly events: ServerEvents;
+}
+
+function memberLog(logging: Logging): MemberLog {
+  const raft = logging.logger("raft");
+  const server = logging.logger("etcdserver");
+  return {
+    raft: (message) => {
+      raft.info(message);
+    },
+    server: (message) => {
+      server.info(message);
+    },
+    warn: (message) => {
+      server.warning(message);
+    },
+    error: (message) => {
+      server.error(message);
+    },
+  };
+}
+
+interface StorageSurroundings {
+  readonly observers: Observers;
+  readonly consensus: ConsensusObserver;
+  readonly credentials: PeerCredentials;
+}
+
+async function openStorage(
+  options: StartMemberOptions,
+  { observers, consensus, credentials }: StorageSurroundings,
+): Promise<MemberStorage> {
+  const { config, layout, logging } = options;
+  const log = logging.logger("etcdserver");
+  const storageOptions: StorageOptions = {
+    layout,
+    watchHistory: config.watchHistory,
+    onWalSync: (seconds) => {
+      observers.counters.walSynced(seconds);
+    },
+    onSlowWalSync: (seconds) => {
+      consensus.slowSync(seconds);
+    },
+    warn: (message) => {
+      log.warning(message);
+    },
+  };
+  announceConfig(config, options.isInitialized, log);
+  if (options.isInitialized) {
+    checkWritable(layout);
+    const storage = await MemberStorage.open(storageOptions);
+    log.info(
+      `restarting member ${formatId(storage.memberId)} in cluster ${formatId(storage.clusterId)} ` +
+        `at commit index ${storage.hardState.commit}`,
+    );
+    const { members } = new Cluster(() => storage.machine.reader);
+    const warning = config.isAdvertisePeerUrlsDefault
+      ? undefined
+      : peerUrlsWarning(members, storage.memberId, urlTexts(config.advertisePeerUrls));
+    if (warning !== undefined) log.warning(warning);
+    return storage;
+  }
+  const undoDirectories = ensureWritable(config.dataDir, config.walDir);
+  const identity = await decideIdentity(config, { logging, credentials }).catch(
+    (error: unknown) => {
+      undoDirectories();
+      throw error;
+    },
+  );
+  const { memberId, clusterId } = identity;
+  log.info(`starting member ${formatId(memberId)} in cluster ${formatId(clusterId)}`);
+  const storage = await MemberStorage.create(
+    storageOptions,
+    { memberId, clusterId },
+    JSON.stringify({ founders: identity.founders, hosts: identity.hosts }),
+  );
+  identity.settle();
+  return storage;
+}
+
+/** What a member needs besides its storage. */
+interface Surroundings {
+  readonly observers: Observers;
+  readonly consensus: ConsensusObserver;
+  readonly listeners: Listeners;
+  readonly alarms: Alarms;
+  readonly passwords: WorkerPasswordHasher;
+  readonly tracing: Tracing | undefined;
+}
+
+function memberOptions(
+  { config, logging, events }: StartMemberOptions,
+  storage: MemberStorage,
+  { observers, consensus, listeners, alarms, passwords, tracing }: Surroundings,
+): MemberOptions {
+  return {
+    name: config.name,
+    clientURLs: urlTexts(config.advertiseClientUrls),
+    storage,
+    tickMs: config.heartbeatMs,
+    electionTicks: config.electionTicks,
+    snapshotCount: config.snapshotCount,
+    catchUpEntries: config.catchUpEntries,
+    strictReconfigCheck: config.strictReconfigCheck,
+    forceNewCluster: config.forceNewCluster,
+    passwords,
+    metrics: observers.counters,
+    counters: consensus,
+    tracing: tracing?.member(storage.memberId),
+    writeRefusal: (action) => alarms.refusal(action),
+    alarm: () => alarms.reason,
+    createTransport: (listener, self) => {
+      const transport = new GrpcTransport({
+        clusterId: storage.clusterId,
+        memberId: storage.memberId,
+        serverVersion: compatVersion,
+        minClusterVersion: compatClusterVersion,
+        listener: countTransport(listener, observers.counters),
+        metrics: observers.transport,
+        log: createTransportLog(logging),
+        credentials: listeners.peerCredentials,
+      });
+      addRaftService(listeners.grpc, {
+        transport,
+        isRemoved: (id) => self.cluster.isRemoved(id),
+        clusterInfo: () => self.clusterInfo(),
+        calls: observers.counters,
+      });
+      return transport;
+    },
+    ops: () => ({
+      metricsPage: () => observers.page(),
+      debugVars: () => observers.debugVars(),
+      setLogLevel: (level) => {
+        logging.setLevel(level);
+      },
+      log: (level, message) => {
+        logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
+      },
+    }),
+    log: memberLog(logging),
+    onFatal: events.onFatal,
+    onRemoved: events.onRemoved,
+    onSoftState: () => undefined,
+  };
+}
+
+function createAlarms(
+  { config, layout, logging }: StartMemberOptions,
+  storage: MemberStorage,
+): Alarms {
+  const log = logging.logger("etcdserver");
+  return new Alarms({
+    paths: [layout.storeDir, layout.walDir],
+    diskReserveBytes: config.diskReserveBytes,
+    quotaBytes: config.quotaBytes,
+    liveSize: () => storage.machine.liveSize,
+    countLiveSize: () => storage.machine.countLiveBytes(),
+    warn: (message) => {
+      log.warning(message);
+    },
+    notice: (message) => {
+      log.notice(message);
+    },
+  });
+}
+
+export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
+  const { config, layout, logging } = options;
+  const log = logging.logger("etcdserver");
+  const observers = createObservers(config);
+  const { counters } = observers;
+  const consensus = new ConsensusObserver({
+    counters,
+    warn: (message) => {
+      log.warning(message);
+    },
+    heartbeatSeconds: config.heartbeatMs / 1000,
+    now: () => performance.now(),
+  });
+  const accessLog = await startAccessLog(config, logging, counters);
+  const tracing = await startTracing(config, logging);
+  const listeners = await openListeners({
+    config,
+    layout,
+    logging,
+    counters,
+  });
+  const passwords = createPasswords({ cost: config.bcryptCost });
+  let member: Member;
+  let alarms: Alarms;
+  try {
+    const storage = await openStorage(options, {
+      observers,
+      consensus,
+      credentials: listeners.peerCredentials,
+    });
+    log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
+    alarms = createAlarms(options, storage);
+    await alarms.start();
+    const surroundings = { observers, consensus, listeners, alarms, passwords, tracing };
+    member = await Member.start(memberOptions(options, storage, surroundings));
+  } catch (error) {
+    await listeners.close(0);
+    throw error;
+  }
+  const { server } = member;
+  addHealthService(listeners.grpc, {
+    services: [RaftService.typeName],
+    isHealthy: async () => (await server.health()).healthy,
+  });
+  observers.attach({ member, clients: listeners, alarms });
+  const app = createApp(server, {
+    cors: config.cors,
+    pprof: config.pprof,
+    metricsNeedAuth: config.metricsNeedAuth,
+    allNeedAuth: config.allNeedAuth,
+    watchesMax: config.clientWatchersMax,
+  });
+  const { published } = await member.join();
+  // A fresh lone member first writes what it has to say about itself; others serve reads at once.
+  if (member.isAlone) await published;
+  const logged = accessLog.around(app);
+  listeners.open(tracing?.around(logged) ?? logged, app);
+  setTimeout(() => {
+    void observers.start();
+  }, METRICS_START_DELAY_MS).unref();
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    alarms.close();
+    await member.close(() => listeners.close(CLOSE_GRACE_MS));
+    await passwords.close();
+    await tracing?.close();
+    accessLog.close();
+  };
+  return { close: () => (closing ??= close()) };
+}

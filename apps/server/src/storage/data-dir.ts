@@ -1,0 +1,154 @@
+/**
+ * What a data directory holds, told before anything is written: nothing, a member of ours, a
+ * proxy, or something another program left. Reads names only; opening is member-storage.ts.
+ */
+import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { makeDirectories } from "./make-directories.ts";
+import type { UndoDirectories } from "./make-directories.ts";
+import { StartError } from "../start-error.ts";
+
+export type DataDirKind = "empty" | "member" | "proxy";
+
+export interface DataDirLayout {
+  readonly dataDir: string;
+  readonly memberDir: string;
+  readonly storeDir: string;
+  readonly walDir: string;
+  readonly proxyDir: string;
+}
+
+export function layoutOf(dataDir: string, walDir: string | undefined): DataDirLayout {
+  const memberDir = join(dataDir, "member");
+  return {
+    dataDir,
+    memberDir,
+    storeDir: join(memberDir, "store"),
+    walDir: walDir ?? join(memberDir, "wal"),
+    proxyDir: join(dataDir, "proxy"),
+  };
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/^[A-Z]+: /, "") : String(error);
+}
+
+/** Names that only other etcd versions write at these places. */
+function foreignVersion(layout: DataDirLayout, top: readonly string[]): string | undefined {
+  const member = list(layout.memberDir);
+  // Imported in place: the old files stay beside ours.
+  if (list(layout.storeDir).includes("CURRENT")) return undefined;
+  if (member.includes("snap")) return "etcd 2.x or 3.x";
+  const wal = list(join(layout.memberDir, "wal"));
+  // Logs are named alike; only ours is locked by files beside it.
+  const isOurs = wal.some((name) => /^lock-\d{8}$/.test(name));
+  if (!member.includes("store") && wal.length > 0 && !isOurs) return "etcd 2.x or 3.x";
+  if (top.includes("snap") && top.includes("wal")) return "etcd 2.0";
+  if (top.includes("standby_info") || (top.includes("log") && top.includes("conf")))
+    return "etcd 0.4";
+  return undefined;
+}
+
+/**
+ * Looks at the directory, which need not exist.
+ * @throws StartError when it cannot be used, with what to do.
+ */
+export function inspectDataDir(layout: DataDirLayout): DataDirKind {
+  if (existsSync(layout.dataDir) && !statSync(layout.dataDir).isDirectory()) {
+    throw new StartError(`cannot access data directory: ${layout.dataDir} is not a directory`);
+  }
+  const top = list(layout.dataDir);
+  const hasMember = top.includes("member");
+  if (hasMember && top.includes("proxy")) {
+    throw new StartError(
+      `invalid datadir. Both member and proxy directories exist. (${layout.dataDir})`,
+    );
+  }
+  const foreign = foreignVersion(layout, top);
+  if (foreign !== undefined) {
+    const own = join(layout.memberDir, "wal");
+    const wal = layout.walDir === own ? "" : ` --wal-dir ${layout.walDir}`;
+    throw new StartError(
+      `data directory ${layout.dataDir} was written by ${foreign}, not by this program: import it with ` +
+        `"etcd-migrate --data-dir ${layout.dataDir}${wal} --target NEW_DIR" and start on NEW_DIR` +
+        (wal === "" ? "" : " with another --wal-dir"),
+    );
+  }
+  if (top.includes("proxy")) return "proxy";
+  return hasMember && list(layout.storeDir).includes("CURRENT") ? "member" : "empty";
+}
+
+/** Names in the directory that are not ours: worth a warning, nothing more. */
+export function unknownNames(layout: DataDirLayout): readonly string[] {
+  const known = new Set([
+    "member",
+    "proxy",
+    "lost+found",
+    ".touch",
+    "tls",
+    "registration",
+    "registration.tmp",
+  ]);
+  return list(layout.dataDir).filter((name) => !known.has(name));
+}
+
+function ensureDirectory(path: string, what: "data" | "WAL"): UndoDirectories {
+  let undo: UndoDirectories | undefined;
+  try {
+    undo = makeDirectories(path);
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return undo;
+  } catch (error) {
+    undo?.();
+    throw new StartError(`cannot access ${what} directory: ${describe(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Checks that the directories of a member that ran before can be written to.
+ * @throws StartError
+ */
+export function checkWritable(
+  layout: DataDirLayout,
+  access: (path: string, mode: number) => void = accessSync,
+): void {
+  for (const path of [layout.dataDir, layout.memberDir, layout.storeDir, layout.walDir]) {
+    // One that is missing is somebody else's finding.
+    if (!existsSync(path)) continue;
+    try {
+      access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    } catch (error) {
+      throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+    }
+  }
+}
+
+/**
+ * Creates the data directory, and the one for the log where that lives elsewhere, and checks that
+ * they can be written to.
+ * @returns what takes back the new ones, as long as nothing was written there.
+ * @throws StartError
+ */
+export function ensureWritable(dataDir: string, walDir = ""): UndoDirectories {
+  const undoData = ensureDirectory(dataDir, "data");
+  if (walDir === "") return undoData;
+  try {
+    const undoWal = ensureDirectory(walDir, "WAL");
+    return () => {
+      undoWal();
+      undoData();
+    };
+  } catch (error) {
+    undoData();
+    throw error;
+  }
+}

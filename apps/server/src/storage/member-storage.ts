@@ -1,0 +1,309 @@
+/**
+ * Opens what a member keeps on disk, the state machine and the write-ahead log, and brings the
+ * two to agreement after a crash. Knows the layout of the member directory and which of the two
+ * comes first; knows nothing of clusters, sockets or flags.
+ */
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { decodeConfState, Wal } from "@etcd2/raft";
+import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
+import { StateMachine, StoreDirectory, StoreError, SteadyClock } from "@etcd2/store";
+import { RocksKv } from "@etcd2/store/rocks";
+import type { DataDirLayout } from "./data-dir.ts";
+import { ensureWritable } from "./data-dir.ts";
+import { StartError } from "../start-error.ts";
+
+/** Rows of the state machine's meta space that belong to the server. */
+export const META_CONF_STATE = "conf-state";
+/** Names that begin with "local" stay out of snapshots. */
+export const META_BOOTSTRAP = "local-bootstrap";
+
+/** The index of the snapshot this generation was received as. */
+export const META_INSTALLED = "local-installed-index";
+
+export const EMPTY_CONF_STATE: ConfState = {
+  voters: [],
+  learners: [],
+  votersOutgoing: [],
+  learnersNext: [],
+  autoLeave: false,
+};
+
+export interface StorageOptions {
+  readonly layout: DataDirLayout;
+  readonly watchHistory: number;
+  readonly onWalSync: (seconds: number) => void;
+  readonly onSlowWalSync: (seconds: number) => void;
+  /** Something an operator should know, such as a repaired tail. */
+  readonly warn: (message: string) => void;
+}
+
+function openMachine(
+  path: string,
+  options: StorageOptions,
+  { mustExist }: { readonly mustExist: boolean },
+): Promise<StateMachine> {
+  return RocksKv.open(path, { mustExist }).then(
+    async (kv) => {
+      try {
+        return await StateMachine.open({
+          kv,
+          historyMax: options.watchHistory,
+          clock: SteadyClock.open(kv),
+        });
+      } catch (error) {
+        await kv.close();
+        throw error;
+      }
+    },
+    (error: unknown) => {
+      throw new StartError(describeOpenFailure(path, error), { cause: error });
+    },
+  );
+}
+
+function describeOpenFailure(path: string, error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof StoreError && error.code === "locked") {
+    return `open wal error: file already locked (${path} is in use by another process)`;
+  }
+  return `cannot open the store: ${text}; restore a backup or rebuild this member from its peers`;
+}
+
+interface IndexedLog {
+  firstIndex(): number;
+  lastIndex(): number;
+  term(index: number): number;
+}
+
+/** Whether the log goes on where the state machine stands. */
+function fits({ appliedIndex, appliedTerm }: StateMachine, log: IndexedLog): boolean {
+  if (appliedIndex < log.firstIndex() - 1 || appliedIndex > log.lastIndex()) return false;
+  return appliedIndex === 0 || log.term(appliedIndex) === appliedTerm;
+}
+
+function describeMisfit(
+  { walDir, storeDir }: DataDirLayout,
+  { appliedIndex }: StateMachine,
+  log: IndexedLog,
+): string {
+  const first = log.firstIndex();
+  const isStoreBehind = appliedIndex < first - 1;
+  return (
+    `the log in ${walDir} (index ${first} to ${log.lastIndex()}) does not fit ${storeDir}, which has applied ` +
+    `index ${appliedIndex}: a part of the ${isStoreBehind ? "store" : "log"} was lost; ` +
+    "rebuild this member from its peers or restore a backup"
+  );
+}
+
+/**
+ * A log without state beside it is what a crash in create() leaves: then nothing was ever written
+ * to it. Any other is somebody's data.
+ * @throws StartError
+ */
+async function discardUnusedLog({ walDir, storeDir }: DataDirLayout): Promise<void> {
+  if (!Wal.exists(walDir)) return;
+  const { wal, hardState } = await Wal.open(walDir);
+  const isUnused = wal.log.lastIndex() === 0 && hardState.term === 0;
+  await wal.close();
+  if (!isUnused) {
+    throw new StartError(
+      `${walDir} holds the log of a member whose state is missing in ${storeDir}: restore a backup, or move the log away and rebuild this member`,
+    );
+  }
+  // The directory itself may be a mount point.
+  for (const name of readdirSync(walDir)) rmSync(join(walDir, name), { recursive: true });
+}
+
+export class MemberStorage {
+  readonly layout: DataDirLayout;
+  readonly wal: Wal;
+  readonly memberId: NodeId;
+  readonly clusterId: NodeId;
+  readonly hardState: HardState;
+  readonly #directory: StoreDirectory;
+  readonly #options: StorageOptions;
+  #machine: StateMachine;
+
+  private constructor(
+    options: StorageOptions,
+    directory: StoreDirectory,
+    machine: StateMachine,
+    opened: { wal: Wal; memberId: NodeId; clusterId: NodeId; hardState: HardState },
+  ) {
+    this.layout = options.layout;
+    this.#options = options;
+    this.#directory = directory;
+    this.#machine = machine;
+    this.wal = opened.wal;
+    this.memberId = opened.memberId;
+    this.clusterId = opened.clusterId;
+    this.hardState = opened.hardState;
+  }
+
+  /** Changes when a snapshot is installed. */
+  get machine(): StateMachine {
+    return this.#machine;
+  }
+
+  /** Membership as of the applied index. */
+  get confState(): ConfState {
+    const bytes = this.#machine.readMeta(META_CONF_STATE);
+    return bytes === undefined ? EMPTY_CONF_STATE : decodeConfState(bytes);
+  }
+
+  /** Members given at bootstrap, while their log entries may be missing still. */
+  get bootstrapDocument(): string | undefined {
+    const bytes = this.#machine.readMeta(META_BOOTSTRAP);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString("utf8");
+  }
+
+  /** The read port of the raft core over log and state machine. */
+  logStorage(hardState: HardState): LogStorage {
+    const { log } = this.wal;
+    return {
+      initialState: () => ({ hardState, confState: this.confState }),
+      firstIndex: () => log.firstIndex(),
+      lastIndex: () => log.lastIndex(),
+      term: (index) => log.term(index),
+      entries: (lo, hi, bytesMax) => log.entries(lo, hi, bytesMax),
+      snapshot: () => this.snapshotMetadata(),
+    };
+  }
+
+  snapshotMetadata(): SnapshotMetadata {
+    return {
+      index: this.#machine.appliedIndex,
+      term: this.#machine.appliedTerm,
+      confState: this.confState,
+    };
+  }
+
+  /**
+   * Makes a new member's directories. A crash on the way leaves something that the next start
+   * makes anew.
+   */
+  static async create(
+    options: StorageOptions,
+    ids: { memberId: NodeId; clusterId: NodeId },
+    bootstrapDocument: string,
+  ): Promise<MemberStorage> {
+    const { layout } = options;
+    ensureWritable(layout.dataDir);
+    await discardUnusedLog(layout);
+    rmSync(layout.storeDir, { recursive: true, force: true });
+    const directory = new StoreDirectory(layout.storeDir);
+    const path = directory.next();
+    const machine = await openMachine(path, options, { mustExist: false });
+    machine.apply([], new Map([[META_BOOTSTRAP, Buffer.from(bootstrapDocument, "utf8")]]));
+    machine.flushDurable();
+    const wal = await Wal.create(layout.walDir, {
+      metadata: ids,
+      onSync: options.onWalSync,
+      onSlowSync: options.onSlowWalSync,
+    });
+    // The last step: before it there is no member, whatever a crash leaves behind.
+    directory.switchTo(path);
+    const hardState = { term: 0, vote: "", commit: 0 };
+    return new MemberStorage(options, directory, machine, { wal, ...ids, hardState });
+  }
+
+  /** Opens an existing member. @throws StartError, FatalError */
+  static async open(options: StorageOptions): Promise<MemberStorage> {
+    const { layout } = options;
+    const directory = new StoreDirectory(layout.storeDir);
+    const path = directory.current();
+    if (path === undefined) {
+      throw new StartError(
+        `${join(layout.storeDir, "CURRENT")} names no state: restore a backup or rebuild this member from its peers`,
+      );
+    }
+    const machine = await openMachine(path, options, { mustExist: true });
+    try {
+      const storage = await MemberStorage.#openLog(options, directory, machine);
+      // Not before it is sure that the one in use is the right one.
+      directory.removeOthers();
+      return storage;
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
+  }
+
+  static async #openLog(
+    options: StorageOptions,
+    directory: StoreDirectory,
+    machine: StateMachine,
+  ): Promise<MemberStorage> {
+    const { layout } = options;
+    if (!Wal.exists(layout.walDir)) {
+      throw new StartError(
+        `no log in ${layout.walDir} although ${layout.storeDir} holds a member: ` +
+          "was --wal-dir forgotten? Otherwise restore a backup or rebuild this member",
+      );
+    }
+    const opened = await Wal.open(layout.walDir, {
+      onSync: options.onWalSync,
+      onSlowSync: options.onSlowWalSync,
+    });
+    if (opened.repaired !== undefined) {
+      const { file, offset, droppedBytes } = opened.repaired;
+      options.warn(
+        `repaired the torn tail of ${file}: cut ${droppedBytes} bytes at offset ${offset}`,
+      );
+    }
+    const { wal } = opened;
+    const confBytes = machine.readMeta(META_CONF_STATE);
+    // A crash between the switch to an installed snapshot and the log's restart leaves a log that
+    // ends before the state machine, or holds other entries there: the state machine is the newer
+    // truth. Otherwise one of the two lost what it had: somebody cut it, or the disk did.
+    if (!fits(machine, wal.log)) {
+      const installed = Buffer.from(machine.readMeta(META_INSTALLED) ?? []).toString("utf8");
+      if (confBytes === undefined || Number(installed) !== machine.appliedIndex) {
+        await wal.close();
+        throw new StartError(describeMisfit(layout, machine, wal.log));
+      }
+      await wal.installSnapshot({
+        index: machine.appliedIndex,
+        term: machine.appliedTerm,
+        confState: decodeConfState(confBytes),
+      });
+    }
+    const commit = Math.max(opened.hardState.commit, machine.appliedIndex);
+    return new MemberStorage(options, directory, machine, {
+      wal,
+      memberId: opened.metadata.memberId,
+      clusterId: opened.metadata.clusterId,
+      hardState: {
+        ...opened.hardState,
+        term: Math.max(opened.hardState.term, machine.appliedTerm),
+        commit: Math.min(commit, wal.log.lastIndex()),
+      },
+    });
+  }
+
+  /** A new generation for an incoming snapshot. */
+  nextGeneration(): string {
+    return this.#directory.next();
+  }
+
+  /** Replaces the state machine by a complete generation; the raft loop must stand still. */
+  async switchTo(path: string): Promise<StateMachine> {
+    // Says that the log may be behind this state, should a crash come before the log restarts.
+    const incoming = await openMachine(path, this.#options, { mustExist: true });
+    const index = Buffer.from(String(incoming.appliedIndex), "utf8");
+    incoming.apply([], new Map([[META_INSTALLED, index]]));
+    incoming.flushDurable();
+    await incoming.close();
+    await this.#machine.close();
+    this.#directory.switchTo(path);
+    this.#machine = await openMachine(path, this.#options, { mustExist: true });
+    this.#directory.removeOthers();
+    return this.#machine;
+  }
+
+  async close(): Promise<void> {
+    await this.wal.close();
+    await this.#machine.close();
+  }
+}

@@ -1,0 +1,564 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, request as httpRequest } from "node:http";
+import type { ClientRequest, IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer as createSocketServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { after, afterEach, describe, it } from "node:test";
+import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
+import type { ClusterInfo } from "@etcd2/raft";
+
+import { ServerCounters } from "../../src/metrics/counters.ts";
+import { Director } from "../../src/proxy/director.ts";
+import { selfTest } from "../../src/proxy/endpoint.ts";
+import { PeerFile } from "../../src/proxy/peer-file.ts";
+import { createProxyHandler } from "../../src/proxy/proxy-handler.ts";
+import { Upstream } from "../../src/proxy/upstream.ts";
+import { parseSocketUrls } from "../../src/config/urls.ts";
+import { captureLog } from "../captured-log.ts";
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const clean of cleanups.splice(0)) clean();
+});
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+interface MemberInfo {
+  readonly peer: string;
+  readonly client: string;
+}
+
+function infoOf(members: readonly MemberInfo[], leaderId = "000000000000000a"): ClusterInfo {
+  return {
+    clusterId: "00000000000000c1",
+    memberId: "000000000000000a",
+    leaderId,
+    serverVersion: "2.3.8",
+    clusterVersion: "2.3.0",
+    members: members.map(({ peer, client }, n) => ({
+      id: `${n}`.padStart(16, "0"),
+      name: `m${n}`,
+      peerUrls: [peer],
+      clientUrls: client === "" ? [] : [client],
+      isLearner: false,
+    })),
+    removedIds: [],
+  };
+}
+
+interface Cluster {
+  answers: Map<string, () => Promise<ClusterInfo>>;
+  asked: string[];
+  saved: (readonly string[])[];
+  lines: string[];
+  nowMs: number;
+  director: Director;
+}
+
+/** A director over scripted peers. */
+function directorOf(
+  peerUrls: readonly string[],
+  options: { seeds?: readonly string[]; refreshIntervalMs?: number; listen?: string } = {},
+): Cluster {
+  const { logging, lines } = captureLog();
+  const listening = parseSocketUrls(options.listen ?? "http://127.0.0.1:1");
+  assert.ok(listening.ok);
+  const cluster: Omit<Cluster, "director"> = {
+    answers: new Map(),
+    asked: [],
+    saved: [],
+    lines,
+    nowMs: 0,
+  };
+  const director = new Director({
+    peerUrls,
+    seeds: () => Promise.resolve(options.seeds ?? []),
+    fetchInfo: (url) => {
+      cluster.asked.push(url);
+      return cluster.answers.get(url)?.() ?? Promise.reject(new Error(`${url}: refused`));
+    },
+    failureWaitMs: 5000,
+    refreshIntervalMs: options.refreshIntervalMs ?? 1_000_000,
+    isSelf: selfTest(listening.value),
+    save: (urls) => cluster.saved.push(urls),
+    log: logging.logger("proxy"),
+    now: () => whole.nowMs,
+    random: () => 0.999,
+  });
+  const whole: Cluster = Object.assign(cluster, { director });
+  cleanups.push(() => {
+    director.close();
+  });
+  return whole;
+}
+
+const available = (director: Director): readonly string[] =>
+  director.available().map((endpoint) => endpoint.text);
+
+describe("the endpoints of a proxy", () => {
+  const one = { peer: "http://10.0.0.1:2380", client: "http://10.0.0.1:2379" };
+  const two = { peer: "http://10.0.0.2:2380", client: "http://10.0.0.2:2379" };
+  const three = { peer: "http://10.0.0.3:2380", client: "http://10.0.0.3:2379" };
+  const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it("are the client URLs of the members, and the peer URLs are kept", async () => {
+    const { director, answers, saved, lines } = directorOf([one.peer]);
+    answers.set(one.peer, () => Promise.resolve(infoOf([one, two])));
+    await director.start();
+    assert.deepEqual(available(director), [one.client, two.client]);
+    assert.deepEqual(saved, [[one.peer, two.peer]]);
+    assert.ok(lines.includes(`I proxy: endpoints found ["${one.client}" "${two.client}"]`));
+  });
+
+  it("follow membership, asking members that were unknown at the start", async () => {
+    const { director, answers } = directorOf([one.peer]);
+    answers.set(one.peer, () => Promise.resolve(infoOf([one, two])));
+    await director.start();
+    answers.delete(one.peer);
+    answers.set(two.peer, () => Promise.resolve(infoOf([two, three])));
+    await director.refresh();
+    assert.deepEqual(available(director), [two.client, three.client]);
+  });
+
+  it("stay when nobody answers, and the seeds are asked when no known peer does", async () => {
+    const { director, answers } = directorOf([one.peer], { seeds: [three.peer] });
+    answers.set(one.peer, () => Promise.resolve(infoOf([one])));
+    await director.start();
+    answers.clear();
+    await director.refresh();
+    assert.deepEqual(available(director), [one.client]);
+    answers.set(three.peer, () => Promise.resolve(infoOf([three])));
+    await director.refresh();
+    assert.deepEqual(available(director), [three.client]);
+  });
+
+  it("come from a member with a leader rather than from one without", async () => {
+    const { director, answers } = directorOf([one.peer, two.peer]);
+    answers.set(one.peer, () => Promise.resolve(infoOf([one], "")));
+    answers.set(two.peer, () => tick().then(() => infoOf([two, three])));
+    await director.start();
+    assert.deepEqual(available(director), [two.client, three.client]);
+    answers.delete(two.peer);
+    answers.set(three.peer, () => Promise.resolve(infoOf([three], "")));
+    await director.refresh();
+    assert.deepEqual(available(director), [three.client]);
+  });
+
+  it("rest for the failure wait, and a failure asks the peers at once", async () => {
+    const cluster = directorOf([one.peer]);
+    const { director, answers } = cluster;
+    answers.set(one.peer, () => Promise.resolve(infoOf([one, two])));
+    await director.start();
+    const [first] = director.available();
+    assert.ok(first !== undefined);
+    cluster.nowMs = 2000;
+    answers.set(one.peer, () => Promise.resolve(infoOf([one, two, three])));
+    director.failed(first);
+    await director.refresh();
+    assert.deepEqual(available(director), [two.client, three.client]);
+    cluster.nowMs = 6999;
+    assert.ok(!available(director).includes(one.client));
+    cluster.nowMs = 7000;
+    assert.ok(available(director).includes(one.client));
+  });
+
+  it("of members whose peers hear nothing come last", async () => {
+    const { director, answers } = directorOf([one.peer, two.peer]);
+    answers.set(two.peer, () => Promise.resolve(infoOf([one, two])));
+    await director.start();
+    await until("the silent one is last", () => available(director)[0] === two.client);
+    assert.deepEqual(available(director), [two.client, one.client]);
+  });
+
+  it("leave out invalid URLs and the proxy itself", async () => {
+    const { director, answers, lines } = directorOf([one.peer], { listen: "http://0.0.0.0:2379" });
+    const self = { peer: two.peer, client: "http://localhost:2379" };
+    const bad = { peer: three.peer, client: "gopher://x" };
+    answers.set(one.peer, () => Promise.resolve(infoOf([one, self, bad])));
+    await director.start();
+    assert.deepEqual(available(director), [one.client]);
+    assert.ok(
+      lines.some((line) => line.includes("http://localhost:2379, which is this proxy itself")),
+    );
+    assert.ok(lines.includes("W proxy: upstream URL invalid: gopher://x"));
+  });
+
+  it("are asked for every second while there are none and the interval is the default", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { director, asked } = directorOf([one.peer], { refreshIntervalMs: 30_000 });
+    return director.start().then(async () => {
+      t.mock.timers.tick(999);
+      assert.equal(asked.length, 1);
+      t.mock.timers.tick(1);
+      assert.equal(asked.length, 2);
+      await director.refresh();
+    });
+  });
+});
+
+describe("the peer file of a proxy", () => {
+  it("is written whole, read back, and ignored when damaged", () => {
+    const directory = mkdtempSync(join(tmpdir(), "etcd2-proxy-"));
+    cleanups.push(() => {
+      rmSync(directory, { recursive: true });
+    });
+    const warnings: string[] = [];
+    const warn = (message: string) => warnings.push(message);
+    const file = new PeerFile(join(directory, "proxy"));
+    assert.equal(file.read(warn), undefined);
+    file.claim();
+    file.write(["http://10.0.0.1:2380"]);
+    assert.equal(readFileSync(file.path, "utf8"), '{"PeerURLs":["http://10.0.0.1:2380"]}');
+    assert.deepEqual(file.read(warn), ["http://10.0.0.1:2380"]);
+    assert.deepEqual(warnings, []);
+    for (const damaged of ["", "{", '{"PeerURLs":[]}', '{"PeerURLs":["x"]}', "null"]) {
+      writeFileSync(file.path, damaged);
+      assert.equal(file.read(warn), undefined);
+    }
+    assert.equal(warnings.length, 5);
+    rmSync(file.path);
+    mkdirSync(file.path);
+    assert.throws(() => file.read(warn), /cannot read/);
+  });
+});
+
+interface Proxy {
+  readonly url: string;
+  readonly counters: ServerCounters;
+  readonly director: Director;
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  cleanups.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const upstreamOf = (
+  handler: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<string> => listen(createServer(handler));
+
+/** An address where nothing listens. */
+async function deadUrl(): Promise<string> {
+  const server = createSocketServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return `http://127.0.0.1:${port}`;
+}
+
+/** A proxy to these client URLs. */
+async function proxyTo(
+  urls: readonly string[],
+  options: { isReadonly?: boolean; cors?: readonly string[]; readTimeoutMs?: number } = {},
+): Promise<Proxy> {
+  const peer = "http://10.0.0.1:2380";
+  const { director, answers } = directorOf([peer]);
+  const members = urls.map((client, n) => ({ peer: `http://10.0.0.${n + 1}:2380`, client }));
+  if (urls.length > 0) answers.set(peer, () => Promise.resolve(infoOf(members)));
+  await director.start();
+  const counters = new ServerCounters();
+  const upstream = new Upstream({ tls: () => ({}), readTimeoutMs: options.readTimeoutMs ?? 0 });
+  cleanups.push(() => {
+    upstream.close();
+  });
+  const server = createServer(
+    createHttpServerOptions(),
+    createProxyHandler({
+      director,
+      upstream,
+      counters,
+      log: captureLog().logging.logger("proxy"),
+      dialTimeoutMs: 1000,
+      writeTimeoutMs: 5000,
+      isReadonly: options.isReadonly ?? false,
+      cors: options.cors ?? [],
+      metricsPage: () => Promise.resolve({ contentType: "text/plain", body: "figures" }),
+    }),
+  );
+  prepareHttpServer(server);
+  return { url: await listen(server), counters, director };
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+function open(
+  method: string,
+  url: string,
+  headers: Record<string, string> | string[] = {},
+): ClientRequest {
+  return httpRequest(url, { method, headers });
+}
+
+async function answerTo(request: ClientRequest, body = ""): Promise<Answer> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request.once("response", resolve);
+    request.once("error", reject);
+    request.end(body);
+  });
+  const { statusCode: status = 0, headers } = response;
+  return { status, headers, body: await text(response) };
+}
+
+const ask = (
+  method: string,
+  url: string,
+  headers: Record<string, string> = {},
+  body = "",
+): Promise<Answer> => answerTo(open(method, url, headers), body);
+
+describe("a request through a proxy", () => {
+  it("arrives with target, method, headers and body, and its answer comes back as it is", async () => {
+    let seen: IncomingMessage | undefined;
+    let body = "";
+    const member = await upstreamOf((request, response) => {
+      seen = request;
+      void text(request).then((received) => {
+        body = received;
+        response.writeHead(201, { "X-Etcd-Index": "7", "X-Raft-Term": "2", Connection: "close" });
+        response.end('{"action":"set"}');
+      });
+    });
+    const { url, counters } = await proxyTo([member]);
+    const answer = await ask(
+      "PUT",
+      `${url}/v2/keys/a%2Fb?ttl=5`,
+      { "X-Own": "1", TE: "trailers", Connection: "X-Drop, close", "X-Drop": "1" },
+      "value=x",
+    );
+    assert.equal(seen?.url, "/v2/keys/a%2Fb?ttl=5");
+    assert.equal(seen.method, "PUT");
+    assert.equal(body, "value=x");
+    const { headers } = seen;
+    assert.equal(headers["x-own"], "1");
+    assert.equal(headers["x-forwarded-for"], "127.0.0.1");
+    assert.equal(headers["x-drop"], undefined);
+    assert.equal(headers["te"], undefined);
+    assert.equal(headers.connection, "keep-alive");
+    assert.equal(answer.status, 201);
+    assert.equal(answer.headers["x-etcd-index"], "7");
+    assert.equal(answer.body, '{"action":"set"}');
+    assert.deepEqual(counters.proxyRequests.entries(), [[["PUT"], 1]]);
+    assert.deepEqual(counters.proxyHandled.entries(), [[["PUT", "201"], 1]]);
+  });
+
+  it("cannot carry a second one past the proxy, whatever its Connection header names", async () => {
+    const seen: string[] = [];
+    const member = await upstreamOf((request, response) => {
+      void text(request).then((body) => {
+        seen.push(`${request.method ?? ""} ${request.url ?? ""} ${String(body.length)}`);
+        response.end("ok");
+      });
+    });
+    const { url } = await proxyTo([member]);
+    const smuggled = "GET /v2/keys/smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (const method of ["DELETE", "GET", "PUT"]) {
+      const length = { "Content-Length": String(smuggled.length) };
+      const headers = { Connection: "keep-alive, content-length, host", ...length };
+      assert.equal((await ask(method, `${url}/v2/keys/a`, headers, smuggled)).body, "ok");
+    }
+    await ask("GET", `${url}/version`);
+    const length = String(smuggled.length);
+    assert.deepEqual(seen, [
+      ...["DELETE", "GET", "PUT"].map((method) => `${method} /v2/keys/a ${length}`),
+      "GET /version 0",
+    ]);
+  });
+
+  it("has the client's address added to those before it", async () => {
+    const member = await upstreamOf((request, response) => {
+      response.end(String(request.headers["x-forwarded-for"]));
+    });
+    const { url } = await proxyTo([member]);
+    const { body } = await ask("GET", `${url}/version`, { "X-Forwarded-For": "192.0.2.1" });
+    assert.equal(body, "192.0.2.1, 127.0.0.1");
+  });
+
+  it("goes to the next endpoint when the first cannot be reached, which then rests", async () => {
+    const member = await upstreamOf((request, response) => {
+      void text(request).then((body) => response.end(body));
+    });
+    const dead = await deadUrl();
+    const { url, counters, director } = await proxyTo([dead, member]);
+    assert.equal((await ask("POST", `${url}/v2/keys/q`, {}, "value=1")).body, "value=1");
+    assert.deepEqual(available(director), [member]);
+    assert.deepEqual(counters.proxyDropped.entries(), [[["POST", "failed_sending_request"], 1]]);
+  });
+
+  it("is sent once only when it may have been carried out, and again when it is a read", async () => {
+    const writes: string[] = [];
+    const cut = await upstreamOf((request) => {
+      writes.push(request.method ?? "");
+      request.socket.destroy();
+    });
+    const member = await upstreamOf((request, response) => {
+      writes.push(`second ${request.method ?? ""}`);
+      response.end("ok");
+    });
+    const first = await proxyTo([cut, member]);
+    const put = await ask("PUT", `${first.url}/v2/keys/a`, {}, "value=1");
+    assert.equal(put.status, 502);
+    assert.equal(put.headers["content-type"], "application/json");
+    assert.equal(put.body, '{"message":"proxy: unable to get response from 1 endpoint(s)"}');
+    assert.deepEqual(writes, ["PUT"]);
+    const second = await proxyTo([cut, member]);
+    assert.equal((await ask("GET", `${second.url}/v2/keys/a`)).body, "ok");
+    assert.deepEqual(writes, ["PUT", "GET", "second GET"]);
+  });
+
+  it("is answered 502 when no endpoint answers and 503 when there is none", async () => {
+    const { url } = await proxyTo([await deadUrl(), await deadUrl()]);
+    const all = await ask("GET", `${url}/v2/keys/a`);
+    assert.equal(all.status, 502);
+    assert.equal(all.body, '{"message":"proxy: unable to get response from 2 endpoint(s)"}');
+    const none = await ask("GET", `${url}/v2/keys/a`);
+    assert.equal(none.status, 503);
+    assert.equal(none.body, '{"message":"proxy: zero endpoints currently available"}');
+  });
+
+  it("sees every event of a stream at once, and its end reaches the member", async () => {
+    let member: ServerResponse | undefined;
+    let isClosed = false;
+    const url = await upstreamOf((_request, response) => {
+      member = response;
+      response.flushHeaders();
+      response.on("close", () => (isClosed = true));
+    });
+    const proxy = await proxyTo([url]);
+    const request = open("GET", `${proxy.url}/v2/keys/a?wait=true&stream=true`);
+    request.on("error", () => undefined);
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      request.once("response", resolve);
+      request.end();
+    });
+    let received = "";
+    response.on("data", (chunk: Buffer) => (received += chunk.toString()));
+    response.on("error", () => undefined);
+    member?.write('{"n":1}\n');
+    await until("the first event", () => received === '{"n":1}\n');
+    member?.write('{"n":2}\n');
+    await until("the second event", () => received === '{"n":1}\n{"n":2}\n');
+    request.destroy();
+    await until("the member sees the end", () => isClosed);
+  });
+
+  it("has a cut answer shown as cut", async () => {
+    const member = await upstreamOf((_request, response) => {
+      response.write("half", () => response.destroy());
+    });
+    const { url } = await proxyTo([member]);
+    await assert.rejects(ask("GET", `${url}/v2/keys/a`));
+  });
+
+  it("streams a body of megabytes without a length in either direction", async () => {
+    const member = await upstreamOf((request, response) => {
+      request.pipe(response);
+    });
+    const { url } = await proxyTo([member]);
+    const body = "x".repeat(5 << 20);
+    const answer = await ask("PUT", `${url}/v2/keys/a`, { "Transfer-Encoding": "chunked" }, body);
+    assert.equal(answer.body.length, body.length);
+    const deleted = await ask("DELETE", `${url}/x`, { "Transfer-Encoding": "chunked" }, "body");
+    assert.equal(deleted.body, "body");
+  });
+
+  it("uses one connection to the member for one request after another", async () => {
+    const ports = new Set<number | undefined>();
+    const member = await upstreamOf((request, response) => {
+      ports.add(request.socket.remotePort);
+      response.end();
+    });
+    const { url } = await proxyTo([member]);
+    for (let n = 0; n < 5; n++) await ask("GET", `${url}/version`);
+    assert.equal(ports.size, 1);
+  });
+
+  it("opens no tunnel to the member, which refuses CONNECT like other methods", async () => {
+    const member = await upstreamOf((_request, response) => {
+      response.writeHead(405, { Allow: "GET" });
+      response.end();
+    });
+    const { url } = await proxyTo([member]);
+    const request = open("CONNECT", `${url}/v2/keys/a`);
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request.once("connect", (answer, socket) => {
+        socket.destroy();
+        resolve(answer);
+      });
+      request.once("error", reject);
+      request.end();
+    });
+    assert.equal(response.statusCode, 405);
+    assert.equal(response.headers.allow, "GET");
+  });
+
+  it("is given up after the read timeout, when there is one", async () => {
+    const member = await upstreamOf(() => undefined);
+    const { url } = await proxyTo([member], { readTimeoutMs: 50 });
+    assert.equal((await ask("GET", `${url}/version`)).status, 502);
+  });
+});
+
+describe("what a proxy answers itself", () => {
+  it("is its endpoints, its metrics, unclean paths and OPTIONS", async () => {
+    const member = await upstreamOf((_request, response) => response.end("member"));
+    const { url } = await proxyTo([member]);
+    const local = await ask("GET", `${url}/v2/config/local/proxy`);
+    assert.equal(local.body, `{"endpoints":["${member}"]}\n`);
+    assert.equal(local.headers["content-type"], "text/plain; charset=utf-8");
+    const put = await ask("PUT", `${url}/v2/config/local/proxy`);
+    assert.equal(put.status, 405);
+    assert.equal(put.headers.allow, "GET");
+    assert.equal((await ask("GET", `${url}/metrics`)).body, "figures");
+    const unclean = await ask("GET", `${url}/v2//keys/`);
+    assert.equal(unclean.status, 301);
+    assert.equal(unclean.headers.location, "/v2/keys/");
+    const options = await ask("OPTIONS", `${url}/v2/keys/a`);
+    assert.equal(options.status, 200);
+    assert.equal(options.body, "");
+  });
+
+  it("is 501 without a body to everything but GET when it is readonly", async () => {
+    const member = await upstreamOf((_request, response) => response.end("member"));
+    const { url } = await proxyTo([member], { isReadonly: true });
+    assert.equal((await ask("GET", `${url}/v2/keys/a`)).body, "member");
+    for (const method of ["PUT", "POST", "DELETE", "HEAD", "OPTIONS"]) {
+      const { status, body } = await ask(method, `${url}/v2/keys/a`);
+      assert.equal(status, 501, method);
+      assert.equal(body, "");
+    }
+  });
+
+  it("is the CORS headers, once, where an origin is allowed", async () => {
+    const member = await upstreamOf((_request, response) => {
+      response.writeHead(200, { "Access-Control-Allow-Origin": "*" });
+      response.end();
+    });
+    const { url } = await proxyTo([member], { cors: ["http://a.example"] });
+    const { headers } = await ask("GET", `${url}/version`, { Origin: "http://a.example" });
+    assert.equal(headers["access-control-allow-origin"], "http://a.example");
+    const foreign = await ask("GET", `${url}/version`, { Origin: "http://b.example" });
+    assert.equal(foreign.headers["access-control-allow-origin"], "*");
+  });
+});
+
+after(() => {
+  for (const clean of cleanups.splice(0)) clean();
+});

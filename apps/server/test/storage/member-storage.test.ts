@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+
+import { inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
+import type { DataDirLayout } from "../../src/storage/data-dir.ts";
+import { MemberStorage } from "../../src/storage/member-storage.ts";
+import type { StorageOptions } from "../../src/storage/member-storage.ts";
+import { StartError } from "../../src/start-error.ts";
+
+const ids = { memberId: "00000000000000a1", clusterId: "00000000000000c1" };
+
+describe("making a new member's storage", () => {
+  let directory = "";
+  let layout: DataDirLayout;
+  let options: StorageOptions;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "etcd2-storage-"));
+    layout = layoutOf(join(directory, "data"), undefined);
+    options = {
+      layout,
+      watchHistory: 100,
+      onWalSync: () => undefined,
+      onSlowWalSync: () => undefined,
+      warn: () => undefined,
+    };
+  });
+  afterEach(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  /** What a crash right before the last step leaves. */
+  function crashBeforeLastStep(): void {
+    rmSync(join(layout.storeDir, "CURRENT"));
+  }
+
+  it("starts anew after a crash that left an unused log", async () => {
+    await (await MemberStorage.create(options, ids, "{}")).close();
+    assert.equal(inspectDataDir(layout), "member");
+    crashBeforeLastStep();
+    assert.equal(inspectDataDir(layout), "empty");
+    const other = { ...ids, memberId: "00000000000000a2" };
+    await (await MemberStorage.create(options, other, "{}")).close();
+    const storage = await MemberStorage.open(options);
+    assert.equal(storage.memberId, other.memberId);
+    await storage.close();
+  });
+
+  it("leaves a log alone that was written to", async () => {
+    const storage = await MemberStorage.create(options, ids, "{}");
+    await storage.wal.save([], { term: 1, vote: "", commit: 0 }, true);
+    await storage.close();
+    crashBeforeLastStep();
+    await assert.rejects(MemberStorage.create(options, ids, "{}"), StartError);
+  });
+
+  /** The only generation there is, and what its files are. */
+  async function writtenMember(): Promise<readonly string[]> {
+    const storage = await MemberStorage.create(options, ids, "{}");
+    await storage.wal.save([], { term: 1, vote: "", commit: 0 }, true);
+    await storage.close();
+    return readdirSync(join(layout.storeDir, "generation-00000001"));
+  }
+
+  it("takes no empty state for one whose name was damaged, and removes nothing", async () => {
+    const files = await writtenMember();
+    writeFileSync(join(layout.storeDir, "CURRENT"), "generation-00000003\n");
+    await assert.rejects(MemberStorage.open(options), StartError);
+    await assert.rejects(MemberStorage.open(options), /generation-00000003.*CURRENT is missing/);
+    assert.deepEqual(readdirSync(join(layout.storeDir, "generation-00000001")), files);
+    writeFileSync(join(layout.storeDir, "CURRENT"), "generation-00000001\n");
+    await (await MemberStorage.open(options)).close();
+  });
+
+  it("makes no new state where the old one lost a file, however often it is started", async () => {
+    await writtenMember();
+    rmSync(join(layout.storeDir, "generation-00000001", "CURRENT"));
+    for (let start = 0; start < 2; start += 1) {
+      await assert.rejects(MemberStorage.open(options), StartError);
+    }
+  });
+
+  it("knows its own log without the state beside it", async () => {
+    await writtenMember();
+    rmSync(layout.storeDir, { recursive: true });
+    assert.equal(inspectDataDir(layout), "empty");
+    await assert.rejects(
+      MemberStorage.create(options, ids, "{}"),
+      /holds the log of a member whose state is missing/,
+    );
+  });
+
+  it("refuses a state that stands before its log begins", async () => {
+    const storage = await MemberStorage.create(options, ids, "{}");
+    const confState = { voters: [ids.memberId], learners: [], votersOutgoing: [] };
+    await storage.wal.installSnapshot({
+      index: 7,
+      term: 2,
+      confState: { ...confState, learnersNext: [], autoLeave: false },
+    });
+    await storage.close();
+    await assert.rejects(
+      MemberStorage.open(options),
+      /applied index 0: a part of the store was lost/,
+    );
+  });
+});

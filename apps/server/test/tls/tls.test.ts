@@ -1,0 +1,602 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import type { RequestOptions } from "node:https";
+import { createServer, request } from "node:https";
+import type { AddressInfo } from "node:net";
+import { isIP } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+
+import { createPeerServer } from "@etcd2/raft";
+import { Client } from "@grpc/grpc-js";
+
+import type { TlsConfig } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/config.ts";
+import { createTextLogging } from "../../src/logging/logger.ts";
+import { selfSigned } from "../../src/tls/auto-tls.ts";
+import { outgoingTls } from "../../src/tls/outgoing-tls.ts";
+import type { OutgoingTls } from "../../src/tls/outgoing-tls.ts";
+import { createPeerCredentials, createPeerTlsServer } from "../../src/tls/peer-credentials.ts";
+import { describeTlsError } from "../../src/tls/tls-error.ts";
+import { loadTlsFiles } from "../../src/tls/tls-files.ts";
+import type { TlsSide } from "../../src/tls/tls-side.ts";
+import { announceTls, createTlsSide } from "../../src/tls/tls-side.ts";
+import { tlsWarnings } from "../../src/tls/tls-warnings.ts";
+
+const testCa = new URL("../../../../tools/test-ca.ts", import.meta.url).pathname;
+const root = mkdtempSync(join(tmpdir(), "tls-"));
+const make = (directory: string, ...args: string[]) =>
+  execFileSync(process.execPath, [testCa, join(root, directory), ...args]);
+const path = (name: string) => join(root, name);
+const text = (name: string) => readFileSync(path(name), "utf8");
+
+before(() => {
+  make("ca", "server", "peer", "client", "server2");
+  make("ca", "expired", "--days=-1");
+  make("ca", "elsewhere");
+  make("other", "client");
+});
+after(() => {
+  rmSync(root, { recursive: true });
+});
+
+const noTls: TlsConfig = {
+  certFile: "",
+  keyFile: "",
+  caFile: "",
+  trustedCaFile: "",
+  crlFile: "",
+  clientCertAuth: false,
+  autoTls: false,
+  minVersion: "TLSv1.2",
+  selfSignedYears: 1,
+};
+
+function withPair(name: string, more: Partial<TlsConfig> = {}): TlsConfig {
+  return { ...noTls, certFile: path(`${name}.pem`), keyFile: path(`${name}-key.pem`), ...more };
+}
+
+function logger() {
+  const lines: string[] = [];
+  const sink = {
+    write: (line: string) => lines.push(line),
+    flush: () => undefined,
+    close: () => undefined,
+  };
+  const logging = createTextLogging({ sink, format: "text", useColor: false, level: "info" });
+  return { lines, log: logging.logger("etcdmain") };
+}
+
+async function makeSide(config: TlsConfig, log = logger().log): Promise<TlsSide> {
+  const side = await createTlsSide({
+    name: "client",
+    config,
+    log,
+    hosts: ["localhost"],
+    autoTlsDirectory: path("auto"),
+    pollIntervalMs: 3_600_000,
+  });
+  return side ?? assert.fail("no TLS");
+}
+
+/** Serves over TLS and hands a way to ask; the answer is the body, or why there is none. */
+async function serve(
+  config: TlsConfig,
+  test: (ask: Ask, side: TlsSide, lines: string[]) => Promise<void>,
+) {
+  const { lines, log } = logger();
+  const side = await makeSide(config, log);
+  const server = createServer(side.serverOptions(), (_request, response) => response.end("hello"));
+  side.attach(server);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    await test((options) => ask(port, options), side, lines);
+  } finally {
+    side.close();
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** Waits for a text in the log, which may be written after the other side has seen the end. */
+async function logged(lines: readonly string[], wanted: string): Promise<void> {
+  const deadline = Date.now() + 5000;
+  while (!lines.join("").includes(wanted)) {
+    assert.ok(Date.now() < deadline, `"${wanted}" is not in the log: ${lines.join("")}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+type Ask = (options?: RequestOptions) => Promise<string>;
+
+function ask(port: number, options: RequestOptions = {}): Promise<string> {
+  return new Promise((resolve) => {
+    const asked = request(
+      { host: "127.0.0.1", port, ca: text("ca/ca.pem"), agent: false, ...options },
+      (response) => {
+        response.setEncoding("utf8");
+        let body = "";
+        response.on("data", (part: string) => (body += part));
+        response.on("end", () => {
+          resolve(body);
+        });
+      },
+    );
+    asked.on("error", (error) => {
+      resolve(describeTlsError(error));
+    });
+    asked.end();
+  });
+}
+
+const clientPair = () => ({ cert: text("ca/client.pem"), key: text("ca/client-key.pem") });
+
+describe("certificate files", () => {
+  const refusal = (config: TlsConfig) => {
+    try {
+      loadTlsFiles(config);
+    } catch (error) {
+      return error instanceof Error ? error.message.replaceAll(root, "") : assert.fail();
+    }
+    return assert.fail("the files were taken");
+  };
+
+  it("that are wrong are refused with one line that names them", () => {
+    writeFileSync(path("empty.pem"), "");
+    writeFileSync(
+      path("damaged.pem"),
+      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    writeFileSync(
+      path("locked-key.pem"),
+      "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    const pair = withPair("ca/server");
+    assert.equal(
+      refusal(withPair("nowhere")),
+      "cannot read certificate /nowhere.pem: no such file or directory",
+    );
+    assert.equal(
+      refusal({ ...pair, keyFile: path("nokey") }),
+      "cannot read private key /nokey: no such file or directory",
+    );
+    assert.equal(
+      refusal({ ...pair, keyFile: path("ca") }),
+      "cannot read private key /ca: is a directory",
+    );
+    assert.equal(
+      refusal({ ...pair, certFile: path("empty.pem") }),
+      "certificate /empty.pem holds no PEM certificate",
+    );
+    assert.match(
+      refusal({ ...pair, certFile: path("damaged.pem") }),
+      /^certificate \/damaged\.pem is damaged: [^\n]+$/,
+    );
+    assert.equal(
+      refusal({ ...pair, keyFile: path("empty.pem") }),
+      "/empty.pem holds no private key in PEM format",
+    );
+    assert.equal(
+      refusal({ ...pair, keyFile: path("locked-key.pem") }),
+      "private key /locked-key.pem is encrypted; a key without passphrase is needed",
+    );
+    assert.equal(
+      refusal({ ...pair, keyFile: path("ca/peer-key.pem") }),
+      "private key /ca/peer-key.pem does not belong to certificate /ca/server.pem",
+    );
+    assert.match(
+      refusal(withPair("ca/expired")),
+      /^certificate \/ca\/expired\.pem \(CN=expired\) expired on \d{4}-\d\d-\d\d$/,
+    );
+    assert.equal(
+      refusal({ ...pair, trustedCaFile: path("nowhere") }),
+      "cannot read CA file /nowhere: no such file or directory",
+    );
+    assert.equal(
+      refusal({ ...pair, caFile: path("empty.pem") }),
+      "CA file /empty.pem holds no PEM certificate",
+    );
+    assert.match(
+      refusal({ ...pair, crlFile: path("empty.pem") }),
+      /^cannot use certificate \/ca\/server\.pem: [^\n]+$/,
+    );
+  });
+
+  it("that are not yet valid are refused", () => {
+    const yesterday = new Date(Date.now() - 5 * 24 * 3600 * 1000);
+    assert.throws(
+      () => loadTlsFiles(withPair("ca/server"), yesterday),
+      /is not valid before \d{4}-\d\d-\d\d$/,
+    );
+  });
+});
+
+describe("a TLS listener", () => {
+  it("serves clients that know its authority, from TLS 1.2 on", async () => {
+    await serve(withPair("ca/server"), async (ask) => {
+      assert.equal(await ask(), "hello");
+      assert.equal(await ask({ minVersion: "TLSv1.2", maxVersion: "TLSv1.2" }), "hello");
+      const old = {
+        minVersion: "TLSv1",
+        maxVersion: "TLSv1.1",
+        ciphers: "DEFAULT@SECLEVEL=0",
+      } as const;
+      assert.notEqual(await ask(old), "hello");
+      assert.equal(
+        await ask({ ca: text("other/ca.pem") }),
+        "its certificate is signed by an unknown authority",
+      );
+      assert.equal(
+        await ask({ servername: "etcd.example" }),
+        "its certificate is valid for localhost, 127.0.0.1, 0:0:0:0:0:0:0:1, not for etcd.example",
+      );
+    });
+  });
+
+  it("demands a known client certificate with client-cert-auth, and with the deprecated ca-file", async () => {
+    const trusted = withPair("ca/server", {
+      trustedCaFile: path("ca/ca.pem"),
+      clientCertAuth: true,
+    });
+    for (const config of [trusted, withPair("ca/server", { caFile: path("ca/ca.pem") })]) {
+      await serve(config, async (ask, _side, lines) => {
+        assert.equal(await ask(clientPair()), "hello");
+        assert.notEqual(await ask(), "hello");
+        await logged(
+          lines,
+          "W | etcdmain: refused a client connection from 127.0.0.1: it presented no certificate\n",
+        );
+      });
+    }
+  });
+
+  it("refuses client certificates of an unknown authority", async () => {
+    const config = withPair("ca/server", {
+      trustedCaFile: path("ca/ca.pem"),
+      clientCertAuth: true,
+    });
+    await serve(config, async (ask, _side, lines) => {
+      const foreign = { cert: text("other/client.pem"), key: text("other/client-key.pem") };
+      assert.notEqual(await ask(foreign), "hello");
+      await logged(
+        lines,
+        "refused a client connection from 127.0.0.1: its certificate is signed by an unknown authority\n",
+      );
+    });
+  });
+
+  it("demands none with trusted-ca-file alone", async () => {
+    await serve(withPair("ca/server", { trustedCaFile: path("ca/ca.pem") }), async (ask) => {
+      assert.equal(await ask(), "hello");
+    });
+  });
+
+  it("takes new certificates over without a restart, and only good ones", async () => {
+    copyFileSync(path("ca/server.pem"), path("live.pem"));
+    copyFileSync(path("ca/server-key.pem"), path("live-key.pem"));
+    make("second", "server");
+    await serve(withPair("live"), async (ask, side, lines) => {
+      const secondCa = { ca: text("second/ca.pem") };
+      assert.equal(await ask(), "hello");
+      assert.notEqual(await ask(secondCa), "hello");
+      // Half of the new pair: the old one stays in use.
+      copyFileSync(path("second/server.pem"), path("live.pem"));
+      await side.look();
+      await side.look();
+      assert.equal(await ask(), "hello");
+      const complaints = lines.filter((line) => line.includes("cannot reload client certificates"));
+      assert.equal(complaints.length, 1);
+      assert.match(
+        complaints[0] ?? "",
+        /the old ones stay in use: private key .* does not belong to certificate/,
+      );
+      copyFileSync(path("second/server-key.pem"), path("live-key.pem"));
+      await side.look();
+      assert.equal(await ask(secondCa), "hello");
+      assert.notEqual(await ask(), "hello");
+      assert.equal(
+        lines.filter((line) => line.includes("N | etcdmain: client certificates were reloaded"))
+          .length,
+        1,
+      );
+      // Nothing has changed: nothing is said.
+      await side.look();
+      assert.equal(lines.filter((line) => line.includes("reloaded")).length, 1);
+    });
+  });
+
+  it("looks at its files by itself", async () => {
+    copyFileSync(path("ca/server.pem"), path("poll.pem"));
+    copyFileSync(path("ca/server-key.pem"), path("poll-key.pem"));
+    const side = await createTlsSide({
+      name: "client",
+      config: withPair("poll"),
+      log: logger().log,
+      hosts: [],
+      autoTlsDirectory: "",
+      pollIntervalMs: 10,
+    });
+    assert.ok(side !== undefined);
+    const reloaded = new Promise((resolve) => {
+      side.onReload(resolve);
+    });
+    copyFileSync(path("ca/server2-key.pem"), path("poll-key.pem"));
+    copyFileSync(path("ca/server2.pem"), path("poll.pem"));
+    const keepAlive = setTimeout(() => undefined, 10_000);
+    await reloaded;
+    clearTimeout(keepAlive);
+    side.close();
+  });
+
+  it("is warned of the end of its certificate", async () => {
+    make("ca", "soon", "--days=5");
+    const { lines, log } = logger();
+    (await makeSide(withPair("ca/soon"), log)).close();
+    assert.match(lines.join(""), /W \| etcdmain: the client certificate expires at \d{4}-/);
+  });
+});
+
+describe("auto-tls", () => {
+  it("makes a self-signed certificate once and keeps it while it fits", async () => {
+    const directory = path("self");
+    const options = { directory, hosts: ["10.0.0.7", "etcd.example", "0.0.0.0", ""], years: 1 };
+    const first = await selfSigned(options);
+    assert.equal(first.isNew, true);
+    assert.equal(statSync(first.keyFile).mode & 0o777, 0o600);
+    const certificate = new X509Certificate(readFileSync(first.certFile));
+    assert.equal(certificate.checkHost("etcd.example"), "etcd.example");
+    for (const ip of ["10.0.0.7", "127.0.0.1", "::1"])
+      assert.notEqual(certificate.checkIP(ip), undefined);
+    assert.equal((await selfSigned(options)).isNew, false);
+    assert.equal((await selfSigned({ ...options, hosts: ["new.example"] })).isNew, true);
+    const late = new Date(Date.now() + 360 * 24 * 3600 * 1000);
+    assert.equal((await selfSigned({ ...options, hosts: ["new.example"], now: late })).isNew, true);
+  });
+
+  it("serves with it", async () => {
+    await serve({ ...noTls, autoTls: true }, async (ask, side) => {
+      assert.equal(side.isSelfSigned, true);
+      assert.equal(await ask({ rejectUnauthorized: false }), "hello");
+      assert.equal(await ask({ ca: text("auto/cert.pem") }), "hello");
+      assert.equal(await ask(), "its certificate is self-signed and not trusted here");
+    });
+  });
+
+  it("is not there unless asked for", async () => {
+    const options = {
+      name: "peer",
+      log: logger().log,
+      hosts: [],
+      autoTlsDirectory: path("no"),
+    } as const;
+    assert.equal(await createTlsSide({ ...options, config: noTls }), undefined);
+  });
+});
+
+describe("peer credentials", () => {
+  const method = {
+    path: "/test.Echo/Echo",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (data: Buffer) => data,
+    requestDeserialize: (data: Buffer) => data,
+    responseSerialize: (data: Buffer) => data,
+    responseDeserialize: (data: Buffer) => data,
+  } as const;
+
+  /** One call from a peer with its own side to a server; "ok" or why not. */
+  async function call(
+    target: string,
+    side: OutgoingTls | undefined,
+    host = "127.0.0.1",
+  ): Promise<string> {
+    const outgoing = side ?? outgoingTls({ caFile: "", trustedCaFile: "" }, undefined);
+    const client = new Client(
+      target,
+      createPeerCredentials(outgoing)(new URL(`https://${target}`)),
+      {
+        ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
+        "grpc.use_local_subchannel_pool": 1,
+      },
+    );
+    const answer = await new Promise<string>((resolve) => {
+      const deadline = Date.now() + 3000;
+      const { path: name, requestSerialize, responseDeserialize } = method;
+      client.makeUnaryRequest(
+        name,
+        requestSerialize,
+        responseDeserialize,
+        Buffer.from("x"),
+        { deadline },
+        (error) => {
+          resolve(error === null ? "ok" : error.details);
+        },
+      );
+    });
+    client.close();
+    return answer;
+  }
+
+  async function servePeers(
+    config: TlsConfig,
+    test: (target: string, side: TlsSide, lines: readonly string[]) => Promise<void>,
+  ) {
+    const { lines, log } = logger();
+    const side = await makeSide(config, log);
+    const server = await createPeerServer({
+      addresses: ["https://127.0.0.1:0"],
+      tls: createPeerTlsServer(side),
+    });
+    server.grpc.addService(
+      { Echo: method },
+      {
+        Echo: (request: { request: Buffer }, done: (error: null, value: Buffer) => void) => {
+          done(null, request.request);
+        },
+      },
+    );
+    try {
+      await test(`127.0.0.1:${server.listeners[0]?.port ?? 0}`, side, lines);
+    } finally {
+      side.close();
+      await server.close();
+    }
+  }
+
+  const mutual = (name: string, ca = "ca") =>
+    withPair(name, { trustedCaFile: path(`${ca}/ca.pem`), clientCertAuth: true });
+
+  it("let members of one authority talk, and nobody else", async () => {
+    await servePeers(mutual("ca/peer"), async (target, _side, lines) => {
+      const good = await makeSide(mutual("ca/server"));
+      assert.equal(await call(target, good), "ok");
+      assert.deepEqual(lines, []);
+      const foreign = await makeSide(mutual("other/client", "ca"));
+      assert.notEqual(await call(target, foreign), "ok");
+      const stranger = await makeSide(mutual("ca/server", "other"));
+      assert.match(
+        await call(target, stranger),
+        /TLS with 127\.0\.0\.1: its certificate is signed by an authority that is not trusted here/,
+      );
+      assert.notEqual(await call(target, undefined), "ok");
+      // The listening side tells too whom it refused.
+      assert.match(
+        lines.join(""),
+        /refused a client connection from 127\.0\.0\.1: its certificate/,
+      );
+      for (const side of [good, foreign, stranger]) side.close();
+    });
+  });
+
+  it("check members by address also without a certificate of their own", async () => {
+    await servePeers(withPair("ca/peer", {}), async (target) => {
+      const authority = { caFile: "", trustedCaFile: path("ca/ca.pem") };
+      assert.equal(await call(target, outgoingTls(authority, undefined)), "ok");
+      assert.match(
+        await call(target, undefined),
+        /TLS with 127\.0\.0\.1: its certificate is signed by an (?:unknown )?authority/,
+      );
+    });
+    const missing = { caFile: "", trustedCaFile: path("ca/none.pem") };
+    assert.throws(() => outgoingTls(missing, undefined), /cannot read CA file .*none\.pem/);
+  });
+
+  it("name what was found and wanted when the host is wrong", async () => {
+    await servePeers(mutual("ca/peer"), async (target) => {
+      const side = await makeSide(mutual("ca/server"));
+      const answer = await call(target, side, "infra9.example");
+      assert.match(
+        answer,
+        /its certificate is valid for localhost, 127\.0\.0\.1, [0:1]+, not for infra9\.example/,
+      );
+      side.close();
+    });
+  });
+
+  it("take new certificates over on both sides", async () => {
+    for (const end of ["server", "dialler"]) {
+      copyFileSync(path("ca/peer.pem"), path(`${end}.pem`));
+      copyFileSync(path("ca/peer-key.pem"), path(`${end}-key.pem`));
+      copyFileSync(path("ca/ca.pem"), path(`${end}-ca.pem`));
+    }
+    make("next", "peer");
+    const swap = (end: string) => {
+      copyFileSync(path("next/peer.pem"), path(`${end}.pem`));
+      copyFileSync(path("next/peer-key.pem"), path(`${end}-key.pem`));
+      copyFileSync(path("next/ca.pem"), path(`${end}-ca.pem`));
+    };
+    const config = (end: string) =>
+      withPair(end, { trustedCaFile: path(`${end}-ca.pem`), clientCertAuth: true });
+    await servePeers(config("server"), async (target, server) => {
+      const dialler = await makeSide(config("dialler"));
+      assert.equal(await call(target, dialler), "ok");
+      swap("server");
+      await server.look();
+      assert.notEqual(await call(target, dialler), "ok");
+      swap("dialler");
+      await dialler.look();
+      assert.equal(await call(target, dialler), "ok");
+      dialler.close();
+    });
+  });
+
+  it("of peer-auto-tls encrypt without checking", async () => {
+    await servePeers({ ...noTls, autoTls: true }, async (target) => {
+      const side = await makeSide({ ...noTls, autoTls: true });
+      assert.equal(await call(target, side, "any.example"), "ok");
+      side.close();
+    });
+  });
+});
+
+describe("what is said about TLS", () => {
+  it("describes failures of every kind in one line", () => {
+    const failure = (code: string, message = "x") =>
+      describeTlsError(Object.assign(new Error(message), { code }));
+    assert.equal(failure("CERT_HAS_EXPIRED"), "its certificate has expired");
+    assert.equal(failure("ERR_SSL_WRONG_VERSION_NUMBER"), "it does not speak TLS");
+    assert.equal(
+      failure(
+        "ERR_SSL_X",
+        "00A7:error:0A000417:SSL routines:ssl3_read_bytes:some odd alert:../deps/x.c:1:SSL alert\n",
+      ),
+      "some odd alert",
+    );
+    assert.equal(describeTlsError("text"), "text");
+    const cert = { subject: { CN: "old-style" } };
+    const host = Object.assign(new Error("x"), {
+      code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      host: "a",
+      cert,
+    });
+    assert.equal(
+      describeTlsError(host),
+      "its certificate is valid for no name (only the subject old-style), not for a",
+    );
+  });
+
+  it("announces the files and warns of settings without effect", async () => {
+    assert.equal(
+      announceTls("peer", {
+        ...noTls,
+        certFile: "c",
+        keyFile: "k",
+        trustedCaFile: "t",
+        clientCertAuth: true,
+      }),
+      "peerTLS: cert = c, key = k, ca = , trusted-ca = t, client-cert-auth = true",
+    );
+    const warnings = async (args: string) => {
+      const outcome = await parseConfig(args.split(" "), {}, () => "");
+      return outcome.kind === "run" ? tlsWarnings(outcome.config) : assert.fail();
+    };
+    const listen = "--advertise-client-urls http://a:1 --listen-client-urls";
+    assert.deepEqual(
+      await warnings(`${listen} http://a:1 --cert-file c --key-file k --client-cert-auth`),
+      [
+        "The scheme of client url http://a:1 is http while client key/cert files are presented. Ignored client key/cert files.",
+        "The scheme of client url http://a:1 is http while client cert auth (--client-cert-auth) is enabled. Ignored client cert auth for this url.",
+      ],
+    );
+    assert.deepEqual(
+      await warnings(`${listen} https://a:1 --cert-file c --key-file k --trusted-ca-file t`),
+      ["--trusted-ca-file alone does not demand certificates of others: add --client-cert-auth"],
+    );
+    assert.deepEqual(
+      await warnings(`${listen} https://a:1 --cert-file c --key-file k --client-cert-auth`),
+      [
+        "--client-cert-auth without --trusted-ca-file takes certificates of every authority this system trusts",
+      ],
+    );
+    assert.deepEqual(await warnings(`${listen} https://a:1 --cert-file c --key-file k`), []);
+    assert.deepEqual(await warnings(`${listen} http://a:1 --auto-tls`), [
+      "--auto-tls has no effect: every client url to listen on is http, and only https is encrypted",
+    ]);
+  });
+});
