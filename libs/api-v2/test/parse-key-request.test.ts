@@ -165,6 +165,7 @@ test("method and conditions decide the operation", () => {
     );
   }
   assert.equal(writeCommand(accepted("DELETE", "recursive=true"), "/1/a", 0).dir, true);
+  assert.equal(writeCommand(accepted("DELETE", "value=x"), "/1/a", 0).value, "");
   const post = writeCommand(accepted("POST", "refresh=true&ttl=1&prevValue=x"), "/1/a", 0);
   assert.deepEqual([post.refresh, post.prevValue], [false, ""]);
 });

@@ -423,6 +423,13 @@ test("a failed compare shows the number as given", () =>
     );
     assert.equal(response.status, 412);
     assert.match(response.body, /"cause":"\[18446744073709551615 != \d+\]"/);
+    // Only in the index: the value may read the same.
+    const value = "[9007199254740991 != ";
+    const both = await connection.exchange(
+      put(`/huge?prevIndex=18446744073709551615&prevValue=${encodeURIComponent(value)}`, "value=2"),
+    );
+    const { cause } = JSON.parse(both.body) as { cause: string };
+    assert.match(cause, /^\[\[9007199254740991 != {2}!= 1\] \[18446744073709551615 != \d+\]$/);
   }));
 
 test("a key that looks like a member's attributes is an ordinary key", () =>

@@ -41,7 +41,7 @@ export interface KvBatch {
   /**
    * Applies all operations atomically and ends the batch. With `sync` it returns only after this
    * and every earlier batch is durable.
-   * @throws FatalError when the store cannot take it.
+   * @throws StoreError storage when the store cannot take it, closed when it is closed.
    */
   write(options: { readonly sync: boolean }): void;
 }

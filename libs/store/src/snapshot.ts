@@ -46,7 +46,7 @@ export interface SnapshotInfo {
 export interface SnapshotSource {
   readonly kv: Kv;
   readonly state: StoreState;
-  /** First index of the history that is shown. */
+  /** First index of the oldest row of the history, which may lie before the first that is shown. */
   readonly historyFirst: number;
   readonly sweeps: SweepFilter;
   readonly steadyMs: number;

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { ByteWriter } from "../src/bytes.ts";
 import { writeEventRecord } from "../src/event-record.ts";
-import { PREFIX, indexKey, nodeKey } from "../src/keyspace.ts";
+import { PREFIX, indexKey, indexOfKey, nodeKey, prefixRange } from "../src/keyspace.ts";
+import type { Kv } from "../src/kv.ts";
 import { MemoryKv } from "../src/memory-kv.ts";
 import { RocksKv } from "../src/rocks-kv.ts";
 import { FRAME, type FrameType, FrameWriter } from "../src/snapshot-frames.ts";
@@ -180,6 +181,28 @@ describe("a snapshot", () => {
     assert.equal((await verifySnapshot(whole(await bytes))).nodes, 2);
   });
 
+  test("leaves out names of removals that a crash left behind when their history went", async () => {
+    const store = await TestStore.open({ historyMax: 10 });
+    for (let i = 0; i < 20; i++) {
+      store.set(`/1/d/${i}`);
+      store.write("delete", "/1/d", { recursive: true });
+    }
+    const indexes = (kv: Kv): number[] => {
+      const rows = kv.iterator(prefixRange(PREFIX.removedNames)).nextMany(100);
+      return rows.filter((_, i) => i % 2 === 0).map(indexOfKey);
+    };
+    const kept = indexes(store.kv);
+    assert.ok(kept.length > 0 && !kept.includes(2));
+    const batch = store.kv.batch();
+    batch.put(indexKey(PREFIX.removedNames, 2), Buffer.from("\x02/0"));
+    batch.write({ sync: false });
+    const kv = new MemoryKv();
+    const pump = setInterval(() => store.turns.step(), 0);
+    await importSnapshot(kv, store.machine.exportSnapshot(), { clock: store.clock });
+    clearInterval(pump);
+    assert.deepEqual(indexes(kv), kept);
+  });
+
   test("goes from disk to disk", async () => {
     const root = mkdtempSync(join(tmpdir(), "store-snapshot-"));
     const clock = new FakeClock();
@@ -232,6 +255,13 @@ describe("a damaged snapshot is refused:", () => {
     }
     const longer = Buffer.concat([bytes, Buffer.of(0)]);
     await assert.rejects(verifySnapshot(whole(longer)), refusal);
+  });
+
+  test("a frame that claims an impossible length, before anybody waits for the rest", async () => {
+    const start = new FrameWriter().preamble();
+    const head = Buffer.concat([start, Buffer.of(FRAME.header), Buffer.alloc(8, 0xff)]);
+    const expected = { ...refusal, message: /impossible length/ };
+    await assert.rejects(verifySnapshot(whole(head)), expected);
   });
 
   test("a frame missing or doubled", async () => {
@@ -288,19 +318,26 @@ describe("a damaged snapshot is refused:", () => {
       indexKey(PREFIX.history, index),
       Buffer.concat(events.map(event)),
     ];
+    const oneByteShort = (row: Buffer): Buffer => {
+      row.writeUInt32BE(row.readUInt32BE(0) - 1);
+      return row;
+    };
+    /** What only shows when a store is built: a snapshot is verified without keeping its nodes. */
+    const ORPHAN = "a node without its directory";
     const trailer = (count: number): [FrameType, Buffer] => [FRAME.trailer, Buffer.of(count)];
     const cases: readonly [string, number, [FrameType, Buffer][]][] = [
       ["a wrong number of rows", 0, [[FRAME.nodes, rows([nodeKey("/1/a"), file])], trailer(2)]],
+      [
+        "a node twice",
+        0,
+        [[FRAME.nodes, rows([nodeKey("/1/a"), file], [nodeKey("/1/a"), file])], trailer(2)],
+      ],
       [
         "nodes out of order",
         0,
         [[FRAME.nodes, rows([nodeKey("/1/b"), file], [nodeKey("/1/a"), file])], trailer(2)],
       ],
-      [
-        "a node without its directory",
-        0,
-        [[FRAME.nodes, rows([nodeKey("/1/a/b"), file])], trailer(1)],
-      ],
+      [ORPHAN, 0, [[FRAME.nodes, rows([nodeKey("/1/a/b"), file])], trailer(1)]],
       [
         "a node of unknown flags",
         0,
@@ -321,6 +358,11 @@ describe("a damaged snapshot is refused:", () => {
         7,
         [[FRAME.history, rows(history(7, 5, 6))], trailer(1)],
       ],
+      [
+        "an event of another length than it says",
+        7,
+        [[FRAME.history, rows([indexKey(PREFIX.history, 7), oneByteShort(event(7))])], trailer(1)],
+      ],
       ["a history that ends elsewhere", 8, [[FRAME.history, rows(history(7, 6, 7))], trailer(1)]],
       ["a second header", 0, [[FRAME.header, header(0)], trailer(0)]],
       ["rows behind the trailer", 0, [trailer(0), [FRAME.nodes, rows([nodeKey("/1/a"), file])]]],
@@ -336,6 +378,7 @@ describe("a damaged snapshot is refused:", () => {
       test(title, async () => {
         const bytes = stream(etcdIndex, frames);
         await assert.rejects(importSnapshot(new MemoryKv(), whole(bytes)), refusal);
+        if (title !== ORPHAN) await assert.rejects(verifySnapshot(whole(bytes)), refusal);
       });
     }
 

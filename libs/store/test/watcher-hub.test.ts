@@ -276,6 +276,44 @@ describe("watches from the past", () => {
     assert.deepEqual([received.end, received.events.length], ["slow", 0]);
   });
 
+  test("that are overtaken on their way end as slow, and get nothing from behind the gap", async () => {
+    const { store, watch } = await setUp({ historyMax: 3000 });
+    for (let i = 1; i <= 3000; i++) store.set("/1/a");
+    const received = watch("/1/a", { sinceIndex: 1 });
+    store.turns.step();
+    const reached = received.events.length;
+    assert.ok(reached > 0 && reached < 3000, `${reached} at once`);
+    for (let i = 1; i <= reached + 50; i++) store.set("/1/a");
+    store.turns.drain();
+    assert.deepEqual([received.end, received.events.length], ["slow", reached]);
+  });
+
+  test("of many watchers yield after a bounded number of deliveries", async () => {
+    const { store, watch } = await setUp();
+    for (let i = 1; i <= 200; i++) store.set("/1/a");
+    const all = Array.from({ length: 100 }, () => watch("/1/a", { sinceIndex: 1 }));
+    store.turns.step();
+    const sum = (): number => all.reduce((count, { events }) => count + events.length, 0);
+    assert.ok(sum() > 0 && sum() <= 1100, `${sum()} at once`);
+    store.turns.drain();
+    assert.equal(sum(), 100 * 200);
+  });
+
+  test("that pause are told when the hub closes, like all others", async () => {
+    const { store, hub, watch } = await setUp();
+    for (let i = 1; i <= 3000; i++) store.set("/1/a");
+    const live = watch("/1/a");
+    const pausing = watch("/1/a", { sinceIndex: 1, congested: () => true });
+    store.turns.drain();
+    assert.equal(pausing.events.length, 1);
+    const onItsWay = watch("/1/a", { sinceIndex: 2 });
+    store.turns.step();
+    const waiting = watch("/1/a", { sinceIndex: 1 });
+    hub.close();
+    const ends = [live, pausing, onItsWay, waiting].map(({ end }) => end);
+    assert.deepEqual(ends, ["closed", "closed", "closed", "closed"]);
+  });
+
   test("that are congested pause and go on where they were", async () => {
     const { store, watch } = await setUp();
     for (let i = 1; i <= 10; i++) store.set("/1/a");

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { writeCommand } from "@etcd2/store";
+import { AuthStore } from "../../src/auth/auth-store.ts";
 import { toByteString } from "../../src/byte-string.ts";
+import { AUTH_DOCUMENTS_MAX } from "../../src/limits.ts";
 import { RawConnection, type RawResponse } from "../../src/testing/index.ts";
 import { startFakeServer, type RunningFake } from "../fake-server.ts";
 
@@ -98,6 +100,57 @@ test("names that are no path element are unknown, and nothing aborts the connect
     assert.equal(await status("GET", "/v2/keys/a", `${name}:x`), 401, JSON.stringify(name));
     assert.equal(await status("DELETE", "/v2/members/1", `${name}:x`), 401, JSON.stringify(name));
   }
+});
+
+test("a name with a slash is unknown even where the store has such a node", async () => {
+  await administer("users", "deep", { password: "pw", roles: ["root"] });
+  const stored = running.server.reader.peek("/2/users/deep")?.value ?? "";
+  rawWrite("/2/users/outer/deep", stored);
+  assert.equal(await status("GET", "/v2/keys/a", "deep:pw"), 200);
+  assert.equal(await status("GET", "/v2/keys/a", "outer/deep:pw"), 401);
+  await call("DELETE", "/v2/auth/users/deep", ROOT);
+});
+
+test("a user without a password is nobody, whatever the hasher would say", async () => {
+  rawWrite("/2/users/bare", '{"user":"bare","roles":["root"]}');
+  const { passwords } = running.server;
+  const verify = passwords.verify.bind(passwords);
+  passwords.verify = () => Promise.resolve(true);
+  assert.equal(await status("GET", "/v2/keys/a", "bare:x"), 401);
+  passwords.verify = verify;
+  await call("DELETE", "/v2/auth/users/bare", ROOT);
+});
+
+test("documents of names that were asked for are kept, but not of any number of names", () => {
+  const { server } = running;
+  const store = new AuthStore(server);
+  const { reader } = server;
+  const peek = reader.peek.bind(reader);
+  const peeked: string[] = [];
+  reader.peek = (path) => {
+    peeked.push(path);
+    return peek(path);
+  };
+  for (let i = 0; i < AUTH_DOCUMENTS_MAX; i++) store.user(`u${String(i)}`);
+  store.user("u0");
+  const isFirst = (path: string): boolean => path === "/2/users/u0";
+  assert.equal(peeked.filter(isFirst).length, 1);
+  store.user("one-more");
+  store.user("u0");
+  reader.peek = peek;
+  assert.equal(peeked.filter(isFirst).length, 2, "an unknown name is not kept for ever");
+});
+
+test("the first change may find the places another member has begun to make", async () => {
+  const other = await startFakeServer();
+  other.server.apply(writeCommand({ action: "create", path: "/2", dir: true }));
+  other.server.apply(writeCommand({ action: "create", path: "/2/users", dir: true }));
+  const client = await RawConnection.open(other.baseUrl);
+  const body = '{"user":"root","password":"pw"}';
+  const added = await client.exchange({ method: "PUT", target: "/v2/auth/users/root", body });
+  assert.equal(added.status, 201, added.body);
+  client.close();
+  await other.close();
 });
 
 test("a user that holds a role with an empty name is shown as 404, and its other roles count", async () => {

@@ -342,6 +342,16 @@ test("a snapshot brings its configuration", () => {
   assert.deepEqual(host.raw.status().confState, conf);
 });
 
+// §7: what a snapshot replaced was committed, so nobody needs to compare it any more.
+test("an append from before the start of the log is answered with all that is committed", () => {
+  const host = follower({ entries: logOf([1, 1, 1]) });
+  host.feed(append(host, [1, 1, 1], 3, 3));
+  host.storage.compact(2);
+  const { messages } = host.feed(append(host, [1, 1, 1], 1, 3));
+  const [response] = only(messages, "appendResponse");
+  assert.deepEqual([response?.reject, response?.index], [false, 3]);
+});
+
 // §7: when the snapshot is in place, the log goes on behind it.
 test("replication goes on behind an acknowledged snapshot", () => {
   const cluster = Cluster.ledByFirst(3);

@@ -141,6 +141,27 @@ test("a change by one voter takes effect without a joint configuration", () => {
   assert.equal(committed, lastIndex - 1, "one of two is no quorum any more");
 });
 
+// §4.1: the next change waits until the last is applied, wherever in its batch that one stands.
+test("a change behind another entry of its batch keeps the next one out until it is applied", () => {
+  const host = leader({ committedBytesMax: 1 });
+  const propose = (...data: readonly (readonly ["normal" | "confChange", string])[]): void => {
+    const entries = data.map(([type, words]) => {
+      return { term: 0, index: 0, type, data: encodeChange(words) };
+    });
+    host.step({ type: "propose", from: "2", to: "1", term: host.raw.term, entries });
+  };
+  const before = host.raw.lastIndex;
+  propose(["normal", "a"], ["confChange", "+4"]);
+  host.workOnce();
+  host.step(accepted(host, "2", before + 2));
+  while (host.raw.applied <= before) host.workOnce();
+  assert.equal(host.raw.applied, before + 1, "the change is committed and not applied");
+  propose(["confChange", "+5"]);
+  host.work();
+  const types = host.log().map(({ type }) => type);
+  assert.deepEqual(types.slice(before), ["normal", "confChange", "normal"]);
+});
+
 // §4.2.1: "a new server is added as a non-voting member", caught up, and then promoted.
 test("a learner is caught up first and then promoted", () => {
   const cluster = Cluster.ledByFirst(3);

@@ -82,6 +82,21 @@ function lastOf<T>(values: readonly T[]): T {
   return value;
 }
 
+function flipped(bytes: Buffer, offset: number): Buffer {
+  bytes[offset] = (bytes[offset] ?? 0) ^ 0x10;
+  return bytes;
+}
+
+/** A log in one segment: an entry with so much data, and one more, each durable. */
+function twoBatches(dataBytes: number): SimulatedDisk {
+  const disk = newDisk();
+  const wal = createOn(disk, 4 * 1024 * 1024);
+  saveNow(wal, entriesOf(1, 1, 1, dataBytes));
+  saveNow(wal, entriesOf(1, 2, 1));
+  disk.restartProcess();
+  return disk;
+}
+
 /** Opens and returns the refusal. */
 function refusal(disk: SimulatedDisk): FatalError {
   const error = errorOf(() => openOn(disk, SEGMENT_BYTES));
@@ -147,6 +162,50 @@ describe("one flipped bit", () => {
         const { wal, compaction } = openOn(disk, SEGMENT_BYTES);
         assert.equal(describeLog(wal, compaction), states.at(-1));
       }
+    }
+  });
+
+  it("in the last batch is refused also of a log that went on after it was closed once", () => {
+    const { disk } = built(true);
+    const { wal } = openOn(disk, SEGMENT_BYTES);
+    saveNow(wal, entriesOf(1, 19, 2, 50), hardStateOf(1, 18));
+    wal.closeSync();
+    const [data, mark] = batchesOf(disk).slice(-2);
+    assert.ok(data !== undefined && mark !== undefined);
+    assert.equal(mark.end - mark.start, BATCH_RECORD_BYTES, "closing vouches again");
+    change(disk, data.file, (bytes) => flipped(bytes, data.end - 1));
+    assert.match(refusal(disk).message, /at offset/);
+  });
+
+  it("in the head of the last segment is refused, even if nothing came after the head", () => {
+    const { disk: original, batches } = built();
+    const tail = lastOf(segments(original));
+    const head = batches.find((batch) => batch.file === tail);
+    assert.ok(head !== undefined);
+    for (let offset = head.start; offset < head.end; offset += 7) {
+      const disk = original.clone(seededRandom(offset));
+      change(disk, tail, (bytes) => flipped(bytes.subarray(0, head.end), offset));
+      assert.match(refusal(disk).message, /at offset/);
+    }
+  });
+
+  it("is refused wherever the batch stands that vouches for it, across reads of the file too", () => {
+    const bytes = 1024 * 1024;
+    const sizeOf = (data: number): number => {
+      const [, batch] = batchesOf(twoBatches(data));
+      assert.ok(batch !== undefined);
+      return batch.end - batch.start;
+    };
+    const overhead = sizeOf(bytes - 100) - (bytes - 100);
+    // The later batch begins so many bytes before the end of what is read at once.
+    for (const before of [BATCH_RECORD_BYTES - 1, 1]) {
+      const disk = twoBatches(bytes - before - overhead);
+      const [, damaged, vouching] = batchesOf(disk);
+      assert.ok(damaged !== undefined && vouching !== undefined);
+      assert.equal(vouching.start, damaged.start + bytes - before);
+      change(disk, damaged.file, (content) => flipped(content, damaged.start + 100));
+      const error = errorOf(() => openOn(disk, 4 * bytes));
+      assert.match(error.message, /at offset/, `${before} bytes before`);
     }
   });
 

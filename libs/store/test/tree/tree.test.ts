@@ -407,6 +407,16 @@ describe("expirations that overflow", () => {
   });
 });
 
+test("a life of any length has a deadline that can be stored", async () => {
+  const store = await TestStore.open();
+  const expirationMs = 2 ** 52 - 1;
+  const event = store.set("/1/a", "x", { expirationMs, ttlMs: expirationMs });
+  assert.equal(event.node.expirationMs, expirationMs);
+  const again = await TestStore.open({ kv: store.kv, clock: store.clock });
+  assert.equal(again.get("/1/a").ttl, event.node.ttl);
+  assert.ok(event.node.ttl > 10_000 * 365 * 24 * 3600, "longer than anybody waits");
+});
+
 describe("counters", () => {
   const cases: readonly [string, WriteAction, string, WriteOptions, Partial<StoreStats>][] = [
     ["set", "set", "/1/f", {}, { setsSuccess: 1 }],
