@@ -13,11 +13,13 @@ import {
 } from "node:fs";
 import type { RequestListener } from "node:http";
 import { createServer, request } from "node:http";
+import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
+import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { withAccessLog } from "../src/logging/access-log.ts";
 import { openAccessSink } from "../src/logging/access-sink.ts";
 import { DiskWatch } from "../src/storage/disk.ts";
@@ -266,6 +268,7 @@ describe("the access log", () => {
       body?: string;
       hangUp?: boolean;
     }[],
+    serve: RequestListener = handler,
   ) {
     rmSync(target, { force: true });
     const failures: string[] = [];
@@ -274,7 +277,7 @@ describe("the access log", () => {
       onDropped: (lines) => failures.push(`dropped ${lines}`),
       onError: (error) => failures.push(error.message),
     });
-    const server = createServer(withAccessLog(handler, sink)).listen(0, "127.0.0.1");
+    const server = createServer(withAccessLog(serve, sink)).listen(0, "127.0.0.1");
     await until(() => server.listening, "not listening");
     const { port } = server.address() as AddressInfo;
     for (const { method = "GET", path, headers = {}, body = "", hangUp = false } of asks) {
@@ -355,6 +358,48 @@ describe("the access log", () => {
     assert.ok(!text.includes(secret), text);
     assert.equal(records[0]?.["user"], "bob");
     assert.equal(records[2]?.["user"], undefined);
+  });
+
+  it("takes neither a lone password nor a target's user information for something to show", async () => {
+    const lone = `Basic ${Buffer.from("hunter2").toString("base64")}`;
+    const { text, records } = await requests([
+      { path: "/v2/keys/k", headers: { authorization: lone } },
+      { path: "http://bob:hunter2@etcd.example/v2/keys/k?value=hunter2" },
+    ]);
+    assert.ok(!text.includes("hunter2"), text);
+    assert.equal(records[0]?.["user"], undefined);
+    assert.equal(records[1]?.["key"], "/k");
+  });
+
+  it("shows the path that was sent, whatever routing makes of it", async () => {
+    const routing: RequestListener = (incoming, response) => {
+      incoming.url = "/";
+      handler(incoming, response);
+    };
+    const { records } = await requests([{ path: "/v2/auth/users/bob" }], routing);
+    assert.equal(records[0]?.["path"], "/v2/auth/users/bob");
+  });
+
+  it("knows the client of a request line that the runtime does not parse", async () => {
+    const lines: string[] = [];
+    const sink = { write: (line: string) => lines.push(line), close: () => undefined };
+    const server = createServer(createHttpServerOptions(), withAccessLog(handler, sink));
+    prepareHttpServer(server);
+    server.listen(0, "127.0.0.1");
+    await until(() => server.listening, "not listening");
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    socket.on("connect", () => {
+      const { localPort = 0 } = socket;
+      const line = Buffer.from("GET /v2/keys/\u00ff HTTP/1.1\r\nHost: x\r\n\r\n", "latin1");
+      lines.push(`127.0.0.1:${localPort}`);
+      socket.write(line);
+    });
+    await until(() => lines.length > 1, "no line");
+    socket.destroy();
+    server.close();
+    const [address = "", line = ""] = lines;
+    const { client, key, status } = JSON.parse(line) as Record<string, unknown>;
+    assert.deepEqual({ client, key, status }, { client: address, key: "/%ff", status: 201 });
   });
 
   it("cannot be forged by a path", async () => {

@@ -3,6 +3,7 @@ export { ENDPOINT_RULES, type Caller, type EndpointRule } from "./auth/endpoint-
 export { createFrontDoor } from "./front-door.ts";
 export { attachTrace } from "./http-messages.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
+export { connectionOf } from "./odd-request-line.ts";
 export {
   MembershipError,
   type Committed,

@@ -27,6 +27,14 @@ const LINE_ERRORS = new Set(["HPE_INVALID_URL", "HPE_INVALID_METHOD", "HPE_INVAL
 /** Stands for methods the parser does not know: it knows this one, and no endpoint has it. */
 const UNSUPPORTED_METHOD = "PURGE";
 
+/** Connections behind the streams that stand for them. */
+const behind = new WeakMap<Duplex, Duplex>();
+
+/** The client's connection: the one a request came on, or that behind its stand-in. */
+export function connectionOf(socket: Duplex): Duplex {
+  return behind.get(socket) ?? socket;
+}
+
 /** Serves a request that was refused for its first line; false when that was not the reason. */
 export function serveOddRequestLine(
   server: HttpServer | HttpsServer,
@@ -42,6 +50,7 @@ export function serveOddRequestLine(
   if (request === undefined) return false;
   detach(socket);
   const [near, far] = duplexPair();
+  behind.set(far, socket);
   server.emit(server instanceof HttpsServer ? "secureConnection" : "connection", far);
   near.write(request);
   join(socket, near);

@@ -4,9 +4,11 @@
  * as a whole, a body, a value or a password.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 
+import { connectionOf } from "@etcd2/api-v2";
 import type { AccessSink } from "./access-sink.ts";
 import { watchIndex } from "./response-index.ts";
 
@@ -31,13 +33,16 @@ const harmless = /^(?:-?\d{1,20}|[TtFf]|[Tt]rue|[Ff]alse|TRUE|FALSE)?$/;
 const keysPrefix = "/v2/keys";
 const pathLengthMax = 4096;
 
-/** The user name in an Authorization header, without the password beside it. */
+/**
+ * The user name in an Authorization header, without the password beside it. Without the colon
+ * between the two nobody knows which of them it is.
+ */
 function userOf(authorization: string | undefined): string | undefined {
   const match = /^Basic\s+([A-Za-z0-9+/=_-]+)\s*$/i.exec(authorization ?? "");
   if (match?.[1] === undefined) return undefined;
-  return Buffer.from(match[1], "base64")
-    .toString("utf8")
-    .replace(/:[^]*$/, "");
+  const pair = Buffer.from(match[1], "base64").toString("utf8");
+  const at = pair.indexOf(":");
+  return at < 0 ? undefined : pair.slice(0, at);
 }
 
 /** Who is at the other end of a connection: asked once, because a closed socket forgets. */
@@ -47,19 +52,20 @@ interface Caller {
   readonly certificate: string | undefined;
 }
 
-const callers = new WeakMap<Socket, Caller>();
+const callers = new WeakMap<Duplex, Caller>();
 
-function callerOf(socket: Socket): Caller {
+function callerOf(socket: Duplex): Caller {
   let caller = callers.get(socket);
   if (caller === undefined) {
-    const client = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? 0}`;
-    caller = { client, certificate: certificateOf(socket) };
+    const connection = connectionOf(socket);
+    const { remoteAddress = "", remotePort = 0 } = connection instanceof Socket ? connection : {};
+    caller = { client: `${remoteAddress}:${remotePort}`, certificate: certificateOf(connection) };
     callers.set(socket, caller);
   }
   return caller;
 }
 
-function certificateOf(socket: Socket): string | undefined {
+function certificateOf(socket: Duplex): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const subject = socket.getPeerCertificate().subject as { CN?: string | string[] } | undefined;
   const name = subject?.CN;
@@ -81,9 +87,16 @@ function isKeysPath(path: string): boolean {
   return path === keysPrefix || path.startsWith(`${keysPrefix}/`);
 }
 
+/** The path in a target, which may be a whole URL with a name and a password in it. */
+function pathOf(target: string): string {
+  return target.replace(/\?[^]*$/, "").replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/]*/, "");
+}
+
 /** What was noted before the response ended. */
 interface Noted {
   readonly caller: Caller;
+  /** As it was sent: routing changes the request's own. */
+  readonly target: string;
   readonly startMs: number;
   index: string | undefined;
 }
@@ -91,11 +104,10 @@ interface Noted {
 function lineOf(
   request: IncomingMessage,
   response: ServerResponse,
-  { caller, startMs, index }: Noted,
+  { caller, target, startMs, index }: Noted,
 ): string {
-  const target = request.url ?? "";
   const at = target.indexOf("?");
-  const path = (at < 0 ? target : target.slice(0, at)).slice(0, pathLengthMax);
+  const path = pathOf(target).slice(0, pathLengthMax);
   const isKeys = isKeysPath(path);
   return `${JSON.stringify({
     time: new Date().toISOString(),
@@ -119,6 +131,7 @@ export function withAccessLog(handler: RequestListener, sink: AccessSink): Reque
   return (request, response) => {
     const noted: Noted = {
       caller: callerOf(request.socket),
+      target: request.url ?? "",
       startMs: performance.now(),
       index: undefined,
     };
