@@ -5,6 +5,7 @@
  */
 import type { Logging, Logger } from "./logging/logger.ts";
 import type { ServerConfig } from "./config/config.ts";
+import { hideCredentials } from "./config/hide-credentials.ts";
 import { formatInitialCluster } from "./config/initial-cluster.ts";
 import { inspectDataDir, layoutOf, unknownNames } from "./storage/data-dir.ts";
 import { DiscoveryError } from "./discovery/discovery-error.ts";
@@ -86,7 +87,7 @@ export function announceConfig(config: ServerConfig, isInitialized: boolean, log
   log.info(`heartbeat = ${config.heartbeatMs}ms`);
   log.info(`election = ${config.electionMs}ms`);
   log.info(`snapshot count = ${config.snapshotCount}`);
-  if (config.discovery !== "") log.info(`discovery URL= ${config.discovery}`);
+  if (config.discovery !== "") log.info(`discovery URL= ${hideCredentials(config.discovery)}`);
   log.info(`advertise client URLs = ${urlTexts(config.advertiseClientUrls).join(",")}`);
   if (isInitialized) return;
   log.info(`initial advertise peer URLs = ${urlTexts(config.advertisePeerUrls).join(",")}`);

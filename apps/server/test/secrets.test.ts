@@ -109,6 +109,29 @@ describe("a server that knows secrets", () => {
     }
   });
 
+  it("tells no password of a discovery URL, neither in a log nor on a debug page", async () => {
+    const discovery = `http://bob:${PASSWORD}@127.0.0.1:1/v2/keys/token`;
+    const data = join(root, "discovered");
+    const free = `http://127.0.0.1:${await freePort()}`;
+    const urls = ["--listen-peer-urls", free, "--initial-advertise-peer-urls", free];
+    const child = spawn(program, ["--data-dir", data, ...urls, "--discovery", discovery], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let log = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
+    await until("it retries", () => log.includes("retrying in"));
+    child.kill("SIGKILL");
+    assert.match(log, /discovery URL= http:\/\/\*\*\*@127\.0\.0\.1:1\/v2\/keys\/token/);
+    assert.ok(!log.includes(PASSWORD), log);
+
+    const server = await ServerProcess.start(["--discovery-proxy", discovery]);
+    servers.push(server);
+    const vars = await (await fetch(`${server.clientUrl}/debug/vars`)).text();
+    assert.match(vars, /\*\*\*@127\.0\.0\.1:1/);
+    assert.ok(!vars.includes(PASSWORD), vars);
+    assert.ok(!server.log.includes(PASSWORD));
+  });
+
   it("lets no client write lines into its logs", async () => {
     const accessLog = join(root, "lines.log");
     const server = await ServerProcess.start(["--debug", "--access-log", accessLog]);

@@ -14,6 +14,8 @@ export { EtcdError, isStoreFailure, StoreError } from "./errors.ts";
 export type { ErrorCode } from "./errors.ts";
 export type { EventAction, NodeExtern, StoreEvent } from "./event.ts";
 export type { Kv } from "./kv.ts";
+export { makeDirectories } from "./make-directories.ts";
+export type { UndoDirectories } from "./make-directories.ts";
 export {
   MEMBERS_PATH,
   memberWrites,

@@ -17,6 +17,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "./make-directories.ts";
 
 const CURRENT = "CURRENT";
 const GENERATION = /^generation-(\d{8})$/;
@@ -66,7 +67,7 @@ export class StoreDirectory {
 
   /** An empty folder's path for the next generation; leftovers of an unfinished one are removed. */
   next(): string {
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    makeDirectories(this.path);
     const current = this.current();
     let newest = 0;
     for (const name of readdirSync(this.path)) {

@@ -3,14 +3,15 @@
  * store is copied by files, completed from the log, and then written anew row by row, so that the
  * copy has been read as a whole and shares no file with the source.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   importSnapshot,
+  makeDirectories,
   StateMachine,
-  StoreDirectory,
   SteadyClock,
+  StoreDirectory,
   StoreError,
 } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
@@ -45,7 +46,7 @@ export async function backupDirectory(options: BackupOptions): Promise<void> {
   for (const place of [memberDir, ownWal]) {
     if (!isVacant(place)) throw new Error(`open ${place}: file already exists`);
   }
-  mkdirSync(backupDir, { recursive: true, mode: 0o700 });
+  makeDirectories(backupDir);
   const target = new NewDirectory(memberDir);
   const log = options.backupWalDir === "" ? undefined : new NewDirectory(options.backupWalDir);
   const stage = new NewDirectory(join(backupDir, "member.stage"));

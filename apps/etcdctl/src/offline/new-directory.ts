@@ -6,7 +6,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -14,7 +13,7 @@ import {
   rmSync,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { syncTree } from "@etcd2/store";
+import { makeDirectories, syncTree } from "@etcd2/store";
 
 /** Whether nothing is there that could be lost. */
 export function isVacant(path: string): boolean {
@@ -38,7 +37,7 @@ export class NewDirectory {
   constructor(target: string) {
     this.target = resolve(target);
     const parent = dirname(this.target);
-    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    makeDirectories(parent);
     this.path = mkdtempSync(join(parent, `.${basename(this.target)}.tmp-`));
   }
 

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { syncTree } from "@etcd2/store";
+import { makeDirectories, syncTree } from "@etcd2/store";
 import { MigrateError } from "../errors.ts";
 
 /** Left behind inside an empty target by a run that was killed. */
@@ -45,7 +45,7 @@ export class Workspace {
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat === undefined) {
       return guard(path, () => {
-        mkdirSync(dirname(path), { recursive: true });
+        makeDirectories(dirname(path));
         removeAbandoned(path);
         const prefix = `.${basename(path)}.tmp-${process.pid}-`;
         const temporary = mkdtempSync(join(dirname(path), prefix));

@@ -4,6 +4,7 @@
  */
 import { flagTable } from "./flag-table.ts";
 import type { FlagSet } from "./flags.ts";
+import { hideCredentials } from "./hide-credentials.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -20,7 +21,7 @@ const notFromEnvironment = new Set(["version"]);
  */
 function shown(variable: string, text: string): string {
   if (/PASS|SECRET|CREDENTIAL/.test(variable) && text !== "") return "***";
-  return text.replaceAll(/:\/\/[^/@,]*@/g, "://***@");
+  return hideCredentials(text);
 }
 
 /** The variable that stands for a flag. */

@@ -17,6 +17,7 @@ export type DiscoveryOutcome =
 
 /** What the lines of an outcome mention. */
 export interface DiscoverySubject {
+  /** As shown to people, without a password. */
   readonly url: string;
   readonly name: string;
   readonly dataDir: string;

@@ -8,6 +8,8 @@ import type { IncomingMessage, RequestOptions } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { text } from "node:stream/consumers";
 
+import { hideCredentials } from "../config/hide-credentials.ts";
+
 /** Time for an answer that is not a watch. */
 const ANSWER_MS = 5000;
 /** A watch is asked anew after this, so that a connection that died unseen is noticed. */
@@ -170,7 +172,7 @@ export class HttpDiscoveryService implements DiscoveryService {
       if (url.search === "") url.search = current.url.search;
       current = { ...ask, url };
     }
-    throw new ServiceRefusal(0, `${this.#url.href}: too many redirects`);
+    throw new ServiceRefusal(0, `${hideCredentials(this.#url.href)}: too many redirects`);
   }
 
   async #exchange(ask: Ask): Promise<{ response: IncomingMessage; body: string }> {

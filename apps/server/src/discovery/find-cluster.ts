@@ -5,6 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServerConfig } from "../config/config.ts";
 import { formatId } from "../cluster/ids.ts";
+import { hideCredentials } from "../config/hide-credentials.ts";
 import type { InitialCluster } from "../config/initial-cluster.ts";
 import { formatInitialCluster, parseInitialCluster } from "../config/initial-cluster.ts";
 import type { Logging } from "../logging/logger.ts";
@@ -46,14 +47,16 @@ export async function withSrvCluster(
 async function withService<T>(
   config: ServerConfig,
   logging: Logging,
-  subject: DiscoverySubject,
+  id: string,
   run: (options: DiscoveryOptions) => Promise<T>,
 ): Promise<T> {
   if (!URL.canParse(config.discovery) || !/^https?:/i.test(config.discovery)) {
     throw new StartError(
-      `--discovery ${config.discovery}: invalid URL; it should look like http://HOST:PORT/v2/keys/PATH`,
+      `--discovery ${hideCredentials(config.discovery)}: invalid URL; it should look like http://HOST:PORT/v2/keys/PATH`,
     );
   }
+  const { name, dataDir } = config;
+  const subject: DiscoverySubject = { url: hideCredentials(config.discovery), name, dataDir, id };
   const service = new HttpDiscoveryService({
     url: new URL(config.discovery),
     proxy: config.discoveryProxy,
@@ -79,11 +82,11 @@ export async function discoverCluster(
   memberId: string,
   logging: Logging,
 ): Promise<DiscoveredCluster> {
-  const { discovery: url, name, dataDir } = config;
   const id = formatId(memberId);
-  const file = new RegistrationFile(dataDir);
-  const self = { url, id, value: formatInitialCluster(config.initialCluster) };
-  const text = await withService(config, logging, { url, name, dataDir, id }, (options) =>
+  const file = new RegistrationFile(config.dataDir);
+  const value = formatInitialCluster(config.initialCluster);
+  const self = { url: config.discovery, id, value };
+  const text = await withService(config, logging, id, (options) =>
     joinCluster(options, self, file),
   );
   return {
@@ -99,10 +102,9 @@ export async function proxySeeds(
   config: ServerConfig,
   logging: Logging,
 ): Promise<readonly string[]> {
-  const { discovery: url, name, dataDir } = config;
   const cluster =
-    url === ""
+    config.discovery === ""
       ? (await withSrvCluster(config, logging, true)).initialCluster
-      : parse(await withService(config, logging, { url, name, dataDir, id: "" }, readCluster));
+      : parse(await withService(config, logging, "", readCluster));
   return [...cluster.values()].flat().map(({ text }) => text);
 }

@@ -4,17 +4,10 @@
  * ran, so that a start after a crash may take the registration up again. See
  * docs/decisions/0006-resumable-discovery.md. Knows nothing of the service.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
 
 /** What was registered, and where. */
@@ -53,7 +46,7 @@ export class RegistrationFile {
   write(registration: Registration): void {
     const draft = `${this.#path}.tmp`;
     try {
-      mkdirSync(this.#dataDir, { recursive: true, mode: 0o700 });
+      makeDirectories(this.#dataDir);
       writeFileSync(draft, format(registration), { mode: 0o600, flush: true });
       renameSync(draft, this.#path);
       this.#syncDirectory();

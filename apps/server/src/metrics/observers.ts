@@ -6,6 +6,7 @@ import type { TransportMetrics } from "@etcd2/raft";
 import type { Alarms } from "../member/alarms.ts";
 import { clientFigures } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
+import { hideCredentials } from "../config/hide-credentials.ts";
 import { fdLimit, fdsUsed } from "../listeners/fd-limit.ts";
 import { formatId } from "../cluster/ids.ts";
 import type { Member } from "../member/member.ts";
@@ -163,7 +164,7 @@ export function createObservers(config: ServerConfig): Observers {
     },
     debugVars: () =>
       new Map<string, unknown>([
-        ["cmdline", process.argv.slice(1)],
+        ["cmdline", process.argv.slice(1).map(hideCredentials)],
         ["file_descriptor_limit", shownFdLimit()],
         ["memstats", { ...process.memoryUsage() }],
         ["raft.status", raftStatus(observed().member)],

@@ -4,7 +4,7 @@
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeDirectories } from "../storage/make-directories.ts";
+import { makeDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
 
 export class PeerFile {

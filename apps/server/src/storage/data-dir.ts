@@ -4,8 +4,8 @@
  */
 import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { makeDirectories } from "./make-directories.ts";
-import type { UndoDirectories } from "./make-directories.ts";
+import { makeDirectories } from "@etcd2/store";
+import type { UndoDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
 
 export type DataDirKind = "empty" | "member" | "proxy";
@@ -42,6 +42,13 @@ function describe(error: unknown): string {
   return error instanceof Error ? error.message.replace(/^[A-Z]+: /, "") : String(error);
 }
 
+/** Whether it is a log of another etcd: they are named alike, only ours has lock files beside it. */
+function isForeignLog(names: readonly string[]): boolean {
+  return (
+    names.some((name) => name.endsWith(".wal")) && !names.some((name) => /^lock-\d{8}$/.test(name))
+  );
+}
+
 /** Names that only other etcd versions write at these places. */
 function foreignVersion(layout: DataDirLayout, top: readonly string[]): string | undefined {
   const member = list(layout.memberDir);
@@ -56,6 +63,12 @@ function foreignVersion(layout: DataDirLayout, top: readonly string[]): string |
   if (top.includes("standby_info") || (top.includes("log") && top.includes("conf")))
     return "etcd 0.4";
   return undefined;
+}
+
+/** What the directory of --wal-dir holds, unless there is a store that belongs to it. */
+function separateLog(layout: DataDirLayout): readonly string[] {
+  if (layout.walDir === join(layout.memberDir, "wal")) return [];
+  return list(layout.storeDir).includes("CURRENT") ? [] : list(layout.walDir);
 }
 
 /**
@@ -84,6 +97,12 @@ export function inspectDataDir(layout: DataDirLayout): DataDirKind {
     );
   }
   if (top.includes("proxy")) return "proxy";
+  if (isForeignLog(separateLog(layout))) {
+    throw new StartError(
+      `${layout.walDir} holds a log of etcd 2.x or 3.x, and ${layout.dataDir} none of its data: import the two with ` +
+        `"etcd-migrate --data-dir OLD_DATA_DIR --wal-dir ${layout.walDir} --target NEW_DIR", or give another --wal-dir`,
+    );
+  }
   return hasMember && list(layout.storeDir).includes("CURRENT") ? "member" : "empty";
 }
 

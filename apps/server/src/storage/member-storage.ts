@@ -67,7 +67,11 @@ function describeOpenFailure(path: string, error: unknown): string {
   if (error instanceof StoreError && error.code === "locked") {
     return `open wal error: file already locked (${path} is in use by another process)`;
   }
-  return `cannot open the store: ${text}; restore a backup or rebuild this member from its peers`;
+  const isFull = /No space left on device|ENOSPC/.test(text);
+  const remedy = isFull
+    ? "free some space on that disk and start again"
+    : "restore a backup or rebuild this member from its peers";
+  return `cannot open the store: ${text}; ${remedy}`;
 }
 
 interface IndexedLog {

@@ -8,7 +8,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { makeDirectories } from "../storage/make-directories.ts";
+import { makeDirectories } from "@etcd2/store";
 
 export interface SelfSignedOptions {
   /** Where cert.pem and key.pem are kept; made when missing. */

@@ -1,32 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
-import { checkWritable, layoutOf } from "../../src/storage/data-dir.ts";
-import { makeDirectories } from "../../src/storage/make-directories.ts";
+import { checkWritable, inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-data-dir-"));
 after(() => {
   rmSync(root, { recursive: true });
-});
-
-describe("directories", () => {
-  it("are made with their parents, for the own user alone", () => {
-    makeDirectories(join(root, "a", "b"));
-    assert.equal(statSync(join(root, "a", "b")).mode & 0o777, 0o700);
-    assert.equal(statSync(join(root, "a")).mode & 0o777, 0o700);
-  });
-
-  it("are taken back as far as they are new and empty", () => {
-    const undo = makeDirectories(join(root, "new", "deep", "er"));
-    writeFileSync(join(root, "new", "file"), "");
-    undo();
-    assert.deepEqual(readdirSync(join(root, "new")), ["file"]);
-    makeDirectories(root)();
-    assert.ok(readdirSync(root).includes("new"));
-  });
 });
 
 describe("a member that ran before", () => {
@@ -46,5 +28,24 @@ describe("a member that ran before", () => {
         message: `cannot access data directory: read-only file system, access '${layout.storeDir}'`,
       },
     );
+  });
+});
+
+describe("a log elsewhere", () => {
+  it("of another etcd is refused with what to do, and left as it is", () => {
+    const walDir = join(root, "old-wal");
+    mkdirSync(walDir);
+    writeFileSync(join(walDir, "0000000000000000-0000000000000000.wal"), "");
+    const layout = layoutOf(join(root, "new"), walDir);
+    assert.throws(() => inspectDataDir(layout), /etcd-migrate --data-dir OLD_DATA_DIR --wal-dir/);
+    assert.equal(readdirSync(walDir).length, 1);
+  });
+
+  it("of this program is not", () => {
+    const walDir = join(root, "own-wal");
+    mkdirSync(walDir);
+    writeFileSync(join(walDir, "0000000000000000-0000000000000001.wal"), "");
+    writeFileSync(join(walDir, "lock-00000001"), "");
+    assert.equal(inspectDataDir(layoutOf(join(root, "new"), walDir)), "empty");
   });
 });
