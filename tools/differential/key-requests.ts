@@ -62,7 +62,7 @@ const TYPES = [
 ];
 
 /** A key, at most four elements deep. */
-export function randomKey(random: Random): string {
+function randomKey(random: Random): string {
   let key = "";
   for (let depth = random.below(4); depth >= 0; depth--) {
     key += `/${random.pick(random.chance(80) ? NAMES.slice(0, 4) : NAMES)}`;

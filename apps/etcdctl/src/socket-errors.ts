@@ -33,7 +33,7 @@ const unknownAuthority = new Set([
 ]);
 
 /** `host:port`, the host in brackets when it has colons. */
-export function joinHostPort(host: string, port: number): string {
+function joinHostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

@@ -5,6 +5,7 @@
 import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { exitCodes } from "./exit-codes.ts";
+import { messageOf } from "./errors.ts";
 
 /** The status a shell shows for a program that a closed pipe has ended. */
 const brokenPipeStatus = 141;
@@ -33,7 +34,7 @@ const pauseCell = new Int32Array(new SharedArrayBuffer(4));
 
 /** Ends the program because what it has to say cannot be written, as to a full disk. */
 function endUnwritable(fd: number, error: unknown): never {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   if (fd !== 2) writeFully(2, `cannot write the output: ${reason}\n`);
   process.exit(exitCodes.badArguments);
 }

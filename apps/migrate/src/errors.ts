@@ -75,3 +75,8 @@ export function isDamage(error: unknown): error is MigrateError & { readonly cod
     (error.code === "corrupt" || error.code === "missing" || error.code === "unknown")
   );
 }
+
+/** What a caught value has to say. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

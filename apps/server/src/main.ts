@@ -14,6 +14,7 @@ import type { ServiceNotifier } from "./sd-notify.ts";
 import { StartError } from "./start-error.ts";
 import { startServer } from "./start-server.ts";
 import type { RunningServer } from "./start-server.ts";
+import { messageOf } from "./message-of.ts";
 
 const STDERR = 2;
 /** What a shell shows for a program that SIGPIPE ended. */
@@ -62,7 +63,7 @@ function stopOnSignals(stoppable: Stoppable, logging: Logging): void {
           leaveBySignal(signal);
         },
         (error: unknown) => {
-          log.error(`could not stop cleanly: ${describe(error)}`);
+          log.error(`could not stop cleanly: ${messageOf(error)}`);
           logging.flush();
           leave(1);
         },
@@ -81,10 +82,6 @@ function print(outcome: ConfigOutcome & { readonly kind: "exit" }): void {
   process.stderr.write(outcome.stderr);
   process.stdout.write(outcome.stdout);
   process.exitCode = outcome.status;
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function main(): Promise<void> {
@@ -119,7 +116,7 @@ async function main(): Promise<void> {
     if (error instanceof StartError) {
       for (const { level, message } of error.lines) log.log(level, message);
     } else {
-      log.critical(describe(error));
+      log.critical(messageOf(error));
       if (error instanceof Error) log.debug(error.stack ?? "");
     }
     logging.flush();

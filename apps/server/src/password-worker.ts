@@ -5,6 +5,7 @@
 import { parentPort } from "node:worker_threads";
 
 import { compareSync, hashSync } from "bcryptjs";
+import { messageOf } from "./message-of.ts";
 
 /** What the thread is asked. */
 export type PasswordJob =
@@ -39,7 +40,7 @@ parentPort?.on("message", (job: PasswordJob) => {
   try {
     result = { ok: true, value: compute(job) };
   } catch (error) {
-    result = { ok: false, error: error instanceof Error ? error.message : String(error) };
+    result = { ok: false, error: messageOf(error) };
   }
   parentPort?.postMessage(result);
 });

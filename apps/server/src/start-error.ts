@@ -1,4 +1,5 @@
 import type { LogLevel } from "./logging/log-level.ts";
+import { messageOf } from "./message-of.ts";
 
 /** One line of the last words of a start that failed. */
 export interface StartErrorLine {
@@ -25,5 +26,5 @@ export class StartError extends Error {
 /** The error as one that stops the start; its text becomes the line that is shown. */
 export function asStartError(error: unknown): StartError {
   if (error instanceof StartError) return error;
-  return new StartError(error instanceof Error ? error.message : String(error), { cause: error });
+  return new StartError(messageOf(error), { cause: error });
 }

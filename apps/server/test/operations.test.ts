@@ -18,6 +18,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { until } from "@etcd2/test-support";
 
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { withAccessLog } from "../src/logging/access-log.ts";
@@ -32,14 +33,6 @@ const root = mkdtempSync(join(tmpdir(), "operations-"));
 after(() => {
   rmSync(root, { recursive: true });
 });
-
-async function until(claim: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!claim()) {
-    assert.ok(Date.now() < deadline, what);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 describe("the launchers", () => {
   it("need nothing on PATH, and are found through links", () => {
@@ -187,7 +180,7 @@ describe("the disk watch", () => {
       onChange: () => undefined,
     });
     await made.start();
-    await until(() => looks >= 3, "it did not look again");
+    await until("it looks again", () => looks >= 3);
     made.close();
     made.close();
   });
@@ -278,7 +271,7 @@ describe("the access log", () => {
       onError: (error) => failures.push(error.message),
     });
     const server = createServer(withAccessLog(serve, sink)).listen(0, "127.0.0.1");
-    await until(() => server.listening, "not listening");
+    await until("it listens", () => server.listening);
     const { port } = server.address() as AddressInfo;
     for (const { method = "GET", path, headers = {}, body = "", hangUp = false } of asks) {
       await new Promise<void>((resolve) => {
@@ -297,7 +290,7 @@ describe("the access log", () => {
     }
     const read = () =>
       existsSync(target) ? readFileSync(target, "utf8").split("\n").slice(0, -1) : [];
-    await until(() => read().length >= asks.length, "lines are missing");
+    await until("all lines are there", () => read().length >= asks.length);
     sink.close();
     server.closeAllConnections();
     server.close();
@@ -386,7 +379,7 @@ describe("the access log", () => {
     const server = createServer(createHttpServerOptions(), withAccessLog(handler, sink));
     prepareHttpServer(server);
     server.listen(0, "127.0.0.1");
-    await until(() => server.listening, "not listening");
+    await until("it listens", () => server.listening);
     const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
     socket.on("connect", () => {
       const { localPort = 0 } = socket;
@@ -425,14 +418,14 @@ describe("the access log", () => {
       onError: (error) => assert.fail(error),
     });
     sink.write("one\n");
-    await until(() => readFileSync(target, "utf8") === "one\n", "the first line is missing");
+    await until("the first line is there", () => readFileSync(target, "utf8") === "one\n");
     renameSync(target, `${target}.1`);
     // Lines go to the old file until the change is noticed.
     let lines = 0;
-    await until(() => {
+    await until("the new file is opened", () => {
       sink.write(`${++lines}\n`);
       return existsSync(target) && statSync(target).size > 0;
-    }, "the new file was not opened");
+    });
     sink.close();
     sink.close();
     const all = readFileSync(`${target}.1`, "utf8") + readFileSync(target, "utf8");

@@ -6,7 +6,7 @@ import { watchKey } from "../keys-api.ts";
 import type { KeysResponse } from "../wire.ts";
 
 /** The key to watch and the program to run. Without `--` the key is the last word. */
-export function splitArguments(args: readonly string[]): { key: string; words: readonly string[] } {
+function splitArguments(args: readonly string[]): { key: string; words: readonly string[] } {
   if (args.length < 2) throw badArguments("key and command to exec required");
   const hasSeparator = args.indexOf("--", 1) > 0;
   // The original fails at the first event.

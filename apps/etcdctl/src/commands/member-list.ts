@@ -8,7 +8,7 @@ import type { Session } from "../session.ts";
 import type { Member } from "../wire.ts";
 
 /** One line of the list. A learner, which the original does not know, says so at the end. */
-export function memberLine(member: Member, leaderId: string): string {
+function memberLine(member: Member, leaderId: string): string {
   const { id, name, peerURLs, clientURLs } = member;
   const learner = member.isLearner ? " isLearner=true" : "";
   if (name === "") return `${id}[unstarted]: peerURLs=${peerURLs.join(",")}${learner}\n`;

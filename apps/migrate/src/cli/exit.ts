@@ -1,5 +1,5 @@
 /** Exit statuses, and how an error becomes a line on standard error and a status. */
-import { MigrateError } from "../errors.ts";
+import { MigrateError, messageOf } from "../errors.ts";
 
 export const EXIT = {
   ok: 0,
@@ -20,7 +20,7 @@ export function reportFailure(error: unknown): number {
     if (error.code === "usage") return EXIT.usage;
     return error.code === "interrupted" ? EXIT.interrupted : EXIT.failed;
   }
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   console.error(`etcd-migrate: ${text}`);
   if (process.env["ETCD_MIGRATE_TRACE"] !== undefined && error instanceof Error) {
     console.error(error.stack);

@@ -7,7 +7,7 @@ import { walkTree } from "@etcd2/store";
 import type { LoadedStore } from "../import/load-store.ts";
 import { goTime, isUtf8, jsonText } from "./json-text.ts";
 
-export const JSON_FORMAT = "etcd-migrate-export/1";
+const JSON_FORMAT = "etcd-migrate-export/1";
 
 const ROWS = 256;
 

@@ -4,7 +4,7 @@
  */
 import { createWriteStream, readFileSync, rmSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import { MigrateError } from "../errors.ts";
+import { MigrateError, messageOf } from "../errors.ts";
 import { fileChunks } from "../io/file-chunks.ts";
 import { FileCursor } from "../io/file-cursor.ts";
 import { FormatError } from "../io/format-error.ts";
@@ -59,7 +59,7 @@ export async function fetchListing(
         signal,
       )
       .catch((error: unknown) => {
-        client.nextEndpoint(error instanceof Error ? error.message : String(error));
+        client.nextEndpoint(messageOf(error));
         return undefined;
       });
     if (stream === undefined) continue;
@@ -67,7 +67,7 @@ export async function fetchListing(
       await pipeline(stream.chunks, createWriteStream(file, { mode: 0o600 }), { signal });
     } catch (error) {
       if (signal.aborted) throw new MigrateError("interrupted", "interrupted");
-      client.nextEndpoint(error instanceof Error ? error.message : String(error));
+      client.nextEndpoint(messageOf(error));
       continue;
     }
     if (stream.status >= 500) {

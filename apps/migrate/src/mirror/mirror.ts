@@ -106,7 +106,7 @@ async function reportUntil(
 }
 
 /** One line: how far the target is behind. */
-export function describeLag(mirrors: readonly RootMirror[]): string {
+function describeLag(mirrors: readonly RootMirror[]): string {
   let events = 0;
   let behind = 0;
   let index = 0;

@@ -6,7 +6,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MigrateError } from "../errors.ts";
+import { MigrateError, messageOf } from "../errors.ts";
 import type { Endpoints } from "./endpoints.ts";
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -82,7 +82,7 @@ export class V2Client {
         this.#reached(false, `answers ${response.status}`);
       } catch (error) {
         if (signal.aborted) throw interrupted();
-        this.#reached(false, error instanceof Error ? error.message : String(error));
+        this.#reached(false, messageOf(error));
       }
       this.#current++;
       await sleep(wait, undefined, { signal }).catch(() => {

@@ -62,7 +62,7 @@ export function foundingIdentity(
 }
 
 /** The log entries every founder writes alike: one conf change per member, at term 1. */
-export function foundingEntries(founders: readonly MemberRecord[]): readonly Entry[] {
+function foundingEntries(founders: readonly MemberRecord[]): readonly Entry[] {
   return founders.map((member, at) => ({
     term: 1,
     index: at + 1,

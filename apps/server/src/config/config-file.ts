@@ -5,6 +5,7 @@
 import type { FlagSet } from "./flags.ts";
 import { findFlag } from "./flags.ts";
 import { nearestFlag } from "./nearest-flag.ts";
+import { messageOf } from "../message-of.ts";
 
 /** Sections of etcd 3.x files whose keys are flags under a prefix. */
 const sections: Readonly<Record<string, string>> = {
@@ -18,8 +19,8 @@ const renamed: Readonly<Record<string, string>> = {
   "allowed-hostname": "cert-allowed-hostname",
 };
 
-function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+function reasonOf(error: unknown): string {
+  const text = messageOf(error);
   const line = text.split("\n", 1)[0] ?? text;
   // Of a system call's failure the reason alone: what was done to which file is said around it.
   return line.replace(/:$/, "").replace(/^E[A-Z]+: (.*), [a-z]+(?: '.*')?$/, "$1");
@@ -91,7 +92,7 @@ export async function applyConfigFile(
     // The failsafe schema leaves every scalar as it is written, so `name: 007` stays "007".
     root = parse(readFile(path), { schema: "failsafe" });
   } catch (error) {
-    return `cannot read configuration file ${path}: ${messageOf(error)}`;
+    return `cannot read configuration file ${path}: ${reasonOf(error)}`;
   }
   if (root === null || root === undefined || root === "") return undefined;
   if (!isSection(root)) return `configuration file ${path}: must be a map of flag names to values`;

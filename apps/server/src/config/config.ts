@@ -76,8 +76,6 @@ export interface ServerConfig {
   readonly advertisePeerUrls: readonly SocketUrl[];
   readonly advertiseClientUrls: readonly SocketUrl[];
   /** 0 keeps all. */
-  readonly maxSnapshots: number;
-  readonly maxWals: number;
   readonly cors: readonly string[];
   /** With discovery: this member's own entry alone. With discoverySrv: empty. */
   readonly initialCluster: InitialCluster;
@@ -210,8 +208,6 @@ function buildConfig(flags: FlagSet): ServerConfig {
     ...timing,
     ...urls,
     listenMetricsUrls: flags.urls("listen-metrics-urls"),
-    maxSnapshots: flags.count("max-snapshots"),
-    maxWals: flags.count("max-wals"),
     cors: corsOrigins(flags),
     ...clusterConfig(flags, urls.advertisePeerUrls),
     strictReconfigCheck: flags.on("strict-reconfig-check"),

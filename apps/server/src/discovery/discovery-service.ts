@@ -7,6 +7,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { text } from "node:stream/consumers";
+import { messageOf } from "../message-of.ts";
 
 import { hideCredentials } from "../config/hide-credentials.ts";
 
@@ -195,7 +196,7 @@ export class HttpDiscoveryService implements DiscoveryService {
       return { response, body: await text(response) };
     } catch (cause) {
       if (cause instanceof WatchTimeout && ask.timeoutMs === WATCH_MS) throw cause;
-      throw new ServiceUnreachable(messageOf(cause), { cause });
+      throw new ServiceUnreachable(reasonOf(cause), { cause });
     } finally {
       clearTimeout(late);
     }
@@ -225,9 +226,9 @@ function documentOf({ status, body }: Answer): V2Document {
   throw new ServiceRefusal(errorCode, `${errorCode}: ${message} (${cause}) [${index}]`);
 }
 
-function messageOf(cause: unknown): string {
+function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.message === "") {
-    return cause.errors.map((error) => messageOf(error)).join(", ");
+    return cause.errors.map((error) => reasonOf(error)).join(", ");
   }
-  return cause instanceof Error ? cause.message : String(cause);
+  return messageOf(cause);
 }

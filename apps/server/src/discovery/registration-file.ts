@@ -9,6 +9,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
+import { messageOf } from "../message-of.ts";
 
 /** What was registered, and where. */
 export interface Registration {
@@ -20,7 +21,7 @@ export interface Registration {
 }
 
 /** The name in the data directory. */
-export const REGISTRATION_FILE = "registration";
+const REGISTRATION_FILE = "registration";
 
 export class RegistrationFile {
   readonly #dataDir: string;
@@ -51,7 +52,7 @@ export class RegistrationFile {
       renameSync(draft, this.#path);
       this.#syncDirectory();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new StartError(`cannot access data directory: ${reason}`, { cause: error });
     }
   }

@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import type { Logger } from "../logging/logger.ts";
 import { StartError } from "../start-error.ts";
 import type { SocketUrl } from "../config/urls.ts";
+import { messageOf } from "../message-of.ts";
 
 export interface SrvRecord {
   readonly name: string;
@@ -153,7 +154,7 @@ function nameTargets(targets: readonly Target[], name: string): string {
 function reasonOf(name: string, error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   if (code === "ENOTFOUND" || code === "ENODATA") return `lookup ${name}: no such host`;
-  return `lookup ${name}: ${code ?? (error instanceof Error ? error.message : String(error))}`;
+  return `lookup ${name}: ${code ?? messageOf(error)}`;
 }
 
 /** How a failed set-up of the initial cluster ends a start. */

@@ -19,7 +19,7 @@ export interface SweepLimits {
   readonly stuckMs: number;
 }
 
-export const SWEEP_LIMITS: SweepLimits = {
+const SWEEP_LIMITS: SweepLimits = {
   idleMs: 30 * 60_000,
   scarceIdleMs: 15_000,
   stuckMs: 5 * 60_000,

@@ -47,7 +47,7 @@ function readVarint(bytes: Uint8Array, start: number): Varint | undefined {
 }
 
 /** The service a HealthCheckRequest asks about, "" for all; undefined when it is none. */
-export function decodeHealthRequest(bytes: Uint8Array): string | undefined {
+function decodeHealthRequest(bytes: Uint8Array): string | undefined {
   let service = "";
   let at = 0;
   while (at < bytes.length) {

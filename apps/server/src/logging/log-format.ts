@@ -7,7 +7,7 @@ import { levelLetters } from "./log-level.ts";
 const two = (n: number) => (n < 10 ? `0${n.toFixed(0)}` : n.toFixed(0));
 
 /** Local time as `2015-01-02 15:04:05.000000`. */
-export function formatLogTime(epochMicros: number): string {
+function formatLogTime(epochMicros: number): string {
   const date = new Date(Math.floor(epochMicros / 1000));
   const micros = Math.floor(epochMicros % 1_000_000)
     .toFixed(0)
@@ -19,7 +19,7 @@ export function formatLogTime(epochMicros: number): string {
 const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\t" };
 
 /** Control characters made visible: what a client sends must not forge lines or steer terminals. */
-export function escapeControls(text: string): string {
+function escapeControls(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => {
     return escapes[c] ?? `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
   });

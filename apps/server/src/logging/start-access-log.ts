@@ -7,6 +7,7 @@ import type { ServerConfig } from "../config/config.ts";
 import type { Logging } from "./logger.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 import { StartError } from "../start-error.ts";
+import { messageOf } from "../message-of.ts";
 
 export interface AccessLogging {
   /** Puts --access-log around a handler. */
@@ -39,7 +40,7 @@ export async function startAccessLog(
     process.once("exit", close);
     return { around: (handler) => withAccessLog(handler, sink), close };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new StartError(`cannot open the access log: ${reason}`, { cause: error });
   }
 }

@@ -9,7 +9,7 @@ import type { Logging } from "./logger.ts";
 type Fields = Parameters<TransportLog>[2];
 
 /** "message 8e9e05c52164694d at http://...: reason (bytes: 12)". */
-export function describeTransportEvent(message: string, fields: Fields): string {
+function describeTransportEvent(message: string, fields: Fields): string {
   const { peer, url, address, reason, ...others } = fields;
   const id = typeof peer === "string" && peer !== "" ? ` ${formatId(peer)}` : "";
   const place = url ?? address;

@@ -6,6 +6,7 @@
 import { decodeConfChange } from "@etcd2/raft";
 import type { Entry } from "@etcd2/raft";
 import { decodeCommand } from "@etcd2/store";
+import { messageOf } from "../message-of.ts";
 
 function checkConfChange(data: Uint8Array): void {
   const { changes, transition } = decodeConfChange(data);
@@ -22,7 +23,7 @@ export function whyUnfit({ type, data }: Entry): string | undefined {
     else if (data.length > 0) decodeCommand(data);
     return undefined;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return `an entry that cannot be applied: ${reason}`;
   }
 }

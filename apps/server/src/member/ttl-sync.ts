@@ -8,7 +8,7 @@ import type { EtcdServer } from "./etcd-server.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 
 /** How often the leader looks; one peek at the next deadline. */
-export const TTL_SYNC_INTERVAL_MS = 100;
+const TTL_SYNC_INTERVAL_MS = 100;
 
 /** Nodes expired by one log entry. */
 const EXPIRE_BATCH_MAX = 1000;

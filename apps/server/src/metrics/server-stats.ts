@@ -45,7 +45,7 @@ interface Follower {
 }
 
 /** Text of a duration as Go prints it: 8m14.046165245s. */
-export function formatDuration(ms: number): string {
+function formatDuration(ms: number): string {
   const hours = Math.floor(ms / 3_600_000);
   const minutes = Math.floor((ms % 3_600_000) / 60_000);
   const seconds = (ms % 60_000) / 1000;
@@ -56,7 +56,7 @@ export function formatDuration(ms: number): string {
 }
 
 /** RFC 3339 in UTC with nanosecond digits, as far as the clock has them. */
-export function formatTime(wallMs: number): string {
+function formatTime(wallMs: number): string {
   const whole = Math.floor(wallMs);
   const nanos = Math.round((wallMs - whole) * 1e6);
   return new Date(whole).toISOString().replace("Z", `${String(nanos).padStart(6, "0")}Z`);

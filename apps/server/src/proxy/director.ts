@@ -6,6 +6,7 @@
 import type { ClusterInfo } from "@etcd2/raft";
 import type { Logger } from "../logging/logger.ts";
 import { Endpoint } from "./endpoint.ts";
+import { messageOf } from "../message-of.ts";
 
 /** An interval at least this long is cut to a second while there is no endpoint. */
 const DEFAULT_REFRESH_MS = 30_000;
@@ -212,8 +213,4 @@ export class Director {
       ...this.#endpoints.filter(isSilent),
     ];
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,6 +6,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
+import { messageOf } from "../message-of.ts";
 
 export class PeerFile {
   readonly path: string;
@@ -64,8 +65,4 @@ function parse(text: string): readonly string[] | undefined {
   } catch {
     return undefined;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

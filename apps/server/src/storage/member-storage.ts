@@ -12,11 +12,12 @@ import { RocksKv } from "@etcd2/store/rocks";
 import type { DataDirLayout } from "./data-dir.ts";
 import { ensureWritable } from "./data-dir.ts";
 import { StartError } from "../start-error.ts";
+import { messageOf } from "../message-of.ts";
 
 /** Rows of the state machine's meta space that belong to the server. */
 export const META_CONF_STATE = "conf-state";
 /** Names that begin with "local" stay out of snapshots. */
-export const META_BOOTSTRAP = "local-bootstrap";
+const META_BOOTSTRAP = "local-bootstrap";
 
 /** The index of the snapshot this generation was received as. */
 export const META_INSTALLED = "local-installed-index";
@@ -63,7 +64,7 @@ function openMachine(
 }
 
 function describeOpenFailure(path: string, error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   if (error instanceof StoreError && error.code === "locked") {
     return `open wal error: file already locked (${path} is in use by another process)`;
   }

@@ -15,6 +15,7 @@ import { selfSigned } from "./auto-tls.ts";
 import { describeTlsError } from "./tls-error.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 import { contextOptions, loadTlsFiles, tlsPaths } from "./tls-files.ts";
+import { messageOf } from "../message-of.ts";
 
 export interface TlsSideOptions {
   /** "client" or "peer": for log lines. */
@@ -167,7 +168,7 @@ export class TlsSide {
     } catch (error) {
       // The signature stays: the files are tried again at the next look, and a half-written
       // pair is no more than one line.
-      const complaint = error instanceof Error ? error.message : String(error);
+      const complaint = messageOf(error);
       if (complaint !== this.#complaint && !isFirst) {
         log.warning(`cannot reload ${name} certificates, the old ones stay in use: ${complaint}`);
       }

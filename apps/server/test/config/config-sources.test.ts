@@ -9,7 +9,7 @@ import { lines, refusal, run } from "./config-harness.ts";
 
 describe("precedence", () => {
   it("is flag, environment, file, default", async () => {
-    const file = "name: from-file\nsnapshot-count: 3\nmax-wals: 7\n";
+    const file = "name: from-file\nsnapshot-count: 3\nbcrypt-cost: 7\n";
     const env = {
       ETCD_NAME: "from-env",
       ETCD_SNAPSHOT_COUNT: "2",
@@ -18,8 +18,8 @@ describe("precedence", () => {
     const config = await run("--name from-flag", env, file);
     assert.equal(config.name, "from-flag");
     assert.equal(config.snapshotCount, 2);
-    assert.equal(config.maxWals, 7);
-    assert.equal(config.maxSnapshots, 5);
+    assert.equal(config.bcryptCost, 7);
+    assert.equal(config.catchUpEntries, 5000);
   });
 
   it("lets every flag be given as a variable", async () => {

@@ -25,7 +25,7 @@ describe("defaults", () => {
     assert.deepEqual(urlTexts(config.listenClientUrls), clients);
     assert.deepEqual(urlTexts(config.advertiseClientUrls), clients);
     assert.deepEqual(config.listenMetricsUrls, []);
-    assert.deepEqual([config.maxSnapshots, config.maxWals, config.cors], [5, 5, []]);
+    assert.deepEqual(config.cors, []);
     assert.equal(
       formatInitialCluster(config.initialCluster),
       "default=http://localhost:2380,default=http://localhost:7001",

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { until } from "@etcd2/test-support";
 import fc from "fast-check";
 
 import { joinCluster, readCluster } from "../../src/discovery/discovery.ts";
@@ -144,7 +145,7 @@ describe("joining through a discovery URL", () => {
     const service = new FakeService("3");
     service.put("2222", registration(2).value);
     const run = start(service, registration(1));
-    await waitFor(() => service.calls.includes("wait"));
+    await until("it waits", () => service.calls.includes("wait"));
     service.put("3333", registration(3).value);
     assert.equal(
       await run.result,
@@ -262,7 +263,7 @@ describe("joining through a discovery URL", () => {
     const service = new FakeService("2");
     service.put("1111", registration(1).value);
     const run = start(service, registration(1));
-    await waitFor(() => service.calls.includes("wait"));
+    await until("it waits", () => service.calls.includes("wait"));
     // From here on a crash may come after the cluster is complete.
     assert.ok(run.note.matches(registration(1)));
     service.put("2222", registration(2).value);
@@ -332,14 +333,6 @@ describe("joining through a discovery URL", () => {
     assert.ok(!service.calls.includes("create"));
   });
 });
-
-async function waitFor(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error("the condition does not come true");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 class Crash extends Error {}
 

@@ -10,6 +10,7 @@ import { text } from "node:stream/consumers";
 import { after, afterEach, describe, it } from "node:test";
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import type { ClusterInfo } from "@etcd2/raft";
+import { until } from "@etcd2/test-support";
 
 import { ServerCounters } from "../../src/metrics/counters.ts";
 import { Director } from "../../src/proxy/director.ts";
@@ -24,14 +25,6 @@ const cleanups: (() => void)[] = [];
 afterEach(() => {
   for (const clean of cleanups.splice(0)) clean();
 });
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 interface MemberInfo {
   readonly peer: string;
