@@ -84,7 +84,7 @@ export interface RaftNodeOptions {
   readonly tickMs: number;
 }
 
-/** Called once: with an index that must be applied before reading, or with the reason of failure. */
+/** Called once: when a read of the local state is linearizable, or with the reason why it never is. */
 export type ReadCallback = (error: RaftError | undefined) => void;
 
 /** Heartbeats that are so many intervals apart are late. */
@@ -272,6 +272,7 @@ export class RaftNode {
     this.#ticked = true;
     this.#raw.tick();
     this.#retryReads();
+    this.#saveCommit();
     this.#schedule();
   }
 
@@ -445,7 +446,8 @@ export class RaftNode {
     }
   }
 
-  #persist(ready: Ready): Promise<void> | undefined {
+  /** @returns a promise only when the disk takes its time. */
+  #persist(ready: Ready): void | Promise<void> {
     const hardState = ready.hardState ?? this.#unsavedHardState;
     if (ready.snapshot !== undefined) {
       this.#unsavedHardState = undefined;
@@ -453,11 +455,10 @@ export class RaftNode {
     }
     if (ready.entries.length === 0 && !ready.mustSync) {
       this.#unsavedHardState = hardState;
-      return undefined;
+      return;
     }
     this.#unsavedHardState = undefined;
-    const saved = this.#log.save(ready.entries, hardState, ready.mustSync);
-    return saved === undefined ? undefined : saved;
+    return this.#log.save(ready.entries, hardState, ready.mustSync);
   }
 
   async #persistSnapshot(
@@ -536,19 +537,19 @@ export class RaftNode {
       this.#readRounds.delete(context);
       for (const callback of round.callbacks) this.#readers.push(callback);
     }
-    if (this.#unsavedHardState !== undefined && !this.#busy && !this.#failed) {
-      const hardState = this.#unsavedHardState;
-      this.#unsavedHardState = undefined;
-      try {
-        const saved = this.#log.save([], hardState, false);
-        if (saved !== undefined) {
-          saved.catch((error: unknown) => {
-            this.#fail(error);
-          });
-        }
-      } catch (error) {
+  }
+
+  /** Writes a change of commit that no entries have taken along since the last tick. */
+  #saveCommit(): void {
+    if (this.#unsavedHardState === undefined || this.#busy || this.#failed) return;
+    const hardState = this.#unsavedHardState;
+    this.#unsavedHardState = undefined;
+    try {
+      this.#log.save([], hardState, false)?.catch((error: unknown) => {
         this.#fail(error);
-      }
+      });
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
