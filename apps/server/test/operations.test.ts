@@ -387,7 +387,7 @@ describe("the access log", () => {
       lines.push(`127.0.0.1:${localPort}`);
       socket.write(line);
     });
-    await until(() => lines.length > 1, "no line");
+    await until("there is a line", () => lines.length > 1);
     socket.destroy();
     server.close();
     const [address = "", line = ""] = lines;
