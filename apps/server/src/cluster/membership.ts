@@ -70,14 +70,10 @@ export class Membership implements MembershipPort {
 
   async add(peerURLs: readonly string[], options: { learner: boolean }): Promise<Member> {
     const { cluster } = this.#parts;
-    const seconds = Math.floor(this.#parts.wallMs() / 1000);
-    const id = memberId({ peerUrls: peerURLs, token: "", addedAtSeconds: seconds });
+    const id = this.#newId(peerURLs);
     const taken = new Set(cluster.members.flatMap((member) => member.peerURLs));
     if (peerURLs.some((url) => taken.has(url))) {
       throw new MembershipError("peerUrlExists", "etcdserver: peerURL exists");
-    }
-    if (cluster.get(id) !== undefined) {
-      throw new MembershipError("idExists", "etcdserver: ID exists");
     }
     if (!options.learner) this.#checkAdd();
     const record = { id, peerURLs: [...peerURLs].sort(), name: "", clientURLs: [] };
@@ -151,19 +147,25 @@ export class Membership implements MembershipPort {
   }
 
   /**
-   * A leader about to be removed hands over first: whoever stays must know of the removal to go
-   * on without it.
+   * A leader about to be removed hands over first, whichever member was asked: who leads learns
+   * first that a change is committed, and whoever stays must know of the removal to go on.
    */
   async #leadElsewhere(leaving: ClusterMember): Promise<void> {
     const { memberId: own, cluster, node } = this.#parts;
-    if (leaving.id !== own || node().leader !== own) return;
+    if (node().leader !== leaving.id) return;
     const { progress } = node().status();
-    const [next] = cluster.members
-      .filter((member) => member.id !== own && !member.isLearner)
-      .sort((a, b) => (progress.get(b.id)?.match ?? 0) - (progress.get(a.id)?.match ?? 0));
+    const staying = cluster.members.filter((member) => member.id !== leaving.id && !member.isLearner);
+    const [best] = staying.sort(
+      (a, b) => (progress.get(b.id)?.match ?? 0) - (progress.get(a.id)?.match ?? 0),
+    );
+    const next = staying.find(({ id }) => id === own) ?? best;
     if (next === undefined) return;
-    // Without success the removal goes on as it is: it needs the quorum either way.
-    await this.moveLeader(formatId(next.id)).catch(() => undefined);
+    try {
+      await this.moveLeader(formatId(next.id));
+    } catch (error) {
+      // More than one that stay find the removal in each other's logs; a single one might not.
+      if (staying.length === 1) throw error;
+    }
   }
 
   /**
@@ -183,6 +185,15 @@ export class Membership implements MembershipPort {
       "unsafe",
       `etcdserver: member ${formatId(member.id)} does not answer: ${consequence}`,
     );
+  }
+
+  /** The second is part of an id: one that was used in this second is found a later one. */
+  #newId(peerUrls: readonly string[]): NodeId {
+    const { cluster, wallMs } = this.#parts;
+    for (let addedAtSeconds = Math.floor(wallMs() / 1000); ; addedAtSeconds += 1) {
+      const id = memberId({ peerUrls, token: "", addedAtSeconds });
+      if (cluster.get(id) === undefined && !cluster.isRemoved(id)) return id;
+    }
   }
 
   #existing(id: string): ClusterMember {

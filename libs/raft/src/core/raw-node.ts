@@ -229,17 +229,22 @@ export class RawNode {
     const hardState = raft.hardState();
     const hasHardState = !isSameHardState(hardState, this.#lastHardState);
     const entries = raft.log.unstableEntries();
+    const committedEntries = raft.log.committedEntries(raft.config.committedBytesMax);
+    const settlesMembership = hasHardState && this.#settlesMembership(hardState, committedEntries);
+    const messages = raft.messages;
+    const afterPersist = this.#takeMessagesAfterPersist();
     const ready: Ready = {
       softState: this.#takeSoftState(),
       hardState: hasHardState ? hardState : undefined,
       entries,
       snapshot: raft.log.pendingSnapshot,
-      messages: raft.messages,
-      messagesAfterPersist: this.#takeMessagesAfterPersist(),
-      committedEntries: raft.log.committedEntries(raft.config.committedBytesMax),
+      messages: settlesMembership ? [] : messages,
+      messagesAfterPersist: settlesMembership ? [...messages, ...afterPersist] : afterPersist,
+      committedEntries,
       readStates: raft.readStates,
       mustSync:
         entries.length > 0 ||
+        settlesMembership ||
         raft.log.pendingSnapshot !== undefined ||
         hardState.term !== this.#lastHardState.term ||
         hardState.vote !== this.#lastHardState.vote,
@@ -275,6 +280,21 @@ export class RawNode {
       raft.confChanged();
     }
     raft.maybeAutoLeave();
+  }
+
+  /**
+   * True when a conf change becomes committed by this hard state. Whoever it removes leaves as soon
+   * as it knows; of two voters the other one must not forget then, or it would wait for a vote of
+   * the one that left. So this commit alone is made durable, and told to nobody before.
+   */
+  #settlesMembership(hardState: HardState, committed: readonly Entry[]): boolean {
+    const { role, pendingConfIndex } = this.#raft;
+    const before = this.#lastHardState.commit;
+    if (hardState.commit === before) return false;
+    if (role === "leader" && pendingConfIndex > before && pendingConfIndex <= hardState.commit) {
+      return true;
+    }
+    return committed.some((entry) => entry.type === "confChange" && entry.index > before);
   }
 
   #takeMessagesAfterPersist(): readonly Message[] {

@@ -4,7 +4,8 @@
  * The host calls tick / step / propose / readIndex as often as it likes, then, while hasReady():
  *
  *   1. `const rd = raw.ready()`
- *   2. send `rd.messages` at once: they promise nothing about this member's disk
+ *   2. send `rd.messages` at once: they promise nothing about this member's disk (a Ready that
+ *      commits a conf change has none: its commit is told when it is durable)
  *   3. if `rd.snapshot`: it has been installed by the host already (the data travels beside the
  *      core); persist its metadata as the new compaction point. Before it replaces its state
  *      machine the host asks `raw.wantsSnapshot(message)`, and steps the message right after: if
@@ -38,8 +39,8 @@ export interface Ready {
   readonly committedEntries: readonly Entry[];
   readonly readStates: readonly ReadState[];
   /**
-   * True when there are entries or a snapshot, or when term or vote changed; a change of commit
-   * alone needs no sync.
+   * True when there are entries or a snapshot, or when term or vote changed, or when a conf change
+   * became committed; any other change of commit alone needs no sync.
    */
   readonly mustSync: boolean;
 }

@@ -485,3 +485,23 @@ test("a restart continues from what was persisted", () => {
   cluster.stabilize();
   assert.deepEqual(cluster.host("2").appliedTexts(), ["c"]);
 });
+
+test("a conf change is committed on disk before anybody is told: the removed member leaves then", () => {
+  const host = leader({ conf: confState(["1", "2"]) });
+  host.raw.proposeConfChange(encodeChange("-2"));
+  host.work();
+  const index = host.raw.lastIndex;
+  host.step(accepted(host, "2", index));
+  const ready = host.raw.ready();
+  assert.deepEqual([ready.hardState?.commit, ready.mustSync, ready.messages], [index, true, []]);
+  const told = ready.messagesAfterPersist.find(({ to }) => to === "2");
+  assert.equal(told?.type === "append" && told.commit, index);
+
+  const follows = follower({ conf: confState(["1", "2"]) });
+  follows.feed({
+    ...append(follows, [1], 0),
+    entries: [{ ...entry(1, 1), type: "confChange", data: encodeChange("-2") }],
+  });
+  follows.step({ ...heartbeat(follows), commit: 1 });
+  assert.equal(follows.raw.ready().mustSync, true);
+});
