@@ -130,8 +130,9 @@ async function main(): Promise<void> {
     stoppable.server = await startServer(config, logging, {
       onFatal: die,
       onRemoved: (reason) => {
-        log.error(reason);
-        logging.logger("etcdserver").error("the data-dir used by this member must be removed.");
+        const serverLog = logging.logger("etcdserver");
+        serverLog.error(reason);
+        serverLog.error("the data-dir used by this member must be removed.");
         logging.flush();
         leave(0);
       },

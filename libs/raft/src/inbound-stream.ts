@@ -157,13 +157,15 @@ export class InboundStream {
 
   #onBatch(messages: readonly Message[], bytes: number): void {
     const { context } = this.#host;
-    for (const { from, to } of messages) {
+    let appends = 0;
+    for (const { from, to, type } of messages) {
+      if (type === "append") appends += 1;
       if (from !== this.#from || to !== context.memberId) {
         this.#onBadFrame(`message from ${from} to ${to} in the stream of ${this.#from}`);
         return;
       }
     }
-    context.metrics.onFrameReceived(this.#from, bytes, messages.length);
+    context.metrics.onFrameReceived(this.#from, bytes, messages.length, appends);
     context.listener.onMessages(messages);
   }
 

@@ -78,9 +78,11 @@ export class PeerLane {
     const frame = this.#encode(messages);
     if (frame === undefined) return;
     const queuedAt = this.#queuedAt;
+    let appends = 0;
+    for (const { type } of messages) if (type === "append") appends += 1;
     stream.write(frame, () => {
       const seconds = (now() - queuedAt) / 1000;
-      metrics.onFrameSent(this.#peerId, frame.length, messages.length, seconds);
+      metrics.onFrameSent(this.#peerId, frame.length, messages.length, seconds, appends);
     });
   }
 

@@ -17,9 +17,12 @@ export type TransportLog = (
 
 /** Called for every frame, so implementations must be cheap: add to a counter and return. */
 export interface TransportMetrics {
-  /** One frame of `messages` raft messages was handed to the socket, `seconds` after queueing. */
-  onFrameSent(to: NodeId, bytes: number, messages: number, seconds: number): void;
-  onFrameReceived(from: NodeId, bytes: number, messages: number): void;
+  /**
+   * One frame of `messages` raft messages, `appends` of them a leader's appends, was handed to the
+   * socket, `seconds` after queueing.
+   */
+  onFrameSent(to: NodeId, bytes: number, messages: number, seconds: number, appends: number): void;
+  onFrameReceived(from: NodeId, bytes: number, messages: number, appends: number): void;
   /** Raft messages dropped: queue full or no connection. */
   onSendFailed(to: NodeId, messages: number): void;
   onRoundTrip(to: NodeId, seconds: number): void;

@@ -35,6 +35,8 @@ export interface MembershipParts {
   readonly node: () => RaftNode;
   readonly nextRequestId: () => RequestId;
   readonly strictReconfigCheck: boolean;
+  /** Whether the link to another member is up. */
+  readonly isConnected: (id: NodeId) => boolean;
   readonly requestTimeoutMs: number;
   readonly wallMs: () => number;
   /** A learner asked for here became a voter. */
@@ -154,7 +156,9 @@ export class Membership implements MembershipPort {
     const { memberId: own, cluster, node } = this.#parts;
     if (node().leader !== leaving.id) return;
     const { progress } = node().status();
-    const staying = cluster.members.filter((member) => member.id !== leaving.id && !member.isLearner);
+    const staying = cluster.members.filter(
+      (member) => member.id !== leaving.id && !member.isLearner,
+    );
     const [best] = staying.sort(
       (a, b) => (progress.get(b.id)?.match ?? 0) - (progress.get(a.id)?.match ?? 0),
     );
@@ -210,10 +214,9 @@ export class Membership implements MembershipPort {
   #checkAdd(): void {
     if (!this.#parts.strictReconfigCheck) return;
     const voters = this.#parts.cluster.members.filter((member) => !member.isLearner);
-    const started = voters.filter((member) => member.started).length;
     // One started member and no other: the first addition passes, or no cluster could ever grow.
-    if (voters.length === 1 && started === 1) return;
-    this.#requireQuorum("add", started, voters.length + 1);
+    if (voters.length === 1 && voters[0]?.started === true) return;
+    this.#requireQuorum("add", voters, voters.length + 1);
   }
 
   #checkRemove(leaving: ClusterMember): void {
@@ -221,15 +224,24 @@ export class Membership implements MembershipPort {
     const staying = this.#parts.cluster.members.filter(
       (member) => !member.isLearner && member.id !== leaving.id,
     );
-    const started = staying.filter((member) => member.started).length;
-    this.#requireQuorum("remove", started, staying.length);
+    this.#requireQuorum("remove", staying, staying.length);
   }
 
-  #requireQuorum(what: string, started: number, voters: number): void {
+  /** Members that never started, or do not answer now, are no part of a quorum. */
+  #requireQuorum(what: string, members: readonly ClusterMember[], voters: number): void {
     const quorum = Math.floor(voters / 2) + 1;
-    if (started >= quorum) return;
+    const started = members.filter((member) => member.started);
+    const silent = started
+      .map(({ id }) => id)
+      .filter((id) => id !== this.#parts.memberId && !this.#parts.isConnected(id));
+    if (started.length - silent.length >= quorum) return;
+    const why =
+      started.length < quorum
+        ? `the number of started member (${started.length}) `
+        : `the number of started member that answer (${started.length - silent.length}; silent: ` +
+          `${silent.map(formatId).join(", ")}) `;
     const message =
-      `Reject ${what} member request: the number of started member (${started}) ` +
+      `Reject ${what} member request: ${why}` +
       `will be less than the quorum number of the cluster (${quorum})`;
     this.#parts.log("warn", message);
     throw new MembershipError("unsafe", message);

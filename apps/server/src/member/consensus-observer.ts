@@ -55,7 +55,7 @@ export class ConsensusObserver implements ProposalCounters {
     if (seconds < SLOW_REQUEST_SECONDS) return;
     this.#warn("request", `a write took ${shown(seconds)} from proposal to outcome`, [
       SLOW_REQUEST_SECONDS,
-      "the disk, the network to the other members or this machine is slow",
+      "the disk, the network to the other members or this machine is slow, or there was no leader",
     ]);
   }
 

@@ -189,7 +189,7 @@ export class Member {
     }
     const member = new Member(options, hardState);
     for (const line of restartReport(storage, known)) log.server(line);
-    const peers = storage.confState.voters.join(",");
+    const peers = storage.confState.voters.map(formatId).join(",");
     const { wal } = storage;
     const last = wal.log.lastIndex();
     log.raft(
@@ -411,6 +411,7 @@ export class Member {
       node: () => this.node,
       nextRequestId: () => this.server.proposals.nextId(),
       strictReconfigCheck,
+      isConnected: (id) => this.transport.activeSince(id) > 0,
       requestTimeoutMs: this.#requestTimeoutMs(tickMs * electionTicks),
       wallMs: Date.now,
       onPromoted: () => {

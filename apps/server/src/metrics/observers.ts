@@ -127,13 +127,13 @@ export function createObservers(config: ServerConfig): Observers {
   return {
     counters,
     transport: {
-      onFrameSent: (to, bytes, messages, seconds) => {
+      onFrameSent: (to, bytes, messages, seconds, appends) => {
         counters.onFrameSent(to, bytes, messages, seconds);
-        attached?.member.stats.appendSent(bytes);
+        if (appends > 0) attached?.member.stats.appendsSent(to, appends, bytes);
       },
-      onFrameReceived: (from, bytes, messages) => {
+      onFrameReceived: (from, bytes, messages, appends) => {
         counters.onFrameReceived(from, bytes, messages);
-        attached?.member.stats.appendReceived(bytes);
+        if (appends > 0) attached?.member.stats.appendsReceived(appends, bytes);
       },
       onSendFailed: (to, messages) => {
         counters.onSendFailed(to, messages);
@@ -142,7 +142,7 @@ export function createObservers(config: ServerConfig): Observers {
       onRoundTrip: (to, seconds) => {
         counters.onRoundTrip(to, seconds);
         if (attached?.member.node.isLeader === true)
-          attached.member.stats.followerSucceeded(to, seconds);
+          attached.member.stats.followerAnswered(to, seconds);
       },
       onSnapshotBytesSent: (to, bytes) => {
         counters.onSnapshotBytesSent(to, bytes);

@@ -1,21 +1,22 @@
 /**
- * The figures of /v2/stats/self and /v2/stats/leader: counts and rates of append traffic, and the
- * latency of each follower as its leader sees it. Fed by the transport's hooks.
+ * The figures of /v2/stats/self and /v2/stats/leader: counts and rates of the appends leaders
+ * send (heartbeats, answers and votes are none), and of each follower, as its leader sees it, the
+ * appends that left for it and the round trips of the link. Fed by the transport's hooks.
  */
 import type { FollowerStats, LeaderStats, SelfStats } from "@etcd2/api-v2";
 import type { NodeId } from "@etcd2/raft";
 import { formatId } from "../cluster/ids.ts";
 
-/** Rates are taken over this many messages at most, and forgotten after an idle second. */
+/** Rates are taken over this many frames at most, and forgotten after an idle second. */
 const RATE_WINDOW = 200;
 const IDLE_MS = 1000;
 
 /** Messages and bytes per second over the recent past. */
 class Rate {
-  readonly #samples: { at: number; bytes: number }[] = [];
+  readonly #samples: { at: number; messages: number; bytes: number }[] = [];
 
-  add(at: number, bytes: number): void {
-    this.#samples.push({ at, bytes });
+  add(at: number, messages: number, bytes: number): void {
+    this.#samples.push({ at, messages, bytes });
     if (this.#samples.length > RATE_WINDOW) this.#samples.shift();
   }
 
@@ -29,12 +30,15 @@ class Rate {
     }
     const seconds = (last.at - first.at) / 1000;
     if (seconds <= 0) return undefined;
+    const messages = this.#samples.reduce((sum, sample) => sum + sample.messages, 0);
     const bytes = this.#samples.reduce((sum, sample) => sum + sample.bytes, 0);
-    return { messages: this.#samples.length / seconds, bytes: bytes / seconds };
+    return { messages: messages / seconds, bytes: bytes / seconds };
   }
 }
 
 interface Follower {
+  /** Round trips measured. */
+  samples: number;
   current: number;
   sum: number;
   sumOfSquares: number;
@@ -98,21 +102,23 @@ export class ServerStats {
     this.#followers = new Map();
   }
 
-  appendReceived(bytes: number): void {
-    this.#received += 1;
-    this.#receiveRate.add(this.#options.now(), bytes);
+  appendsReceived(count: number, bytes: number): void {
+    this.#received += count;
+    this.#receiveRate.add(this.#options.now(), count, bytes);
   }
 
-  appendSent(bytes: number): void {
-    this.#sent += 1;
-    this.#sendRate.add(this.#options.now(), bytes);
+  appendsSent(to: NodeId, count: number, bytes: number): void {
+    this.#sent += count;
+    this.#sendRate.add(this.#options.now(), count, bytes);
+    this.#follower(to).success += count;
   }
 
-  followerSucceeded(id: NodeId, seconds: number): void {
+  /** The link to a follower was measured. */
+  followerAnswered(id: NodeId, seconds: number): void {
     const ms = seconds * 1000;
     const follower = this.#follower(id);
     follower.current = ms;
-    follower.success += 1;
+    follower.samples += 1;
     follower.sum += ms;
     follower.sumOfSquares += ms * ms;
     follower.minimum = Math.min(follower.minimum, ms);
@@ -152,7 +158,7 @@ export class ServerStats {
     }
     for (const id of others) {
       const follower = this.#follower(id);
-      const count = follower.success;
+      const count = follower.samples;
       const average = count === 0 ? 0 : follower.sum / count;
       const variance = count === 0 ? 0 : follower.sumOfSquares / count - average * average;
       followers[formatId(id)] = {
@@ -173,6 +179,7 @@ export class ServerStats {
     let follower = this.#followers.get(id);
     if (follower === undefined) {
       follower = {
+        samples: 0,
         current: 0,
         sum: 0,
         sumOfSquares: 0,

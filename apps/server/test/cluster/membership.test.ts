@@ -1,8 +1,9 @@
-/** Handing the leadership over, as the leader itself decides about it. */
+/** What a member decides by itself about changes of the membership: hand-overs, strict checks, ids. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RaftNode } from "@etcd2/raft";
+import { decodeConfChange, type RaftNode } from "@etcd2/raft";
 import type { Cluster } from "../../src/cluster/cluster.ts";
+import { memberId } from "../../src/cluster/ids.ts";
 import { Membership } from "../../src/cluster/membership.ts";
 
 const SELF = "00000000000000aa";
@@ -46,6 +47,7 @@ function leaderWith(peer: Peer): { membership: Membership; asked: () => readonly
     node: () => node as unknown as RaftNode,
     nextRequestId: () => ({ session: 1, sequence: 1 }),
     strictReconfigCheck: false,
+    isConnected: () => true,
     requestTimeoutMs: 1000,
     wallMs: Date.now,
     onPromoted: () => undefined,
@@ -89,4 +91,111 @@ test("a learner that is silent or has nothing of the log gets no vote, however s
     code: "unsafe",
     message: /lacks 5 entries/,
   });
+});
+
+const NOW_MS = 1_700_000_000_000;
+
+interface Setting {
+  readonly ids: readonly string[];
+  readonly leader: string;
+  /** What becomes of a wish to transfer. */
+  readonly takesOver?: boolean;
+  readonly isStrict?: boolean;
+  readonly silent?: readonly string[];
+  readonly removed?: readonly string[];
+}
+
+/** SELF among started voters; what it asks of raft is written down, and proposals are applied at once. */
+function memberAmong(setting: Setting): {
+  membership: Membership;
+  asked: readonly string[];
+  lines: readonly string[];
+} {
+  const asked: string[] = [];
+  const lines: string[] = [];
+  let { leader } = setting;
+  const record = { peerURLs: [], name: "x", clientURLs: [], started: true, isLearner: false };
+  const members = new Map(setting.ids.map((id) => [id, { ...record, id, peerURLs: [id] }]));
+  const node = {
+    get leader() {
+      return leader;
+    },
+    status: () => ({ role: leader === SELF ? "leader" : "follower", leader, progress: new Map() }),
+    transferLeader: (to: string) => {
+      asked.push(`transfer to ${to}`);
+      if (setting.takesOver !== false) leader = to;
+    },
+    proposeConfChange: (data: Uint8Array) => {
+      const [change] = decodeConfChange(data).changes;
+      asked.push(`${change?.type ?? ""} ${change?.nodeId ?? ""}`);
+      setImmediate(() => {
+        membership.applied("1-1", undefined);
+      });
+    },
+  };
+  const cluster = {
+    members: [...members.values()],
+    get: (id: string) => members.get(id),
+    isRemoved: (id: string) => setting.removed?.includes(id) ?? false,
+  };
+  const membership = new Membership({
+    memberId: SELF,
+    cluster: cluster as unknown as Cluster,
+    node: () => node as unknown as RaftNode,
+    nextRequestId: () => ({ session: 1, sequence: 1 }),
+    strictReconfigCheck: setting.isStrict ?? false,
+    isConnected: (id) => setting.silent?.includes(id) !== true,
+    requestTimeoutMs: 30,
+    wallMs: () => NOW_MS,
+    onPromoted: () => undefined,
+    log: (_level, message) => {
+      lines.push(message);
+    },
+  });
+  return { membership, asked, lines };
+}
+
+test("a follower asked to remove the leader takes over first", async () => {
+  const { membership, asked } = memberAmong({ ids: [SELF, OTHER], leader: OTHER });
+  await membership.remove("bb");
+  assert.deepEqual(asked, [`transfer to ${SELF}`, `remove ${OTHER}`]);
+});
+
+test("of two members the leader is not removed while it cannot hand over, of three it is", async () => {
+  const two = memberAmong({ ids: [SELF, OTHER], leader: OTHER, takesOver: false });
+  await assert.rejects(two.membership.remove("bb"), { code: "timeout" });
+  assert.deepEqual(two.asked, [`transfer to ${SELF}`]);
+
+  const ids = [SELF, OTHER, "00000000000000cc"];
+  const three = memberAmong({ ids, leader: OTHER, takesOver: false });
+  await three.membership.remove("bb");
+  assert.deepEqual(three.asked, [`transfer to ${SELF}`, `remove ${OTHER}`]);
+});
+
+test("a strict member counts only members that answer, and names the silent ones", async () => {
+  const ids = [SELF, OTHER, "00000000000000cc"];
+  const setting = { ids, leader: SELF, isStrict: true, silent: [OTHER] };
+  const { membership, asked, lines } = memberAmong(setting);
+  await assert.rejects(membership.add(["http://127.0.0.1:1"], { learner: false }), {
+    code: "unsafe",
+  });
+  await assert.rejects(membership.remove("cc"), { code: "unsafe" });
+  assert.deepEqual(asked, []);
+  assert.deepEqual(lines, [
+    "Reject add member request: the number of started member that answer (2; silent: bb) will be less than the quorum number of the cluster (3)",
+    "Reject remove member request: the number of started member that answer (1; silent: bb) will be less than the quorum number of the cluster (2)",
+  ]);
+  await membership.remove("bb");
+  assert.deepEqual(asked, [`remove ${OTHER}`], "the silent one itself can be removed");
+});
+
+test("a member added, removed and added again within a second gets a new id", async () => {
+  const source = { peerUrls: ["http://127.0.0.1:1"], token: "" };
+  const used = memberId({ ...source, addedAtSeconds: NOW_MS / 1000 });
+  const { membership } = memberAmong({ ids: [SELF], leader: SELF, removed: [used] });
+  const added = await membership.add(source.peerUrls, { learner: false });
+  assert.equal(
+    added.id.padStart(16, "0"),
+    memberId({ ...source, addedAtSeconds: NOW_MS / 1000 + 1 }),
+  );
 });
