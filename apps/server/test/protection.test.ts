@@ -13,7 +13,7 @@ import { ConsensusObserver } from "../src/member/consensus-observer.ts";
 import { HEALTH_CHECK_PATH } from "../src/listeners/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
 import { countTransport } from "../src/metrics/transport-counts.ts";
-import { freePort, until } from "@etcd2/test-support";
+import { freePort, pause, until } from "@etcd2/test-support";
 import { ask, program, runToEnd, ServerProcess } from "./single-member/server-process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-protection-"));
@@ -108,6 +108,23 @@ describe("the alarms", () => {
     });
     assert.deepEqual(figures.live, { bytes: 10, isExact: true });
     alarms.close();
+  });
+
+  it("spend little of the time on counting, however often they look", async () => {
+    let counts = 0;
+    const alarms = make({
+      quotaBytes: 100,
+      liveSize: () => ({ bytes: 120, isExact: false }),
+      countLiveSize: () => {
+        counts += 1;
+        return pause(200);
+      },
+    });
+    // Counting may take a twentieth: after 200 ms of it the next begins 4 s later at the earliest.
+    await alarms.count();
+    await alarms.count();
+    alarms.close();
+    assert.equal(counts, 1);
   });
 });
 

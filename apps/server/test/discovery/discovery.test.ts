@@ -220,6 +220,19 @@ describe("joining through a discovery URL", () => {
     ]);
   });
 
+  it("begins with 2 s again once the service has answered", async () => {
+    const service = new FakeService("1");
+    const failing = ["read", "read", "create"];
+    service.before = (call) => {
+      if (call !== failing[0]) return;
+      failing.shift();
+      throw new ServiceUnreachable("connect ECONNREFUSED 10.0.0.9:80");
+    };
+    const run = start(service, registration(1));
+    await run.result;
+    assert.deepEqual(run.delays, [2000, 4000, 2000]);
+  });
+
   it("takes a registration whose answer was lost for its own", async () => {
     const service = new FakeService("1");
     let isLost = false;

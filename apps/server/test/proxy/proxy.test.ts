@@ -155,9 +155,11 @@ describe("the endpoints of a proxy", () => {
     const [first] = director.available();
     assert.ok(first !== undefined);
     cluster.nowMs = 2000;
-    answers.set(one.peer, () => Promise.resolve(infoOf([one, two, three])));
+    for (const { peer } of [one, two]) {
+      answers.set(peer, () => Promise.resolve(infoOf([one, two, three])));
+    }
     director.failed(first);
-    await director.refresh();
+    await until("the peers have been asked", () => available(director).length === 2);
     assert.deepEqual(available(director), [two.client, three.client]);
     cluster.nowMs = 6999;
     assert.ok(!available(director).includes(one.client));

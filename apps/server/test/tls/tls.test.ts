@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  utimesSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import type { RequestOptions } from "node:https";
 import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -308,6 +316,27 @@ describe("a TLS listener", () => {
       // Nothing has changed: nothing is said.
       await side.look();
       assert.equal(lines.filter((line) => line.includes("reloaded")).length, 1);
+    });
+  });
+
+  it("takes a key that was half written when it looked, even one of the same time and size", async () => {
+    const written = new Date("2026-01-01T00:00:00Z");
+    const place = (name: string, content: string): void => {
+      writeFileSync(path(name), content.padEnd(4000, "\n"));
+      utimesSync(path(name), written, written);
+    };
+    place("slow.pem", text("ca/server.pem"));
+    place("slow-key.pem", text("ca/server-key.pem"));
+    await serve(withPair("slow"), async (ask, side) => {
+      assert.equal(await ask(), "hello");
+      make("third", "server");
+      copyFileSync(path("third/server.pem"), path("slow.pem"));
+      place("slow-key.pem", text("third/server-key.pem").slice(0, 100));
+      await side.look();
+      assert.equal(await ask(), "hello");
+      place("slow-key.pem", text("third/server-key.pem"));
+      await side.look();
+      assert.equal(await ask({ ca: text("third/ca.pem") }), "hello");
     });
   });
 
