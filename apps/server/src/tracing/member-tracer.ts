@@ -10,19 +10,12 @@
  */
 import type { Span } from "@opentelemetry/api";
 import type { RequestTrace } from "@etcd2/api-v2";
-import type {
-  DurableLog,
-  Entry,
-  Index,
-  Message,
-  NodeId,
-  Term,
-  Transport,
-  TransportListener,
-} from "@etcd2/raft";
+import type { DurableLog, Entry, Message, NodeId, Transport, TransportListener } from "@etcd2/raft";
 import type { Applied, RunEntry } from "../member/applier.ts";
 import type { Settle } from "../member/proposals.ts";
 import type { ReadDone } from "../member/read-batches.ts";
+import type { Followed } from "./followed-table.ts";
+import { FollowedTable } from "./followed-table.ts";
 import type { MemberTracing, TracedNode } from "./ports.ts";
 import { RequestSpan } from "./request-spans.ts";
 import type { SpanParent, SpanSource } from "./span-source.ts";
@@ -38,33 +31,14 @@ const FOREIGN_AGE_MS_MAX = 30_000;
 
 type ProposeMessage = Extract<Message, { type: "propose" }>;
 
-/** A traced write on its way. */
-interface Followed {
-  readonly data: Uint8Array;
-  /** What the spans of this member hang below: the propose span, here or at another member. */
-  readonly below: SpanParent;
-  /** The propose span; undefined when another member has it. */
-  readonly span: Span | undefined;
-  readonly sinceMs: number;
-  /** Place in the log; 0 before it has one. */
-  index: Index;
-  term: Term;
-  /** When a leader appended it and sent it out; monotonic milliseconds, as below. */
-  appendedMs: number;
-  /** When a quorum was known to have it; 0 before. */
-  committedMs: number;
-  /** Whose answer completed the quorum. */
-  quorumMember: NodeId;
-}
-
 export class MemberTracer implements MemberTracing {
   readonly #spans: SpanSource;
   readonly #memberId: NodeId;
-  readonly #byData = new Map<Uint8Array, Followed>();
-  /** Those this member appended as a leader, ascending. */
-  readonly #byIndex = new Map<Index, Followed>();
-  /** Those proposed by other members, oldest first. */
-  readonly #foreign = new Set<Followed>();
+  /** All; those this member appended as a leader have their places. */
+  readonly #followed = new FollowedTable();
+  /** Those proposed by other members, oldest first, those that are over included. */
+  #foreign: Followed[] = [];
+  #foreignCount = 0;
   #node: (() => TracedNode) | undefined;
 
   constructor(spans: SpanSource, memberId: NodeId) {
@@ -74,7 +48,7 @@ export class MemberTracer implements MemberTracing {
 
   /** Writes that are followed at this moment. */
   get followed(): number {
-    return this.#byData.size;
+    return this.#followed.size;
   }
 
   proposed(trace: RequestTrace, data: Uint8Array, settle: Settle<Applied>): Settle<Applied> {
@@ -118,7 +92,7 @@ export class MemberTracer implements MemberTracing {
       save: (entries, hardState, mustSync) => {
         // The own sync may have completed a quorum since.
         this.#noteCommits("");
-        const found = this.#byData.size === 0 ? [] : this.#appended(entries);
+        const found = this.#followed.size === 0 ? [] : this.#appended(entries);
         if (found.length === 0) return log.save(entries, hardState, mustSync);
         const saved = log.save(entries, hardState, mustSync);
         if (saved === undefined) this.#synced(found, entries.length);
@@ -136,7 +110,7 @@ export class MemberTracer implements MemberTracing {
   aroundTransport(transport: Transport): Transport {
     return {
       send: (messages) => {
-        transport.send(this.#byData.size === 0 ? messages : messages.map((m) => this.#marked(m)));
+        transport.send(this.#followed.size === 0 ? messages : messages.map((m) => this.#marked(m)));
       },
       addPeer: (peer) => {
         transport.addPeer(peer);
@@ -180,11 +154,11 @@ export class MemberTracer implements MemberTracing {
   }
 
   runApplied(run: readonly RunEntry[], startedAt: number, endedAt: number): void {
-    if (this.#byData.size === 0) return;
+    if (this.#followed.size === 0) return;
     for (const { index, term, pending } of run) {
-      const placed = this.#byIndex.get(index);
+      const placed = this.#followed.at(index);
       const isPlaced = placed?.term === term;
-      const own = pending === undefined ? undefined : this.#byData.get(pending.data);
+      const own = pending === undefined ? undefined : this.#followed.byData(pending.data);
       const followed = isPlaced ? placed : own;
       if (followed === undefined) continue;
       if (isPlaced) this.#replicated(followed, startedAt);
@@ -211,15 +185,17 @@ export class MemberTracer implements MemberTracing {
       appendedMs: 0,
       committedMs: 0,
       quorumMember: "",
+      isOver: false,
+      next: undefined,
     };
-    this.#byData.set(data, followed);
+    this.#followed.add(followed);
     return followed;
   }
 
   #forget(followed: Followed): void {
-    if (this.#byData.get(followed.data) === followed) this.#byData.delete(followed.data);
-    if (this.#byIndex.get(followed.index) === followed) this.#byIndex.delete(followed.index);
-    this.#foreign.delete(followed);
+    if (followed.isOver) return;
+    this.#followed.remove(followed);
+    if (followed.span === undefined) this.#foreignCount -= 1;
   }
 
   /** Traced entries that get their place in the log: this member leads, they are its own copies. */
@@ -227,16 +203,11 @@ export class MemberTracer implements MemberTracing {
     const found: Followed[] = [];
     const now = this.#spans.now();
     for (const { data, index, term } of entries) {
-      const followed = this.#byData.get(data);
+      const followed = this.#followed.byData(data);
       if (followed === undefined) continue;
-      this.#byIndex.delete(followed.index);
-      followed.index = index;
-      followed.term = term;
+      this.#followed.place(followed, index, term);
       followed.appendedMs = now;
       followed.committedMs = 0;
-      // Deleted first, so that the map stays in the order of the log.
-      this.#byIndex.delete(index);
-      this.#byIndex.set(index, followed);
       followed.span?.addEvent("appended", followed.below.offsetMs + now);
       found.push(followed);
     }
@@ -261,12 +232,9 @@ export class MemberTracer implements MemberTracing {
 
   /** What is committed by now; `from` is the member whose messages made it so. */
   #noteCommits(from: NodeId): void {
-    if (this.#byIndex.size === 0 || this.#node === undefined) return;
-    const { committed } = this.#node();
+    if (this.#followed.size === 0 || this.#node === undefined) return;
     const now = this.#spans.now();
-    for (const followed of this.#byIndex.values()) {
-      if (followed.index > committed) break;
-      if (followed.committedMs > 0) continue;
+    for (const followed of this.#followed.commit(this.#node().committed)) {
       followed.committedMs = now;
       followed.quorumMember = from;
     }
@@ -289,7 +257,7 @@ export class MemberTracer implements MemberTracing {
     if (message.type !== "propose" || message.trace !== undefined) return message;
     const traced: TracedEntry[] = [];
     for (const [position, { data }] of message.entries.entries()) {
-      const followed = this.#byData.get(data);
+      const followed = this.#followed.byData(data);
       if (followed?.span === undefined) continue;
       const { span } = followed;
       span.setAttribute(attribute.forwarded, true);
@@ -308,16 +276,22 @@ export class MemberTracer implements MemberTracing {
       const entry = entries[position];
       if (entry === undefined) continue;
       const below = { context: remoteContext({ traceId, spanId }), offsetMs: clockOffset() };
-      this.#foreign.add(this.#follow(entry.data, below, undefined));
+      this.#foreign.push(this.#follow(entry.data, below, undefined));
+      this.#foreignCount += 1;
       this.#evict();
     }
   }
 
   #evict(): void {
+    if (this.#foreign.length === 0) return;
     const oldest = this.#spans.now() - FOREIGN_AGE_MS_MAX;
+    let gone = 0;
     for (const followed of this.#foreign) {
-      if (this.#foreign.size <= FOREIGN_MAX && followed.sinceMs >= oldest) return;
+      const isDue = this.#foreignCount > FOREIGN_MAX || followed.sinceMs < oldest;
+      if (!followed.isOver && !isDue) break;
       this.#forget(followed);
+      gone += 1;
     }
+    if (gone > 0) this.#foreign = this.#foreign.slice(gone);
   }
 }
