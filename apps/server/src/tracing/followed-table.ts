@@ -4,9 +4,9 @@
  * entries live as long as one request makes itself anew all the time, and its dead tables keep
  * what was in them alive (0008-requests-in-a-ring.md). Knows neither spans nor raft.
  */
-import type { Span } from "@opentelemetry/api";
 import type { Index, NodeId, Term } from "@etcd2/raft";
 import type { SpanParent } from "./span-source.ts";
+import type { TracedSpan } from "./traced-span.ts";
 
 /** Lengths of the tables; powers of two. */
 const BUCKETS = 4096;
@@ -21,7 +21,7 @@ export interface Followed {
   /** What the spans of this member hang below: the propose span, here or at another member. */
   readonly below: SpanParent;
   /** The propose span; undefined when another member has it. */
-  readonly span: Span | undefined;
+  readonly span: TracedSpan | undefined;
   readonly sinceMs: number;
   /** Place in the log; 0 before it has one. */
   index: Index;

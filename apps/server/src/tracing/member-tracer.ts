@@ -8,7 +8,7 @@
  * from then on. It changes nothing of what passes through it, and knows neither HTTP nor where
  * spans go.
  */
-import type { Span } from "@opentelemetry/api";
+import type { TracedSpan } from "./traced-span.ts";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { DurableLog, Entry, Message, NodeId, Transport, TransportListener } from "@etcd2/raft";
 import type { Applied, RunEntry } from "../member/applier.ts";
@@ -19,7 +19,7 @@ import { FollowedTable } from "./followed-table.ts";
 import type { MemberTracing, TracedNode } from "./ports.ts";
 import { RequestSpan } from "./request-spans.ts";
 import type { SpanParent, SpanSource } from "./span-source.ts";
-import { attribute, clockOffset, fail, remoteContext, within } from "./span-source.ts";
+import { attribute, clockOffset, remoteCaller, within } from "./span-source.ts";
 import { decodeTracedEntries, encodeTracedEntries } from "./trace-parent.ts";
 import type { TracedEntry } from "./trace-parent.ts";
 
@@ -64,7 +64,7 @@ export class MemberTracer implements MemberTracing {
       if (result instanceof Error) {
         span.setAttribute(attribute.errorCode, result.code);
         // Others are the answers of the store, to what was duly agreed on.
-        if (result.code >= 300 && result.code < 400) fail(span, result.cause);
+        if (result.code >= 300 && result.code < 400) span.fail(result.cause);
       } else {
         span.setAttribute(attribute.raftIndex, result.raftIndex);
         span.setAttribute(attribute.raftTerm, result.raftTerm);
@@ -81,7 +81,7 @@ export class MemberTracer implements MemberTracing {
       [attribute.memberId]: this.#memberId,
     });
     return (error) => {
-      if (error !== undefined) fail(span, error.cause);
+      if (error !== undefined) span.fail(error.cause);
       span.end(offsetMs + this.#spans.now());
       done(error);
     };
@@ -174,7 +174,7 @@ export class MemberTracer implements MemberTracing {
     this.#evict();
   }
 
-  #follow(data: Uint8Array, below: SpanParent, span: Span | undefined): Followed {
+  #follow(data: Uint8Array, below: SpanParent, span: TracedSpan | undefined): Followed {
     const followed: Followed = {
       data,
       below,
@@ -275,7 +275,7 @@ export class MemberTracer implements MemberTracing {
     for (const { position, traceId, spanId } of decodeTracedEntries(trace)) {
       const entry = entries[position];
       if (entry === undefined) continue;
-      const below = { context: remoteContext({ traceId, spanId }), offsetMs: clockOffset() };
+      const below = { span: remoteCaller({ traceId, spanId }), offsetMs: clockOffset() };
       this.#foreign.push(this.#follow(entry.data, below, undefined));
       this.#foreignCount += 1;
       this.#evict();

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
-import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
+import { BatchSpanProcessor } from "@opentelemetry/sdk-trace";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { TracingConfig } from "../config/config.ts";
 import { collectorCredentials } from "./collector-credentials.ts";
@@ -30,7 +30,10 @@ export interface OpenTelemetryOptions {
   readonly attach: (request: IncomingMessage, trace: RequestTrace) => void;
 }
 
-function createProvider({ config, version, warn }: OpenTelemetryOptions): TracerProvider {
+function createSpans({ config, version, warn }: OpenTelemetryOptions): {
+  readonly processor: BatchSpanProcessor;
+  readonly spans: SpanSource;
+} {
   const { collector, serviceName, instanceId } = config;
   const { scheme, authority: address } = collector;
   const exporter = new OTLPTraceExporter({
@@ -39,35 +42,35 @@ function createProvider({ config, version, warn }: OpenTelemetryOptions): Tracer
     timeoutMillis: EXPORT_TIMEOUT_MS,
   });
   const now = (): number => performance.now();
-  return new TracerProvider({
-    // Whether a request is traced is decided before it gets here.
-    sampler: new AlwaysOnSampler(),
+  const processor = new BatchSpanProcessor({
+    exporter: new QuietExporter({ inner: exporter, address, warn, now }),
+    maxQueueSize: QUEUE_SPANS_MAX,
+    maxExportBatchSize: BATCH_SPANS_MAX,
+    scheduledDelayMillis: SEND_INTERVAL_MS,
+    // The exporter's own limit comes first.
+    exportTimeoutMillis: 2 * EXPORT_TIMEOUT_MS,
+  });
+  const spans = new SpanSource({
     resource: resourceFromAttributes({
       "service.name": serviceName,
       "service.version": version,
       ...(instanceId === "" ? {} : { "service.instance.id": instanceId }),
     }),
-    spanProcessors: [
-      new BatchSpanProcessor({
-        exporter: new QuietExporter({ inner: exporter, address, warn, now }),
-        maxQueueSize: QUEUE_SPANS_MAX,
-        maxExportBatchSize: BATCH_SPANS_MAX,
-        scheduledDelayMillis: SEND_INTERVAL_MS,
-        // The exporter's own limit comes first.
-        exportTimeoutMillis: 2 * EXPORT_TIMEOUT_MS,
-      }),
-    ],
+    instrumentationScope: { name: "etcd2", version },
+    onEnd: (span) => {
+      processor.onEnd(span);
+    },
   });
+  return { processor, spans };
 }
 
 export function createTracing(options: OpenTelemetryOptions): Tracing {
   const { config, attach } = options;
   const { samplesPerMillion } = config;
-  const provider = createProvider(options);
-  const spans = new SpanSource(provider.getTracer("etcd2", options.version));
+  const { processor, spans } = createSpans(options);
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    const sent = provider.shutdown().catch(() => undefined);
+    const sent = processor.shutdown().catch(() => undefined);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);

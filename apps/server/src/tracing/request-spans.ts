@@ -4,14 +4,13 @@
  * route and key, never the query, a body, a value or a password.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
-import type { Span } from "@opentelemetry/api";
-import { ROOT_CONTEXT } from "@opentelemetry/api";
 import type { RequestTrace } from "@etcd2/api-v2";
 import { watchIndex } from "../logging/response-index.ts";
 import { keyOf, routeOf } from "./routes.ts";
 import type { SpanParent, SpanSource } from "./span-source.ts";
-import { attribute, clockOffset, fail, remoteContext, within } from "./span-source.ts";
+import { attribute, clockOffset, remoteCaller, within } from "./span-source.ts";
 import type { TraceParent } from "./trace-parent.ts";
+import type { TracedSpan } from "./traced-span.ts";
 import { isSampled, parseTraceParent } from "./trace-parent.ts";
 
 /** Longer ones are cut, as every attribute has to be carried to the collector. */
@@ -19,13 +18,13 @@ const KEY_LENGTH_MAX = 1024;
 
 /** The span of one request, from its arrival until its response is complete. */
 export class RequestSpan implements RequestTrace {
-  readonly #span: Span;
+  readonly #span: TracedSpan;
   readonly #response: ServerResponse;
   /** For the spans of what is done on behalf of this request. */
   readonly below: SpanParent;
   #isOver = false;
 
-  constructor(span: Span, response: ServerResponse, offsetMs: number) {
+  constructor(span: TracedSpan, response: ServerResponse, offsetMs: number) {
     this.#span = span;
     this.#response = response;
     this.below = within(span, offsetMs);
@@ -52,7 +51,7 @@ export class RequestSpan implements RequestTrace {
     this.#isOver = true;
     const { statusCode } = this.#response;
     this.#span.setAttribute(attribute.status, statusCode);
-    if (statusCode >= 500) fail(this.#span, `status ${statusCode}`);
+    if (statusCode >= 500) this.#span.fail(`status ${statusCode}`);
     this.#span.end(this.below.offsetMs + performance.now());
   }
 }
@@ -94,12 +93,12 @@ function begin(
   const offsetMs = clockOffset();
   const method = request.method ?? "_OTHER";
   const state = request.headers["tracestate"];
-  const context =
+  const caller =
     parent === undefined
-      ? ROOT_CONTEXT
-      : remoteContext(parent, typeof state === "string" ? state : undefined);
+      ? undefined
+      : remoteCaller(parent, typeof state === "string" ? state : undefined);
   const key = keyOf(request.url ?? "")?.slice(0, KEY_LENGTH_MAX);
-  const span = spans.request(`${method} ${route}`, { context, offsetMs }, startMs, {
+  const span = spans.request(`${method} ${route}`, { span: caller, offsetMs }, startMs, {
     [attribute.method]: method,
     [attribute.route]: route,
     ...(key === undefined ? {} : { [attribute.key]: key }),

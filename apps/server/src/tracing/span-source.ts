@@ -1,11 +1,13 @@
 /**
  * Makes spans of what was measured elsewhere: times on the monotonic clock become times of day,
- * parents become contexts. All names of spans and attributes are here. Knows OpenTelemetry's
- * interfaces, and neither what sends spans nor what the server does.
+ * callers become parents. All names of attributes are here. Knows neither what sends spans nor
+ * what the server does.
  */
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { Attributes, Context, Span, Tracer, TraceState } from "@opentelemetry/api";
+import { SpanKind } from "@opentelemetry/api";
+import type { Attributes, SpanContext, TraceState } from "@opentelemetry/api";
 import type { TraceParent } from "./trace-parent.ts";
+import { TracedSpan } from "./traced-span.ts";
+import type { SpanHome } from "./traced-span.ts";
 
 export const attribute = {
   method: "http.request.method",
@@ -27,7 +29,8 @@ export const attribute = {
 
 /** Where new spans hang, and how the two clocks relate for the spans of this request. */
 export interface SpanParent {
-  readonly context: Context;
+  /** undefined for the first span of a trace. */
+  readonly span: SpanContext | undefined;
   /** Time of day minus monotonic time, in milliseconds. */
   readonly offsetMs: number;
 }
@@ -68,49 +71,41 @@ class CarriedTraceState implements TraceState {
   }
 }
 
-/** A caller outside this process, as the context its spans are made in. */
-export function remoteContext(
+/** A caller outside this process. */
+export function remoteCaller(
   { traceId, spanId }: Pick<TraceParent, "traceId" | "spanId">,
   traceState?: string,
-): Context {
-  return trace.setSpanContext(ROOT_CONTEXT, {
+): SpanContext {
+  return {
     traceId,
     spanId,
     traceFlags: 1,
     isRemote: true,
     ...(traceState === undefined ? {} : { traceState: new CarriedTraceState(traceState) }),
-  });
+  };
 }
 
 /** The parent of what happens within a span. */
-export function within(span: Span, offsetMs: number): SpanParent {
-  return { context: trace.setSpan(ROOT_CONTEXT, span), offsetMs };
+export function within(span: TracedSpan, offsetMs: number): SpanParent {
+  return { span: span.spanContext(), offsetMs };
 }
 
 export class SpanSource {
-  readonly #tracer: Tracer;
+  readonly #home: SpanHome;
   readonly now = (): number => performance.now();
 
-  constructor(tracer: Tracer) {
-    this.#tracer = tracer;
+  constructor(home: SpanHome) {
+    this.#home = home;
   }
 
   /** A request of a client. */
-  request(name: string, parent: SpanParent, startMs: number, attributes: Attributes): Span {
-    return this.#tracer.startSpan(
-      name,
-      { kind: SpanKind.SERVER, startTime: parent.offsetMs + startMs, attributes },
-      parent.context,
-    );
+  request(name: string, parent: SpanParent, startMs: number, attributes: Attributes): TracedSpan {
+    return this.#start(name, SpanKind.SERVER, parent, startMs, attributes);
   }
 
   /** Something under way. */
-  begin(name: string, parent: SpanParent, startMs: number, attributes: Attributes): Span {
-    return this.#tracer.startSpan(
-      name,
-      { startTime: parent.offsetMs + startMs, attributes },
-      parent.context,
-    );
+  begin(name: string, parent: SpanParent, startMs: number, attributes: Attributes): TracedSpan {
+    return this.#start(name, SpanKind.INTERNAL, parent, startMs, attributes);
   }
 
   /** Something that is over. */
@@ -118,9 +113,20 @@ export class SpanSource {
     const span = this.begin(name, parent, times.startMs, attributes);
     span.end(parent.offsetMs + Math.max(times.startMs, times.endMs));
   }
-}
 
-/** Marks a span as failed, for a reason that holds nothing a user wrote. */
-export function fail(span: Span, reason: string): void {
-  span.setStatus({ code: SpanStatusCode.ERROR, message: reason });
+  #start(
+    name: string,
+    kind: SpanKind,
+    { span: parent, offsetMs }: SpanParent,
+    startMs: number,
+    attributes: Attributes,
+  ): TracedSpan {
+    return new TracedSpan(this.#home, {
+      name,
+      kind,
+      parent,
+      startMs: offsetMs + startMs,
+      attributes,
+    });
+  }
 }

@@ -3,14 +3,9 @@ import assert from "node:assert/strict";
 import { ServerResponse, IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { beforeEach, describe, it } from "node:test";
-import { ROOT_CONTEXT } from "@opentelemetry/api";
 import type { DurableLog, Entry, Message, Transport, TransportListener } from "@etcd2/raft";
-import {
-  AlwaysOnSampler,
-  InMemorySpanExporter,
-  SimpleSpanProcessor,
-  TracerProvider,
-} from "@opentelemetry/sdk-trace";
+import { resourceFromAttributes } from "@opentelemetry/resources";
+import { InMemorySpanExporter } from "@opentelemetry/sdk-trace";
 import { MemberTracer } from "../../src/tracing/member-tracer.ts";
 import { RequestSpan } from "../../src/tracing/request-spans.ts";
 import { SpanSource } from "../../src/tracing/span-source.ts";
@@ -40,11 +35,13 @@ beforeEach(() => {
   committed = 0;
   sent = [];
   step = () => undefined;
-  const provider = new TracerProvider({
-    sampler: new AlwaysOnSampler(),
-    spanProcessors: [new SimpleSpanProcessor({ exporter })],
+  spans = new SpanSource({
+    resource: resourceFromAttributes({}),
+    instrumentationScope: { name: "test" },
+    onEnd: (span) => {
+      exporter.export([span], () => undefined);
+    },
   });
-  spans = new SpanSource(provider.getTracer("test"));
   tracer = new MemberTracer(spans, me);
   log = tracer.aroundLog({ save: () => undefined, installSnapshot: () => undefined });
   transport = tracer.aroundTransport({
@@ -78,7 +75,7 @@ function entry(index: number, data: Uint8Array, term = 1): Entry {
 /** A traced write of this member; returns what ends it. */
 function propose(data: Uint8Array): () => void {
   const response = new ServerResponse(new IncomingMessage(new Socket()));
-  const parent = { context: ROOT_CONTEXT, offsetMs: 0 };
+  const parent = { span: undefined, offsetMs: 0 };
   const request = new RequestSpan(spans.request("PUT", parent, 0, {}), response, 0);
   const settle = tracer.proposed(request, data, () => undefined);
   return () => {
