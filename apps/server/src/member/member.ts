@@ -20,6 +20,7 @@ import { StoreWatcherHub } from "@etcd2/store";
 import { Applier } from "./applier.ts";
 import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
+import { refuseDowngrade } from "../cluster/cluster-version.ts";
 import { Compactor } from "../storage/compactor.ts";
 import type { ProposalCounters, ServerOps } from "./etcd-server.ts";
 import { whyUnfit } from "./entry-check.ts";
@@ -134,6 +135,7 @@ export class Member {
       onInstalled: () => {
         this.server.proposals.loseTrack();
         this.#syncPeers();
+        this.#requireServable();
         this.server.clusterVersionChanged();
         this.server.authChanged();
       },
@@ -179,8 +181,10 @@ export class Member {
   /** Starts a member on opened storage. */
   static async start(options: MemberOptions): Promise<Member> {
     const { storage, log } = options;
-    let hardState = await writeFoundingEntries(storage);
     const known = new Cluster(() => storage.machine.reader);
+    const downgrade = refuseDowngrade(known.version);
+    if (downgrade !== undefined) throw downgrade;
+    let hardState = await writeFoundingEntries(storage);
     if (!options.forceNewCluster && known.isRemoved(storage.memberId)) {
       options.onRemoved(REMOVED_TEXT);
     }
@@ -509,7 +513,14 @@ export class Member {
     this.#membership.applied(requestId, refusal);
   }
 
+  /** What comes in the log or in a snapshot may be a later release's. */
+  #requireServable(): void {
+    const downgrade = refuseDowngrade(this.cluster.version);
+    if (downgrade !== undefined) this.#options.onFatal(downgrade);
+  }
+
   #clusterVersionChanged(): void {
+    this.#requireServable();
     const version = this.cluster.version.split(".").slice(0, 2).join(".");
     this.server.clusterVersionChanged();
     this.#options.log.server(`set the initial cluster version to ${version}`);

@@ -1,0 +1,23 @@
+/**
+ * Owns what is said about a cluster version this program cannot live with. It only goes up, and a
+ * later release may have written what this one would misread. Knows not where it is kept.
+ */
+import { StartError } from "../start-error.ts";
+import { compatClusterVersion, compatVersion } from "../version.ts";
+
+/** The refusal of a version beyond this program's own; undefined when it can be served. */
+export function refuseDowngrade(clusterVersion: string): StartError | undefined {
+  const [major, minor] = numbers(clusterVersion);
+  const [ownMajor, ownMinor] = numbers(compatClusterVersion);
+  if (major < ownMajor || (major === ownMajor && minor <= ownMinor)) return undefined;
+  return new StartError(
+    `cluster cannot be downgraded (current version: ${compatVersion} is lower than determined ` +
+      `cluster version: ${major}.${minor}): start this member with the release it ran before`,
+  );
+}
+
+/** Major and minor number; before a version was decided, 0.0. */
+function numbers(version: string): readonly [number, number] {
+  const [, major = "0", minor = "0"] = /^(\d+)\.(\d+)/.exec(version) ?? [];
+  return [Number(major), Number(minor)];
+}
