@@ -1,10 +1,11 @@
 /**
  * `npm run bench`: our built server and, in the same run, the distribution's etcd 3.4 with
  * --enable-v2, driven by wrk; prints requests per second and their ratio. This machine may be
- * shared and noisy, so only the ratio of one run means something. Needs `wrk` and `etcd` on the
- * path (Debian: wrk, etcd-server). Loopback only; ends everything it started.
+ * shared and noisy, so only the ratio of one run means something. Needs `wrk` and etcd 3.4
+ * (Debian: wrk, etcd-server). Loopback only; ends everything it started.
  *
  *   npm run bench -- [--seconds 5] [--rounds 3] [--only put-64,get-64] [--members 3]
+ *                    [--reference /usr/bin/etcd]
  */
 import type { ChildProcess } from "node:child_process";
 import { execFile, spawn } from "node:child_process";
@@ -171,9 +172,18 @@ function median(results: readonly Measured[]): Measured {
   return middle;
 }
 
+/** Under npm the path begins with our own programs, so the reference is named and asked who it is. */
+async function checkReference(command: string): Promise<void> {
+  const { stdout } = await run(command, ["--version"]);
+  if (!stdout.startsWith("etcd Version: 3.4.")) {
+    throw new Error(`${command} is not etcd 3.4 but says: ${stdout.split("\n", 1)[0] ?? ""}`);
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      reference: { type: "string", default: "/usr/bin/etcd" },
       seconds: { type: "string", default: "5" },
       rounds: { type: "string", default: "3" },
       only: { type: "string", default: "" },
@@ -184,13 +194,14 @@ async function main(): Promise<void> {
   const wanted = values.only === "" ? undefined : new Set(values.only.split(","));
   const chosen = workloads(members).filter((w) => wanted === undefined || wanted.has(w.name));
   const ours = join(root, "apps/server/bin/etcd");
+  await checkReference(values.reference);
   const clusters: Cluster[] = [];
   try {
     clusters.push(await startCluster("etcd2", ours, [], members, 23_790));
     clusters.push(
       await startCluster(
         "etcd3.4",
-        "etcd",
+        values.reference,
         ["--enable-v2", "--logger", "zap", "--log-outputs", "/dev/null"],
         members,
         24_790,
