@@ -52,8 +52,7 @@ function ttlField(ttl: bigint): string | undefined {
 }
 
 async function send(session: Session, action: Action): Promise<KeysResponse> {
-  const deadline = action.isWait === true ? undefined : session.deadline();
-  const answer = await session.client.send(action, deadline);
+  const answer = await session.client.send(action, session.deadline());
   const header = answer.headers["x-etcd-index"];
   const index = typeof header === "string" ? header : undefined;
   return decodeKeysResponse(answer.status, index, answer.body);

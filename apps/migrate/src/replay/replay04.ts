@@ -86,7 +86,7 @@ export class Replay04 {
         return write("compareAndSwap", path, command);
       case "delete": {
         const { recursive, dir } = command;
-        return write("delete", path, { recursive, dir: dir || recursive });
+        return write("delete", path, { recursive, dir });
       }
       case "compareAndDelete":
         return write("compareAndDelete", path, command);

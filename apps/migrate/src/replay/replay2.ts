@@ -148,7 +148,7 @@ export class Replay2 {
     if (prevIndex > 0 || prevValue !== "") {
       return write("compareAndDelete", path, { prevValue, prevIndex });
     }
-    return write("delete", path, { dir: dir || recursive, recursive });
+    return write("delete", path, { dir, recursive });
   }
 
   #life(request: V2Request): Pick<WriteOptions, "expirationNs"> {

@@ -145,6 +145,16 @@ describe("replaying requests", () => {
     assert.deepEqual(later.notices, []);
   });
 
+  it("takes a recursive delete for one of a directory, whether or not it says so", async () => {
+    const { keys, etcdIndex } = await replaySteps([
+      self,
+      put("/d/x", { value: "1" }),
+      { method: "DELETE", path: "/1/d", recursive: true },
+    ]);
+    assert.deepEqual([...keys.keys()], []);
+    assert.equal(etcdIndex, 3);
+  });
+
   it("keeps refreshed values and takes the new life", async () => {
     const ns = 4_000_000_000n * 1_000_000_000n;
     const { keys } = await replaySteps([
@@ -159,17 +169,17 @@ describe("replaying requests", () => {
   });
 
   it("applies what 3.5 says about members and versions, and skips the v3 store", async () => {
-    const attributes = Buffer.concat([
-      numberField(1, SELF),
-      bytesField(2, Buffer.concat([bytesField(1, "m1"), bytesField(2, "http://c:1")])),
-    ]);
+    const name = Buffer.concat([bytesField(1, "m1"), bytesField(2, "http://c:1")]);
+    const attributes = Buffer.concat([numberField(1, SELF), bytesField(2, name)]);
     const v3Put = Buffer.concat([
       bytesField(4, bytesField(1, "k")),
       bytesField(100, Buffer.alloc(0)),
     ]);
+    const ofNobody = bytesField(1301, Buffer.concat([numberField(1, 0xb2n), bytesField(2, name)]));
     const { result, keys, etcdIndex, others } = await replaySteps([
       self,
       { raw: Buffer.concat([bytesField(100, numberField(1, 1)), bytesField(1301, attributes)]) },
+      { raw: ofNobody },
       { raw: bytesField(1300, bytesField(1, "3.5.0")) },
       { raw: v3Put },
       put("/k", { value: "v" }),
@@ -177,6 +187,7 @@ describe("replaying requests", () => {
     assert.equal(result.members[0]?.name, "m1");
     assert.deepEqual(result.members[0].clientUrls, ["http://c:1"]);
     assert.equal(others.get("/0/version"), "3.5.0");
+    assert.ok(![...others.keys()].some((path) => path.endsWith("b2/attributes")));
     assert.equal(result.v3Entries, 1);
     assert.equal(keys.get("/k")?.createdIndex, 4);
     assert.equal(etcdIndex, 4);

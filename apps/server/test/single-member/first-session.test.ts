@@ -102,4 +102,12 @@ describe("the first session with a fresh single member", () => {
     );
     assert.match(server.log, /etcdserver: set the cluster version to 2\.3 from store$/m);
   });
+
+  it("ends when its only member is removed, after the answer", async () => {
+    const members = await ask("GET", `${server.clientUrl}/v2/members`);
+    const [id] = /[0-9a-f]{15,16}/.exec(members.body) ?? [];
+    const removed = await ask("DELETE", `${server.clientUrl}/v2/members/${id}`);
+    assert.equal(removed.status, 204);
+    assert.deepEqual(await server.exited(), { status: 0, signal: null });
+  });
 });
