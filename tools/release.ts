@@ -8,7 +8,13 @@ import { join } from "node:path";
 import { Lockfile } from "./release/lockfile.ts";
 import { publish } from "./release/publish.ts";
 import { sbom } from "./release/sbom.ts";
-import { notShipped, programs, shippedLibraries, stage } from "./release/stage.ts";
+import {
+  embeddedLibraries,
+  notShipped,
+  programs,
+  shippedLibraries,
+  stage,
+} from "./release/stage.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -54,6 +60,7 @@ async function main(): Promise<void> {
       packages: lockfile.closure(roots, notShipped),
       roots,
       libraries: shippedLibraries,
+      embedded: embeddedLibraries(root),
     }),
     stage(folder) {
       // Never from the cache: a release is made of the sources as they are.

@@ -25,6 +25,9 @@ interface LockEntry {
   readonly link?: boolean;
   readonly resolved?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, unknown>>;
 }
 
 interface LockJson {
@@ -44,6 +47,7 @@ export class Lockfile {
 
   /**
    * The packages at the given paths and all they need, in the order of their paths.
+   * What they only may have counts where it is installed, as programs find it there and use it.
    * Dependencies named in `without` are left out, with what only they need.
    * @throws Error when a dependency is not in the lock file.
    */
@@ -62,7 +66,13 @@ export class Lockfile {
   #package(path: string, without: ReadonlySet<string>): LockedPackage {
     const entry = this.#packages[path];
     if (entry?.version === undefined) throw new Error(`package-lock.json has no ${path}`);
-    const names = Object.keys(entry.dependencies ?? {}).filter((name) => !without.has(name));
+    const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = entry;
+    const namesOf = (...lists: readonly (object | undefined)[]): readonly string[] =>
+      lists.flatMap((list) => Object.keys(list ?? {})).filter((name) => !without.has(name));
+    const needed = namesOf(dependencies).map((name) => this.#resolve(path, name));
+    const used = namesOf(optionalDependencies, peerDependencies, peerDependenciesMeta).map((name) =>
+      this.#find(path, name),
+    );
     return {
       name: entry.name ?? path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length),
       version: entry.version,
@@ -70,17 +80,24 @@ export class Lockfile {
       integrity: entry.integrity,
       license: entry.license,
       isWorkspace: !path.includes("node_modules/"),
-      needs: names.map((name) => this.#resolve(path, name)),
+      needs: [...new Set([...needed, ...used])].filter((found) => found !== undefined),
     };
   }
 
-  /** The nearest node_modules on the way up that has the package. */
   #resolve(from: string, name: string): string {
+    const found = this.#find(from, name);
+    if (found === undefined)
+      throw new Error(`package-lock.json has no ${name}, which ${from} needs`);
+    return found;
+  }
+
+  /** The nearest node_modules on the way up that has the package. */
+  #find(from: string, name: string): string | undefined {
     let folder = from;
     for (;;) {
       const path = `${folder === "" ? "" : `${folder}/`}node_modules/${name}`;
       if (this.#packages[path] !== undefined) return this.#followLink(path);
-      if (folder === "") throw new Error(`package-lock.json has no ${name}, which ${from} needs`);
+      if (folder === "") return undefined;
       folder = folder.includes("/") ? folder.slice(0, folder.lastIndexOf("/")) : "";
     }
   }

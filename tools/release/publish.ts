@@ -12,6 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -19,6 +20,8 @@ import {
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+
+const WORK_PREFIX = ".release-";
 
 export interface Release {
   /** The folder inside the archive; the archive is `<name>.tar.gz`. */
@@ -38,7 +41,12 @@ export async function publish(release: Release): Promise<string> {
   mkdirSync(directory, { recursive: true });
   const targets = [`${name}.tar.gz`, `${name}.tar.gz.sha256`, `${name}.cdx.json`];
   for (const target of targets) rmSync(join(directory, target), { force: true });
-  const work = mkdtempSync(join(directory, ".release-"));
+  // One that was killed could not clean up.
+  for (const name of readdirSync(directory)) {
+    if (name.startsWith(WORK_PREFIX))
+      rmSync(join(directory, name), { recursive: true, force: true });
+  }
+  const work = mkdtempSync(join(directory, WORK_PREFIX));
   const cleanUp = (): void => {
     rmSync(work, { recursive: true, force: true });
   };

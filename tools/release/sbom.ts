@@ -15,6 +15,18 @@ export interface SbomInput {
   readonly roots: readonly string[];
   /** Shared libraries in the archive that come from no package. */
   readonly libraries?: readonly SharedLibrary[];
+  /** Libraries that were linked into the binary of a package. */
+  readonly embedded?: readonly EmbeddedLibrary[];
+}
+
+export interface EmbeddedLibrary {
+  readonly name: string;
+  /** undefined where the binary does not tell. */
+  readonly version: string | undefined;
+  /** An SPDX expression. */
+  readonly license: string;
+  /** The name of the package. */
+  readonly within: string;
 }
 
 export interface SharedLibrary {
@@ -77,7 +89,19 @@ export function sbom(input: SbomInput): string {
     ...hashes(locked.integrity),
     ...licenses(locked.isWorkspace ? "Apache-2.0" : locked.license),
   }));
-  const components = [...packages, ...libraries];
+  const embedded = (input.embedded ?? []).map(({ name, version, license }) => {
+    const self = `pkg:generic/${name}${version === undefined ? "" : `@${version}`}`;
+    return {
+      type: "library",
+      ...{ "bom-ref": self, name, ...(version !== undefined && { version }), purl: self },
+      licenses: [{ expression: license }],
+    };
+  });
+  const embeddedIn = (name: string): string[] =>
+    embedded.flatMap((library, at) =>
+      input.embedded?.[at]?.within === name ? [library["bom-ref"]] : [],
+    );
+  const components = [...packages, ...libraries, ...embedded];
   const self = `pkg:generic/${input.name}@${input.version}`;
   const dependencies = [
     {
@@ -86,7 +110,7 @@ export function sbom(input: SbomInput): string {
     },
     ...input.packages.map((locked) => ({
       ref: reference(locked),
-      dependsOn: [...new Set(referencesOf(locked.needs))],
+      dependsOn: [...new Set([...referencesOf(locked.needs), ...embeddedIn(locked.name)])],
     })),
   ];
   const document = {

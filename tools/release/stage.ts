@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Lockfile, LockedPackage } from "./lockfile.ts";
+import type { EmbeddedLibrary } from "./sbom.ts";
 
 /** The folder of each program and the name people type. */
 export const programs = [
@@ -43,7 +44,50 @@ export const shippedLibraries = [
     source: "https://gcc.gnu.org",
   },
 ] as const;
+/** Linked into the binary of the native store, as its build file lists them. */
+const storePackage = "@nxtedition/rocksdb";
+const embeddedLicenses: Readonly<Record<string, string>> = {
+  rocksdb: "Apache-2.0 OR GPL-2.0-only",
+  zstd: "BSD-3-Clause OR GPL-2.0-only",
+  folly: "Apache-2.0",
+  liburing: "LGPL-2.1-or-later OR MIT",
+  fmt: "MIT",
+  glog: "BSD-3-Clause",
+  gflags: "BSD-3-Clause",
+  libunwind: "MIT",
+};
 const papers = ["README.md", "README-etcdctl.md", "LICENSE", "SECURITY.md"];
+
+/** The libraries inside the native store; of most of them the package does not tell the version. */
+export function embeddedLibraries(root: string): readonly EmbeddedLibrary[] {
+  const header = join(root, nativeStore, "deps/rocksdb/rocksdb/include/rocksdb/version.h");
+  const text = readFileSync(header, "utf8");
+  const parts = ["MAJOR", "MINOR", "PATCH"].map((part) => {
+    const [, number] = new RegExp(`#define ROCKSDB_${part} (\\d+)`).exec(text) ?? [];
+    if (number === undefined) throw new Error(`${header} does not tell the version`);
+    return number;
+  });
+  return Object.entries(embeddedLicenses).map(([name, license]) => {
+    const version = name === "rocksdb" ? parts.join(".") : undefined;
+    return { name, version, license, within: storePackage };
+  });
+}
+
+/**
+ * Checks that the list of packages has everything that went into the bundles, by their maps.
+ * @throws Error otherwise: the bill of materials would be short.
+ */
+export function checkBundled(maps: readonly string[], packages: readonly LockedPackage[]): void {
+  const known = new Set(packages.map(({ name }) => name));
+  for (const map of maps) {
+    const { sources } = JSON.parse(map) as { readonly sources: readonly string[] };
+    for (const source of sources) {
+      const name = /.*node_modules\/((?:@[^/]+\/[^/.]|[^/.@])[^/]*)\//.exec(source)?.[1];
+      if (name === undefined || known.has(name)) continue;
+      throw new Error(`a bundle has ${name}, which the list of packages does not have`);
+    }
+  }
+}
 
 /** Fills `target` from the project at `root`. @throws Error when something is missing. */
 export function stage(root: string, target: string, lockfile: Lockfile): void {
@@ -55,6 +99,12 @@ export function stage(root: string, target: string, lockfile: Lockfile): void {
   for (const paper of papers) copyFileSync(join(root, paper), join(target, paper));
   const roots = ["node_modules/node", ...programs.map(({ folder }) => folder)];
   const shipped = lockfile.closure(roots, notShipped);
+  const maps = programs.flatMap(({ folder }) => {
+    const bundle = join(root, folder, "bundle");
+    const names = readdirSync(bundle).filter((name) => name.endsWith(".map"));
+    return names.map((name) => readFileSync(join(bundle, name), "utf8"));
+  });
+  checkBundled(maps, shipped);
   writeFileSync(join(target, "THIRD-PARTY-NOTICES.txt"), notices(root, shipped));
 }
 
@@ -147,6 +197,10 @@ function stageLibraries(runtime: string): string {
 
 /** The licence texts of all that is shipped, as far as the packages bring them. */
 function notices(root: string, packages: readonly LockedPackage[]): string {
+  const embedded = embeddedLibraries(root).map(
+    ({ name, version = "", license, within }) =>
+      `${name} ${version}`.trim() + ` (inside ${within})\n\nLicence: ${license}\n`,
+  );
   const libraries = shippedLibraries.map(
     ({ file, license, source }) => `${file}\n\nLicence: ${license}\nSource: ${source}\n`,
   );
@@ -161,5 +215,5 @@ function notices(root: string, packages: readonly LockedPackage[]): string {
         : readFileSync(join(folder, file), "utf8").trim();
     return [`${locked.name} ${locked.version}\n\n${text}\n`];
   });
-  return [...parts, ...libraries].join(`\n${"-".repeat(78)}\n\n`);
+  return [...parts, ...embedded, ...libraries].join(`\n${"-".repeat(78)}\n\n`);
 }

@@ -16,6 +16,7 @@ import { after, test } from "node:test";
 import { Lockfile } from "../release/lockfile.ts";
 import { publish } from "../release/publish.ts";
 import { sbom } from "../release/sbom.ts";
+import { checkBundled } from "../release/stage.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "etcd2-release-test-"));
 after(() => {
@@ -45,6 +46,39 @@ test("packages are found as the runtime finds them, nearest copy first, links fo
   assert.deepEqual(found[1]?.needs, ["libs/c/node_modules/b"]);
 });
 
+test("what a package only may have counts where it is installed", () => {
+  const found = new Lockfile(
+    JSON.stringify({
+      packages: {
+        a: {
+          name: "a",
+          version: "1.0.0",
+          optionalDependencies: { colours: "1", missing: "1" },
+          peerDependenciesMeta: { terminal: { optional: true } },
+        },
+        "node_modules/colours": { version: "1.0.0" },
+        "node_modules/terminal": { version: "2.0.0", dev: true },
+      },
+    }),
+  ).closure(["a"]);
+  assert.deepEqual(
+    found.map(({ name }) => name),
+    ["a", "colours", "terminal"],
+  );
+});
+
+test("a bundle with a package that is not listed is no release", () => {
+  const map = (path: string): string => JSON.stringify({ sources: ["../src/main.ts", path] });
+  const packages = lock.closure(["apps/a"]);
+  checkBundled([map("../../../node_modules/b/index.js")], packages);
+  checkBundled([map("../../node_modules/b/node_modules/tool/x.js")], packages);
+  for (const path of ["../node_modules/stray/x.js", "../node_modules/b/node_modules/@s/t/x.js"]) {
+    assert.throws(() => {
+      checkBundled([map(path)], packages);
+    }, /a bundle has (stray|@s\/t), which the list of packages does not have/);
+  }
+});
+
 test("a dependency that the lock file does not have is an error, not an omission", () => {
   const torn = new Lockfile('{"packages":{"a":{"version":"1","dependencies":{"gone":"1"}}}}');
   assert.throws(() => torn.closure(["a"]), /no gone, which a needs/);
@@ -59,6 +93,7 @@ test("the bill of materials names each package once, with hashes and a closed gr
       packages: lock.closure(["apps/a"]),
       roots: ["apps/a"],
       libraries: [{ file: "libthing.so.6", license: "MIT" }],
+      embedded: [{ name: "engine", version: undefined, license: "ISC", within: "tool" }],
     });
   const document = JSON.parse(make()) as {
     serialNumber: string;
@@ -69,7 +104,7 @@ test("the bill of materials names each package once, with hashes and a closed gr
   assert.equal(make(), JSON.stringify(document, null, 2) + "\n");
   assert.match(document.serialNumber, /^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
   const references = new Set(document.components.map((component) => component["bom-ref"]));
-  assert.equal(references.size, 6);
+  assert.equal(references.size, 7);
   for (const { ref, dependsOn } of document.dependencies) {
     assert.ok(references.has(ref) || ref === document.metadata.component["bom-ref"]);
     for (const needed of dependsOn) assert.ok(references.has(needed), needed);
@@ -77,6 +112,8 @@ test("the bill of materials names each package once, with hashes and a closed gr
   const outer = document.components.find(({ purl }) => purl === "pkg:npm/b@1.5.0");
   assert.ok(references.has("pkg:generic/libthing@6"));
   assert.deepEqual(document.dependencies[0]?.dependsOn.at(-1), "pkg:generic/libthing@6");
+  const tool = document.dependencies.find(({ ref }) => ref.startsWith("pkg:npm/tool@"));
+  assert.deepEqual(tool?.dependsOn, ["pkg:generic/engine"]);
   assert.deepEqual(outer?.hashes, [{ alg: "SHA-512", content: "deadbeef" }]);
   assert.deepEqual(outer.licenses, [{ expression: "MIT OR ISC" }]);
 });
@@ -108,6 +145,7 @@ test("a build that fails leaves nothing, not even the archive of an earlier one"
   const target = join(directory, "bad");
   mkdirSync(target);
   writeFileSync(join(target, "thing.tar.gz"), "an earlier release");
+  mkdirSync(join(target, ".release-killed"));
   await assert.rejects(
     publish({
       name: "thing",
