@@ -43,7 +43,8 @@ const boundaries = projects.map(({ name, dir, dependencies = {}, devDependencies
           patterns: [
             { regex: others, message: `declare it in ${dir}/package.json first` },
             {
-              regex: "^(?:\\.\\./)+(?:proto|libs|apps)/",
+              // Also a neighbour in the same folder, such as ../../store/src/index.ts.
+              regex: "^(?:\\.\\./)+(?:(?:proto|libs|apps)/|[^./][^/]*/(?:src|gen|dist|test)/)",
               message: "import another project by its package name",
             },
           ],

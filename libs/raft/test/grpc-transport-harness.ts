@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { connect as dial, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
+import { afterEach } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Message, NodeId, SnapshotMessage } from "../src/core/types.ts";
 import type { ClusterInfo } from "../src/frame-codec.ts";
@@ -182,6 +183,26 @@ export class TestMember {
     await this.transport.close();
     await this.server.close();
   }
+}
+
+/** What starts members, and what is to be called when the test is over, last first. */
+interface MembersOfEachTest {
+  readonly start: (id: number, options?: Partial<MemberOptions>) => Promise<TestMember>;
+  readonly cleanups: (() => Promise<unknown>)[];
+}
+
+/** Gives a test file its members, who stop after each test. To be called once, at its top. */
+export function membersOfEachTest(): MembersOfEachTest {
+  const cleanups: (() => Promise<unknown>)[] = [];
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  });
+  const start = async (id: number, options: Partial<MemberOptions> = {}): Promise<TestMember> => {
+    const member = await TestMember.start({ id: memberId(id), ...options });
+    cleanups.push(() => member.stop());
+    return member;
+  };
+  return { start, cleanups };
 }
 
 /** Makes each a peer of each. */

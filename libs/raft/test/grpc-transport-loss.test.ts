@@ -3,28 +3,17 @@ import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import {
   connect,
   connected,
   memberId,
+  membersOfEachTest,
   Relay,
-  TestMember,
   until,
 } from "./grpc-transport-harness.ts";
-import type { MemberOptions } from "./grpc-transport-harness.ts";
 
-const cleanups: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function start(id: number, options: Partial<MemberOptions> = {}): Promise<TestMember> {
-  const member = await TestMember.start({ id: memberId(id), ...options });
-  cleanups.push(() => member.stop());
-  return member;
-}
+const { start, cleanups } = membersOfEachTest();
 
 interface Child {
   readonly process: ChildProcess;

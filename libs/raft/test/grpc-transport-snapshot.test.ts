@@ -1,7 +1,7 @@
 /** Snapshot transfers over real sockets: intact, interrupted, damaged, stalled, superseded. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
@@ -11,21 +11,18 @@ import type { Hello } from "../src/frame-codec.ts";
 import { createPeerClient } from "../src/peer-client.ts";
 import { asBytes, SNAPSHOT_PATH } from "../src/raft-service-definition.ts";
 import { rechunk } from "../src/snapshot-sender.ts";
-import { CLUSTER, connect, connected, memberId, Relay } from "./grpc-transport-harness.ts";
-import { TestMember, until } from "./grpc-transport-harness.ts";
-import type { MemberOptions } from "./grpc-transport-harness.ts";
+import {
+  CLUSTER,
+  connect,
+  connected,
+  memberId,
+  membersOfEachTest,
+  Relay,
+} from "./grpc-transport-harness.ts";
+import { until } from "./grpc-transport-harness.ts";
+import type { MemberOptions, TestMember } from "./grpc-transport-harness.ts";
 
-const cleanups: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function start(id: number, options: Partial<MemberOptions> = {}): Promise<TestMember> {
-  const member = await TestMember.start({ id: memberId(id), ...options });
-  cleanups.push(() => member.stop());
-  return member;
-}
+const { start, cleanups } = membersOfEachTest();
 
 async function startPair(limits: MemberOptions["limits"] = {}): Promise<[TestMember, TestMember]> {
   const pair: [TestMember, TestMember] = [await start(1, { limits }), await start(2, { limits })];

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
-import { afterEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import type { Message, NodeId } from "../src/core/types.ts";
 import { ClusterInfoError, fetchClusterInfo } from "../src/cluster-info.ts";
 import { GrpcTransport } from "../src/grpc-transport.ts";
@@ -12,22 +12,13 @@ import {
   connect,
   connected,
   memberId,
+  membersOfEachTest,
   RecordingListener,
 } from "./grpc-transport-harness.ts";
-import { Relay, TestMember, until } from "./grpc-transport-harness.ts";
-import type { MemberOptions } from "./grpc-transport-harness.ts";
+import type { TestMember } from "./grpc-transport-harness.ts";
+import { Relay, until } from "./grpc-transport-harness.ts";
 
-const cleanups: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-async function start(id: number, options: Partial<MemberOptions> = {}): Promise<TestMember> {
-  const member = await TestMember.start({ id: memberId(id), ...options });
-  cleanups.push(() => member.stop());
-  return member;
-}
+const { start, cleanups } = membersOfEachTest();
 
 function heartbeat(from: TestMember, to: TestMember, n: number): Message {
   return { type: "heartbeat", from: from.id, to: to.id, term: 1, commit: n, context: `${n}` };

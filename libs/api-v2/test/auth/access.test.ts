@@ -141,16 +141,18 @@ test("documents of names that were asked for are kept, but not of any number of 
   assert.equal(peeked.filter(isFirst).length, 2, "an unknown name is not kept for ever");
 });
 
-test("the first change may find the places another member has begun to make", async () => {
+test("the first change may find the places another member has begun to make", async (t) => {
   const other = await startFakeServer();
+  t.after(() => other.close());
   other.server.apply(writeCommand({ action: "create", path: "/2", dir: true }));
   other.server.apply(writeCommand({ action: "create", path: "/2/users", dir: true }));
   const client = await RawConnection.open(other.baseUrl);
+  t.after(() => {
+    client.close();
+  });
   const body = '{"user":"root","password":"pw"}';
   const added = await client.exchange({ method: "PUT", target: "/v2/auth/users/root", body });
   assert.equal(added.status, 201, added.body);
-  client.close();
-  await other.close();
 });
 
 test("a user that holds a role with an empty name is shown as 404, and its other roles count", async () => {
