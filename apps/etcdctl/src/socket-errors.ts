@@ -54,6 +54,9 @@ function tlsMessage(fault: SocketFault, host: string): string | undefined {
       ? `x509: certificate is not valid for any names, but wanted to match ${host}`
       : `x509: certificate is valid for ${names}, not ${host}`;
   }
+  if (code === "INVALID_PURPOSE") {
+    return "x509: certificate specifies an incompatible key usage (it is not meant for servers)";
+  }
   const alert = /^ERR_SSL_(?:.*_)?ALERT_(.*)$/.exec(code)?.[1];
   if (alert !== undefined) {
     return `remote error: tls: ${alert
@@ -70,8 +73,16 @@ function tlsMessage(fault: SocketFault, host: string): string | undefined {
   return undefined;
 }
 
-/** The client's error for a failed exchange with `host`. */
-export function describeFault(error: unknown, host: string, port: number): Error {
+/**
+ * The client's error for a failed exchange with `host`.
+ * @param ownCertificate what the server was shown, in words; "" when that was none
+ */
+export function describeFault(
+  error: unknown,
+  host: string,
+  port: number,
+  ownCertificate = "",
+): Error {
   if (error instanceof ClientError) return error;
   if (!(error instanceof Error)) return new ClientError(String(error));
   // Both addresses of a name were tried; the first one is what the user asked for.
@@ -89,6 +100,11 @@ export function describeFault(error: unknown, host: string, port: number): Error
   }
   const tls = tlsMessage(fault, host);
   if (tls !== undefined) return new ClientError(tls, options);
+  // Servers that check the certificate after their part of the handshake say no more than this.
+  if ((code === "ECONNRESET" || code === "EPIPE") && ownCertificate !== "") {
+    const hint = `the server hung up, perhaps because it does not accept ${ownCertificate}`;
+    return new ClientError(`EOF: ${hint}`, options);
+  }
   if (code === "ECONNRESET" && fault.syscall === "read") {
     return new ConnectionError(`read tcp ${where}: connection reset by peer`, options);
   }

@@ -31,6 +31,22 @@ function readNamedFile(path: string): Buffer | undefined {
   }
 }
 
+/** The certificate shown to servers, in words for a message; "" when there is none. */
+export async function ownCertificateText({ cert }: TlsSettings, now = new Date()): Promise<string> {
+  if (cert === undefined) return "";
+  const { X509Certificate } = await import("node:crypto");
+  const { subject, issuer, validFromDate, validToDate } = new X509Certificate(cert);
+  const line = (name: string): string => name.replaceAll("\n", ", ");
+  const day = (date: Date): string => date.toISOString().slice(0, 10);
+  const validity =
+    validToDate < now
+      ? `expired on ${day(validToDate)}`
+      : validFromDate > now
+        ? `not valid before ${day(validFromDate)}`
+        : `valid until ${day(validToDate)}`;
+  return `the client certificate ${line(subject)} (issued by ${line(issuer)}, ${validity})`;
+}
+
 /** Reads the named files. @throws Failure when one is missing, or a key comes without its twin. */
 export async function readTlsSettings(files: {
   readonly ca: string;

@@ -12,7 +12,7 @@ import type { LookupFunction } from "node:net";
 import { portMax } from "./endpoints.ts";
 import { ClientError, ConnectionError, DeadlineError, HeaderTimeoutError } from "./errors.ts";
 import { describeFault, dialTimeout } from "./socket-errors.ts";
-import type { TlsSettings } from "./tls-files.ts";
+import { ownCertificateText, type TlsSettings } from "./tls-files.ts";
 
 /** Where a request goes; a redirect may lead outside the endpoint it was meant for. */
 export interface Target {
@@ -64,6 +64,8 @@ const timerMsMax = 2 ** 31 - 1;
 interface Secure {
   readonly module: typeof https;
   readonly agent: https.Agent;
+  /** What servers are shown, in words. */
+  readonly ownCertificate: string;
 }
 
 /** Connections to endpoints, kept open between the requests of one invocation. */
@@ -124,7 +126,8 @@ export class Transport {
         import("./tls-options.ts"),
       ]);
       const agent = new module.Agent({ keepAlive: true, ...secureOptions(this.#options.tls) });
-      this.#secure = { module, agent };
+      const ownCertificate = await ownCertificateText(this.#options.tls);
+      this.#secure = { module, agent, ownCertificate };
     }
     return this.#secure;
   }
@@ -149,7 +152,8 @@ export class Transport {
         hasFailed = true;
         settle();
         message.destroy();
-        reject(describeFault(error, target.host, target.port));
+        const own = target.scheme === "https" ? this.#secure?.ownCertificate : undefined;
+        reject(describeFault(error, target.host, target.port, own));
       };
       const failAfter = (ms: number, makeError: () => Error): void => {
         const giveUp = (): void => {

@@ -102,7 +102,9 @@ async function main(): Promise<void> {
     return;
   }
   const { config, notices } = outcome;
-  const logging = await createLogging({ sink, useColor, ...config.log });
+  const elsewhere = process.stderr.isTTY ? "text" : "json";
+  const format = config.log.format === "auto" ? elsewhere : config.log.format;
+  const logging = await createLogging({ sink, useColor, level: config.log.level, format });
   const badLevels =
     config.log.packageLevels === ""
       ? undefined

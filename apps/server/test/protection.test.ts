@@ -207,6 +207,7 @@ describe("the budget of descriptors", () => {
         () => false,
       ),
     );
+    assert.equal(server.log.match(/all 3 client connections are in use/g)?.length, 1);
   });
 
   it("refuses to start with too small a limit", async () => {

@@ -89,8 +89,9 @@ export async function applyConfigFile(
   const { parse } = await import("yaml");
   let root: unknown;
   try {
-    // The failsafe schema leaves every scalar as it is written, so `name: 007` stays "007".
-    root = parse(readFile(path), { schema: "failsafe" });
+    // The failsafe schema leaves every scalar as it is written, so `name: 007` stays "007"; only
+    // null and ~ are no texts, as in every YAML reader.
+    root = parse(readFile(path), { schema: "failsafe", customTags: ["null"] });
   } catch (error) {
     return `cannot read configuration file ${path}: ${reasonOf(error)}`;
   }

@@ -45,7 +45,8 @@ export interface LogConfig {
   readonly level: LogLevel;
   /** Unchecked text of --log-package-levels; a bad one only warns. */
   readonly packageLevels: string;
-  readonly format: "text" | "json";
+  /** "auto" is text on a terminal and JSON elsewhere. */
+  readonly format: "text" | "json" | "auto";
 }
 
 export interface TracingConfig {
@@ -402,10 +403,14 @@ const levelOfName: Readonly<Record<string, LogLevel>> = {
   fatal: "critical",
 };
 
+function logFormat(text: string): LogConfig["format"] {
+  return text === "json" || text === "auto" ? text : "text";
+}
+
 function logConfig(flags: FlagSet): LogConfig {
   return {
     level: flags.on("debug") ? "debug" : (levelOfName[flags.text("log-level")] ?? "info"),
     packageLevels: flags.text("log-package-levels"),
-    format: flags.text("log-format") === "json" ? "json" : "text",
+    format: logFormat(flags.text("log-format")),
   };
 }

@@ -242,7 +242,9 @@ const logging = [
     "",
     "levels by package, such as etcdmain=CRITICAL,etcdserver=DEBUG",
   ),
-  row("log-format", "choice", "text", "text or json", { choices: ["text", "console", "json"] }),
+  row("log-format", "choice", "text", "text, json, or auto: text on a terminal, json elsewhere", {
+    choices: ["text", "console", "json", "auto"],
+  }),
   row(
     "access-log",
     "text",

@@ -14,10 +14,14 @@ export function defaultInitialCluster(name: string): string {
   return `${n}=http://localhost:2380,${n}=http://localhost:7001`;
 }
 
-/** Reads `name=url,name=url`; a name may occur several times, once per URL. */
+/**
+ * Reads `name=url,name=url`; a name may occur several times, once per URL. Blanks and line ends
+ * around a pair do not count: lists are wrapped in configuration files.
+ */
 export function parseInitialCluster(text: string): Parsed<InitialCluster> {
   const urls = new Map<string, string[]>();
-  for (const part of text.split(",")) {
+  for (const given of text.split(",")) {
+    const part = given.trim();
     if (part === "") continue;
     const at = part.indexOf("=");
     const name = at < 0 ? part : part.slice(0, at);

@@ -32,6 +32,8 @@ export interface ClientPortsOptions {
   readonly announcePrefix?: string;
 }
 
+const SHED_LINE_INTERVAL_MS = 10_000;
+
 type Limits = Pick<
   ConstructorParameters<typeof ClientListeners>[0],
   "connectionsMax" | "onConnection" | "onShed" | "onSwept"
@@ -60,20 +62,35 @@ export class ClientPorts {
   readonly connectionsMax: number;
   readonly #clients: ClientListeners;
   readonly #metrics: ClientListeners;
+  #warnedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor({ config, tls, budget, counters }: ClientPortsOptions) {
+  constructor({ config, tls, budget, counters, log }: ClientPortsOptions) {
     const { connectionsMax, metricsConnectionsMax } = budget;
     this.connectionsMax = connectionsMax;
     this.#clients = httpListeners(config.listenClientUrls, tls, {
       connectionsMax,
       onConnection: () => (counters.connectionsAccepted += 1),
-      onShed: () => (counters.connectionsShed += 1),
+      onShed: () => {
+        counters.connectionsShed += 1;
+        this.#warnOfShedding(log);
+      },
       onSwept: () => (counters.connectionsSwept += 1),
     });
     this.#metrics = httpListeners(config.listenMetricsUrls, tls, {
       connectionsMax: metricsConnectionsMax,
       onShed: () => undefined,
     });
+  }
+
+  /** At most one line in a while: whoever is shed comes back at once. */
+  #warnOfShedding(log: Logger): void {
+    const now = performance.now();
+    if (now - this.#warnedAtMs < SHED_LINE_INTERVAL_MS) return;
+    this.#warnedAtMs = now;
+    log.warning(
+      `all ${this.connectionsMax} client connections are in use, new ones are closed at once: ` +
+        "raise the limit of open files or --max-connections, or find who holds them",
+    );
   }
 
   /** Client connections at this moment. */

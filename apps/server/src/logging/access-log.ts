@@ -10,6 +10,7 @@ import { TLSSocket } from "node:tls";
 
 import { connectionOf } from "@etcd2/api-v2";
 import type { AccessSink } from "./access-sink.ts";
+import { pathOf } from "./request-path.ts";
 import { watchIndex } from "./response-index.ts";
 
 /** Query parameters that may be shown: switches and numbers, nothing a user writes freely. */
@@ -85,11 +86,6 @@ function parametersOf(query: string): Readonly<Record<string, string>> | undefin
 
 function isKeysPath(path: string): boolean {
   return path === keysPrefix || path.startsWith(`${keysPrefix}/`);
-}
-
-/** The path in a target, which may be a whole URL with a name and a password in it. */
-function pathOf(target: string): string {
-  return target.replace(/\?[^]*$/, "").replace(/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/]*/, "");
 }
 
 /** What was noted before the response ended. */

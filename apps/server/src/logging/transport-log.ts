@@ -14,9 +14,24 @@ function describeTransportEvent(message: string, fields: Fields): string {
   const id = typeof peer === "string" && peer !== "" ? ` ${formatId(peer)}` : "";
   const place = url ?? address;
   const at = place === undefined ? "" : ` at ${String(place)}`;
-  const why = reason === undefined ? "" : `: ${withoutWrapping(String(reason))}`;
+  const why = reason === undefined ? "" : `: ${explained(String(reason), String(url))}`;
   const rest = Object.entries(others).map(([name, value]) => `${name}: ${String(value)}`);
   return `${message}${id}${at}${why}${rest.length > 0 ? ` (${rest.join(", ")})` : ""}`;
+}
+
+/** What a peer's log should be asked for when it hangs up at the handshake without a word. */
+const HUNG_UP = /^(?:read ECONNRESET|write EPIPE|Failed to connect|socket hang up)/;
+
+/** The reason in words that say what to look at. */
+function explained(reason: string, url: string): string {
+  const plain = withoutWrapping(reason).replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
+  if (plain.startsWith("The server does not implement the method")) {
+    return "it is still starting, or no member of this kind";
+  }
+  if (HUNG_UP.test(plain) && url.startsWith("https:")) {
+    return `${plain}: it closed the connection at the TLS handshake, perhaps because it does not accept this member's certificate; its log says why`;
+  }
+  return plain;
 }
 
 /** The errno of a failed connection without what gRPC says around it. */

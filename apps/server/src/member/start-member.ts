@@ -17,6 +17,7 @@ import { addHealthService } from "../listeners/grpc-health.ts";
 import { decideIdentity } from "../cluster/identity.ts";
 import { formatId } from "../cluster/ids.ts";
 import type { Logging } from "../logging/logger.ts";
+import { withRequestLines } from "../logging/request-lines.ts";
 import type { MemberLog, MemberOptions } from "./member.ts";
 import { Member } from "./member.ts";
 import { MemberStorage } from "../storage/member-storage.ts";
@@ -272,7 +273,8 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await published;
   const logged = accessLog.around(app);
-  listeners.open(tracing?.around(logged) ?? logged, app);
+  const traced = tracing?.around(logged) ?? logged;
+  listeners.open(withRequestLines(traced, logging.logger("etcdhttp")), app);
   setTimeout(() => {
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();

@@ -15,6 +15,16 @@ const methodTypes: Readonly<Record<string, string>> = {
   ClusterInfo: "unary",
 };
 
+/** Every status a call can end with, as dashboards know them. */
+const codes = [
+  ...["OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound"],
+  ...["AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted"],
+  ...["OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"],
+];
+
+const methods = Object.keys(methodTypes);
+const outcomes = methods.flatMap((method) => codes.map((code) => `${method}\t${code}`));
+
 function grpcLabels(samples: readonly Sample[]): readonly Sample[] {
   return samples.map((sample) => {
     const type = methodTypes[String(sample.labels["grpc_method"])] ?? "unary";
@@ -129,14 +139,14 @@ export const peerFamilies: readonly Family[] = [
     name: "grpc_server_started_total",
     type: "counter",
     help: "Calls begun on the peer service.",
-    samples: ({ counters }) => grpcLabels(counts(["grpc_method"], counters.rpcsStarted)),
+    samples: ({ counters }) => grpcLabels(counts(["grpc_method"], counters.rpcsStarted, methods)),
   },
   {
     name: "grpc_server_handled_total",
     type: "counter",
     help: "Calls ended on the peer service, by status.",
     samples: ({ counters }) =>
-      grpcLabels(counts(["grpc_method", "grpc_code"], counters.rpcsHandled)),
+      grpcLabels(counts(["grpc_method", "grpc_code"], counters.rpcsHandled, outcomes)),
   },
   {
     name: "grpc_server_msg_sent_total",

@@ -50,8 +50,23 @@ function labelled(names: readonly string[], values: readonly string[]) {
   return sortedLabels(names.map((name, n) => [name, values[n] ?? ""]));
 }
 
-export function counts(names: readonly string[], given: LabelledCounts): readonly Sample[] {
-  return given.entries().map(([values, value]) => ({ labels: labelled(names, values), value }));
+/**
+ * The samples of labelled counters.
+ * @param known label values, separated by tabs, that are told as 0 before they occur: a rate over
+ * a series that begins with its first event misses that event.
+ */
+export function counts(
+  names: readonly string[],
+  given: LabelledCounts,
+  known: readonly string[] = [],
+): readonly Sample[] {
+  const entries = given.entries();
+  const seen = new Set(known.length === 0 ? [] : entries.map(([values]) => values.join("\t")));
+  const missing = known.filter((key) => !seen.has(key));
+  return [
+    ...entries.map(([values, value]) => ({ labels: labelled(names, values), value })),
+    ...missing.map((key) => ({ labels: labelled(names, key.split("\t")), value: 0 })),
+  ];
 }
 
 /** The samples of one histogram under a family's name. */

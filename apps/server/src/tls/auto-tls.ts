@@ -9,6 +9,7 @@ import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { makeDirectories } from "@etcd2/store";
+import { coversHost } from "./certificate-fit.ts";
 
 export interface SelfSignedOptions {
   /** Where cert.pem and key.pem are kept; made when missing. */
@@ -34,16 +35,11 @@ function allHosts(hosts: readonly string[]): readonly string[] {
   return [...new Set([...specific, ...own])];
 }
 
-function covers(certificate: X509Certificate, host: string): boolean {
-  const checked = isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host);
-  return checked !== undefined;
-}
-
 function isUsable(path: string, hosts: readonly string[], now: Date): boolean {
   try {
     const certificate = new X509Certificate(readFileSync(path));
     const left = certificate.validToDate.getTime() - now.getTime();
-    return left > 7 * dayMs && hosts.every((host) => covers(certificate, host));
+    return left > 7 * dayMs && hosts.every((host) => coversHost(certificate, host));
   } catch {
     return false;
   }

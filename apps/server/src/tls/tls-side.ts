@@ -12,6 +12,7 @@ import type { SecureContext, SecureContextOptions, Server as TlsServer } from "n
 import type { TlsConfig } from "../config/config.ts";
 import type { Logger } from "../logging/logger.ts";
 import { selfSigned } from "./auto-tls.ts";
+import { certificateMisfits } from "./certificate-fit.ts";
 import { describeTlsError } from "./tls-error.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 import { contextOptions, loadTlsFiles, tlsPaths } from "./tls-files.ts";
@@ -25,6 +26,8 @@ export interface TlsSideOptions {
   /** Hosts of the URLs served, and where a self-signed certificate is kept. */
   readonly hosts: readonly string[];
   readonly autoTlsDirectory: string;
+  /** Hosts of the https URLs that others are told to use; a certificate that lacks one is told. */
+  readonly advertisedHosts?: readonly string[];
   /** Time between looks at the files. */
   readonly pollIntervalMs?: number;
 }
@@ -61,6 +64,7 @@ export class TlsSide {
     }, options.pollIntervalMs ?? 2000);
     this.#timer.unref();
     this.#warnOfExpiry();
+    this.#warnOfMisfits(material);
   }
 
   /** Whether the other side must present a certificate. */
@@ -165,6 +169,7 @@ export class TlsSide {
       for (const listener of this.#listeners) listener(context);
       const until = material.notAfter.toISOString();
       log.notice(`${name} certificates were reloaded, valid until ${until}`, { notAfter: until });
+      this.#warnOfMisfits(material);
     } catch (error) {
       // The signature stays: the files are tried again at the next look, and a half-written
       // pair is no more than one line.
@@ -176,6 +181,14 @@ export class TlsSide {
     }
   }
 
+  #warnOfMisfits({ cert }: TlsMaterial): void {
+    // Nobody checks a certificate that was made here.
+    if (this.isSelfSigned) return;
+    const { log, name, advertisedHosts: hosts = [] } = this.#options;
+    const given = { path: this.#config.certFile, pem: cert };
+    for (const misfit of certificateMisfits(given, { side: name, hosts })) log.warning(misfit);
+  }
+
   #warnOfExpiry(): void {
     const leftMs = this.#notAfter.getTime() - Date.now();
     if (leftMs > warnBeforeMs) return;
@@ -184,7 +197,8 @@ export class TlsSide {
     this.#expiryDay = today;
     const when = this.#notAfter.toISOString();
     const { log, name } = this.#options;
-    log.warning(`the ${name} certificate ${leftMs < 0 ? "expired" : "expires"} at ${when}`);
+    const verb = leftMs < 0 ? "expired" : "expires";
+    log.warning(`the ${name} certificate ${this.#config.certFile} ${verb} at ${when}`);
   }
 
   #refuse(error: unknown, address: string): void {

@@ -46,12 +46,17 @@ async function makeSides(options: TlsSidesOptions): Promise<TlsSides> {
     if (tls.certFile !== "") log.info(announceTls(name, tls));
     const isOutgoing = name === "peer" && isPeerOutgoing;
     if (!isOutgoing && urls[name].every(({ scheme }) => scheme === "http")) return undefined;
+    const advertised = name === "client" ? config.advertiseClientUrls : config.advertisePeerUrls;
     return createTlsSide({
       name,
       config: tls,
       log,
       hosts: urls[name].map(({ host }) => host),
       autoTlsDirectory: `${layout.dataDir}/tls/${name}`,
+      // A proxy advertises nothing.
+      advertisedHosts: isPeerOutgoing
+        ? []
+        : advertised.filter(({ scheme }) => scheme === "https").map(({ host }) => host),
     });
   };
   const peer = await side("peer");

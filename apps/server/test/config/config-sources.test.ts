@@ -146,6 +146,13 @@ force-new-cluster: false
 
   it("keeps texts as they are written", async () => {
     assert.equal((await run("--config-file f", {}, "name: 007")).name, "007");
+    for (const nothing of ["", "~", "null"]) {
+      assert.equal((await run("--config-file f", {}, `name: ${nothing}`)).name, "default");
+    }
+    const wrapped =
+      "name: a\ninitial-cluster: >\n  a=http://localhost:2380,\n  a=http://localhost:7001\n";
+    const { initialCluster } = await run("--config-file f", {}, wrapped);
+    assert.deepEqual([...initialCluster.keys()], ["a"]);
     assert.equal((await run("--config-file f", {}, "")).name, "default");
   });
 
