@@ -5,6 +5,9 @@
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
+/** Synced so often, the file does not hold up the disk, which the server may share, all at once. */
+const SYNC_BYTES = 4 << 20;
+
 /** Told after each piece how many bytes have been written. */
 export type Progress = (bytes: number) => void;
 
@@ -34,6 +37,7 @@ export async function saveStream(
   const written = async function* (): AsyncGenerator<Uint8Array, void> {
     for await (const chunk of stream) {
       await file.writeFile(chunk);
+      if ((bytes + chunk.length) % SYNC_BYTES < chunk.length) await file.datasync();
       bytes += chunk.length;
       progress(bytes);
       yield chunk;

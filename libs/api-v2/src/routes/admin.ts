@@ -9,6 +9,7 @@ import { isStoreFailure } from "@etcd2/store";
 import { byMethod } from "../allow.ts";
 import { answer, answerJson } from "../answer.ts";
 import type { EtcdServer } from "../ports.ts";
+import { paced } from "../paced.ts";
 import type { AdminCheck } from "./members.ts";
 
 /** Each keeps a view of the store alive and takes its share of the disk. */
@@ -79,7 +80,7 @@ class SnapshotHandler {
   }
 
   async #stream(res: Response): Promise<void> {
-    const chunks = Readable.from(this.#server.exportSnapshot());
+    const chunks = Readable.from(paced(this.#server.exportSnapshot()));
     res.writeHead(200, [
       "Content-Type",
       "application/octet-stream",
