@@ -367,7 +367,10 @@ describe("a TLS listener", () => {
     make("ca", "soon", "--days=5");
     const { lines, log } = logger();
     (await makeSide(withPair("ca/soon"), log)).close();
-    assert.match(lines.join(""), /W \| etcdmain: the client certificate \S+soon\.pem expires at \d{4}-/);
+    assert.match(
+      lines.join(""),
+      /W \| etcdmain: the client certificate \S+soon\.pem expires at \d{4}-/,
+    );
   });
 });
 
