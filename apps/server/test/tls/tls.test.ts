@@ -1,149 +1,27 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { once } from "node:events";
-import {
-  copyFileSync,
-  utimesSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import type { RequestOptions } from "node:https";
-import { createServer, request } from "node:https";
-import type { AddressInfo } from "node:net";
-import { isIP } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
-
-import { createPeerServer } from "@etcd2/raft";
-import { Client } from "@grpc/grpc-js";
-
+import { copyFileSync, utimesSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { describe, it } from "node:test";
 import type { TlsConfig } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/config.ts";
-import { createTextLogging } from "../../src/logging/logger.ts";
 import { selfSigned } from "../../src/tls/auto-tls.ts";
-import { outgoingTls } from "../../src/tls/outgoing-tls.ts";
-import type { OutgoingTls } from "../../src/tls/outgoing-tls.ts";
-import { createPeerCredentials, createPeerTlsServer } from "../../src/tls/peer-credentials.ts";
 import { describeTlsError } from "../../src/tls/tls-error.ts";
 import { loadTlsFiles } from "../../src/tls/tls-files.ts";
-import type { TlsSide } from "../../src/tls/tls-side.ts";
 import { announceTls, createTlsSide } from "../../src/tls/tls-side.ts";
 import { tlsWarnings } from "../../src/tls/tls-warnings.ts";
-
-const testCa = new URL("../../../../tools/test-ca.ts", import.meta.url).pathname;
-const root = mkdtempSync(join(tmpdir(), "tls-"));
-const make = (directory: string, ...args: string[]) =>
-  execFileSync(process.execPath, [testCa, join(root, directory), ...args]);
-const path = (name: string) => join(root, name);
-const text = (name: string) => readFileSync(path(name), "utf8");
-
-before(() => {
-  make("ca", "server", "peer", "client", "server2");
-  make("ca", "expired", "--days=-1");
-  make("ca", "elsewhere");
-  make("other", "client");
-});
-after(() => {
-  rmSync(root, { recursive: true });
-});
-
-const noTls: TlsConfig = {
-  certFile: "",
-  keyFile: "",
-  caFile: "",
-  trustedCaFile: "",
-  crlFile: "",
-  clientCertAuth: false,
-  autoTls: false,
-  minVersion: "TLSv1.2",
-  selfSignedYears: 1,
-};
-
-function withPair(name: string, more: Partial<TlsConfig> = {}): TlsConfig {
-  return { ...noTls, certFile: path(`${name}.pem`), keyFile: path(`${name}-key.pem`), ...more };
-}
-
-function logger() {
-  const lines: string[] = [];
-  const sink = {
-    write: (line: string) => lines.push(line),
-    flush: () => undefined,
-    close: () => undefined,
-  };
-  const logging = createTextLogging({ sink, format: "text", useColor: false, level: "info" });
-  return { lines, log: logging.logger("etcdmain") };
-}
-
-async function makeSide(config: TlsConfig, log = logger().log): Promise<TlsSide> {
-  const side = await createTlsSide({
-    name: "client",
-    config,
-    log,
-    hosts: ["localhost"],
-    autoTlsDirectory: path("auto"),
-    pollIntervalMs: 3_600_000,
-  });
-  return side ?? assert.fail("no TLS");
-}
-
-/** Serves over TLS and hands a way to ask; the answer is the body, or why there is none. */
-async function serve(
-  config: TlsConfig,
-  test: (ask: Ask, side: TlsSide, lines: string[]) => Promise<void>,
-) {
-  const { lines, log } = logger();
-  const side = await makeSide(config, log);
-  const server = createServer(side.serverOptions(), (_request, response) => response.end("hello"));
-  side.attach(server);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  try {
-    await test((options) => ask(port, options), side, lines);
-  } finally {
-    side.close();
-    server.closeAllConnections();
-    server.close();
-  }
-}
-
-/** Waits for a text in the log, which may be written after the other side has seen the end. */
-async function logged(lines: readonly string[], wanted: string): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!lines.join("").includes(wanted)) {
-    assert.ok(Date.now() < deadline, `"${wanted}" is not in the log: ${lines.join("")}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
-type Ask = (options?: RequestOptions) => Promise<string>;
-
-function ask(port: number, options: RequestOptions = {}): Promise<string> {
-  return new Promise((resolve) => {
-    const asked = request(
-      { host: "127.0.0.1", port, ca: text("ca/ca.pem"), agent: false, ...options },
-      (response) => {
-        response.setEncoding("utf8");
-        let body = "";
-        response.on("data", (part: string) => (body += part));
-        response.on("end", () => {
-          resolve(body);
-        });
-      },
-    );
-    asked.on("error", (error) => {
-      resolve(describeTlsError(error));
-    });
-    asked.end();
-  });
-}
-
-const clientPair = () => ({ cert: text("ca/client.pem"), key: text("ca/client-key.pem") });
+import {
+  root,
+  make,
+  path,
+  text,
+  noTls,
+  withPair,
+  logger,
+  makeSide,
+  serve,
+  logged,
+  clientPair,
+} from "./tls-harness.ts";
 
 describe("certificate files", () => {
   const refusal = (config: TlsConfig) => {
@@ -408,162 +286,6 @@ describe("auto-tls", () => {
       autoTlsDirectory: path("no"),
     } as const;
     assert.equal(await createTlsSide({ ...options, config: noTls }), undefined);
-  });
-});
-
-describe("peer credentials", () => {
-  const method = {
-    path: "/test.Echo/Echo",
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: (data: Buffer) => data,
-    requestDeserialize: (data: Buffer) => data,
-    responseSerialize: (data: Buffer) => data,
-    responseDeserialize: (data: Buffer) => data,
-  } as const;
-
-  /** One call from a peer with its own side to a server; "ok" or why not. */
-  async function call(
-    target: string,
-    side: OutgoingTls | undefined,
-    host = "127.0.0.1",
-  ): Promise<string> {
-    const outgoing = side ?? outgoingTls({ caFile: "", trustedCaFile: "" }, undefined);
-    const client = new Client(
-      target,
-      createPeerCredentials(outgoing)(new URL(`https://${target}`)),
-      {
-        ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
-        "grpc.use_local_subchannel_pool": 1,
-      },
-    );
-    const answer = await new Promise<string>((resolve) => {
-      const deadline = Date.now() + 3000;
-      const { path: name, requestSerialize, responseDeserialize } = method;
-      client.makeUnaryRequest(
-        name,
-        requestSerialize,
-        responseDeserialize,
-        Buffer.from("x"),
-        { deadline },
-        (error) => {
-          resolve(error === null ? "ok" : error.details);
-        },
-      );
-    });
-    client.close();
-    return answer;
-  }
-
-  async function servePeers(
-    config: TlsConfig,
-    test: (target: string, side: TlsSide, lines: readonly string[]) => Promise<void>,
-  ) {
-    const { lines, log } = logger();
-    const side = await makeSide(config, log);
-    const server = await createPeerServer({
-      addresses: ["https://127.0.0.1:0"],
-      tls: createPeerTlsServer(side),
-    });
-    server.grpc.addService(
-      { Echo: method },
-      {
-        Echo: (request: { request: Buffer }, done: (error: null, value: Buffer) => void) => {
-          done(null, request.request);
-        },
-      },
-    );
-    try {
-      await test(`127.0.0.1:${server.listeners[0]?.port ?? 0}`, side, lines);
-    } finally {
-      side.close();
-      await server.close();
-    }
-  }
-
-  const mutual = (name: string, ca = "ca") =>
-    withPair(name, { trustedCaFile: path(`${ca}/ca.pem`), clientCertAuth: true });
-
-  it("let members of one authority talk, and nobody else", async () => {
-    await servePeers(mutual("ca/peer"), async (target, _side, lines) => {
-      const good = await makeSide(mutual("ca/server"));
-      assert.equal(await call(target, good), "ok");
-      assert.deepEqual(lines, []);
-      const foreign = await makeSide(mutual("other/client", "ca"));
-      assert.notEqual(await call(target, foreign), "ok");
-      const stranger = await makeSide(mutual("ca/server", "other"));
-      assert.match(
-        await call(target, stranger),
-        /TLS with 127\.0\.0\.1: its certificate is signed by an authority that is not trusted here/,
-      );
-      assert.notEqual(await call(target, undefined), "ok");
-      // The listening side tells too whom it refused.
-      assert.match(
-        lines.join(""),
-        /refused a client connection from 127\.0\.0\.1: its certificate/,
-      );
-      for (const side of [good, foreign, stranger]) side.close();
-    });
-  });
-
-  it("check members by address also without a certificate of their own", async () => {
-    await servePeers(withPair("ca/peer", {}), async (target) => {
-      const authority = { caFile: "", trustedCaFile: path("ca/ca.pem") };
-      assert.equal(await call(target, outgoingTls(authority, undefined)), "ok");
-      assert.match(
-        await call(target, undefined),
-        /TLS with 127\.0\.0\.1: its certificate is signed by an (?:unknown )?authority/,
-      );
-    });
-    const missing = { caFile: "", trustedCaFile: path("ca/none.pem") };
-    assert.throws(() => outgoingTls(missing, undefined), /cannot read CA file .*none\.pem/);
-  });
-
-  it("name what was found and wanted when the host is wrong", async () => {
-    await servePeers(mutual("ca/peer"), async (target) => {
-      const side = await makeSide(mutual("ca/server"));
-      const answer = await call(target, side, "infra9.example");
-      assert.match(
-        answer,
-        /its certificate is valid for localhost, 127\.0\.0\.1, [0:1]+, not for infra9\.example/,
-      );
-      side.close();
-    });
-  });
-
-  it("take new certificates over on both sides", async () => {
-    for (const end of ["server", "dialler"]) {
-      copyFileSync(path("ca/peer.pem"), path(`${end}.pem`));
-      copyFileSync(path("ca/peer-key.pem"), path(`${end}-key.pem`));
-      copyFileSync(path("ca/ca.pem"), path(`${end}-ca.pem`));
-    }
-    make("next", "peer");
-    const swap = (end: string) => {
-      copyFileSync(path("next/peer.pem"), path(`${end}.pem`));
-      copyFileSync(path("next/peer-key.pem"), path(`${end}-key.pem`));
-      copyFileSync(path("next/ca.pem"), path(`${end}-ca.pem`));
-    };
-    const config = (end: string) =>
-      withPair(end, { trustedCaFile: path(`${end}-ca.pem`), clientCertAuth: true });
-    await servePeers(config("server"), async (target, server) => {
-      const dialler = await makeSide(config("dialler"));
-      assert.equal(await call(target, dialler), "ok");
-      swap("server");
-      await server.look();
-      assert.notEqual(await call(target, dialler), "ok");
-      swap("dialler");
-      await dialler.look();
-      assert.equal(await call(target, dialler), "ok");
-      dialler.close();
-    });
-  });
-
-  it("of peer-auto-tls encrypt without checking", async () => {
-    await servePeers({ ...noTls, autoTls: true }, async (target) => {
-      const side = await makeSide({ ...noTls, autoTls: true });
-      assert.equal(await call(target, side, "any.example"), "ok");
-      side.close();
-    });
   });
 });
 
