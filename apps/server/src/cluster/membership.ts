@@ -45,6 +45,7 @@ export interface MembershipParts {
 }
 
 interface Waiter {
+  readonly change: ConfChangeSingle;
   readonly settle: (refusal: string | undefined) => void;
 }
 
@@ -68,6 +69,16 @@ export class Membership implements MembershipPort {
   /** A conf change with this request id was applied, or refused when it was. */
   applied(requestId: string, refusal: string | undefined): void {
     this.#waiters.get(requestId)?.settle(refusal);
+  }
+
+  /**
+   * The others say that this member is removed. Its log may never tell: nobody sends it entries any
+   * more. Whoever asked here for just that has the answer.
+   */
+  removedByOthers(): void {
+    for (const { change, settle } of [...this.#waiters.values()]) {
+      if (change.type === "remove" && change.nodeId === this.#parts.memberId) settle(undefined);
+    }
   }
 
   async add(peerURLs: readonly string[], options: { learner: boolean }): Promise<Member> {
@@ -267,7 +278,7 @@ export class Membership implements MembershipPort {
         this.#waiters.delete(key);
         resolve(outcome);
       };
-      this.#waiters.set(key, { settle });
+      this.#waiters.set(key, { change: single, settle });
       this.#parts.node().proposeConfChange(data);
     });
     if (refusal === undefined) return;

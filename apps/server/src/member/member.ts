@@ -453,7 +453,8 @@ export class Member {
       openSnapshotSource: () => this.#snapshots.openSource(),
       onRemoved: (reason) => {
         log.warn(reason);
-        this.#options.onRemoved(REMOVED_TEXT);
+        this.#membership.removedByOthers();
+        this.#removedSelf();
       },
     };
   }

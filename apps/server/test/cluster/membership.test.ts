@@ -199,3 +199,46 @@ test("a member added, removed and added again within a second gets a new id", as
     memberId({ ...source, addedAtSeconds: NOW_MS / 1000 + 1 }),
   );
 });
+
+test("a removal of this member that only the others have applied is answered as done", async () => {
+  const proposed: Uint8Array[] = [];
+  const node = {
+    leader: "00000000000000cc",
+    status: () => ({
+      role: "follower",
+      leader: "00000000000000cc",
+      commit: 5,
+      progress: new Map(),
+    }),
+    proposeConfChange: (data: Uint8Array) => proposed.push(data),
+  };
+  const record = { peerURLs: [], name: "", clientURLs: [], started: true, isLearner: false };
+  const members = new Map([SELF, OTHER].map((id) => [id, { ...record, id }]));
+  const cluster = {
+    get: (id: string) => members.get(id),
+    isRemoved: () => false,
+    members: [...members.values()],
+  };
+  let sequence = 0;
+  const membership = new Membership({
+    memberId: SELF,
+    cluster: cluster as unknown as Cluster,
+    node: () => node as unknown as RaftNode,
+    nextRequestId: () => ({ session: 1, sequence: (sequence += 1) }),
+    strictReconfigCheck: false,
+    isConnected: () => true,
+    requestTimeoutMs: 60_000,
+    wallMs: Date.now,
+    onPromoted: () => undefined,
+    log: () => undefined,
+  });
+  let isOtherDone = false;
+  const other = membership.remove("bb").finally(() => (isOtherDone = true));
+  const own = membership.remove("aa");
+  while (proposed.length < 2) await new Promise(setImmediate);
+  membership.removedByOthers();
+  await own;
+  assert.equal(isOtherDone, false, "what others were asked for is not known from this");
+  membership.applied("1-1", undefined);
+  await other;
+});
