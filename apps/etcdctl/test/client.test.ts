@@ -144,7 +144,7 @@ describe("servers that do not answer", () => {
       "Error:  client: etcd cluster is unavailable or misconfigured\n" +
         `error #0: client: endpoint ${url} exceeded header timeout\n\n`,
     );
-    assert.ok(ms >= 390 && ms < 5000, String(ms));
+    assert.ok(ms >= 390 && ms < 20_000, String(ms));
   });
 
   test("discovery ends by --total-timeout when --timeout is unlimited", async () => {
@@ -152,7 +152,7 @@ describe("servers that do not answer", () => {
     const { ms, exit, stderr } = await timed(words);
     assert.equal(exit, 2);
     assert.equal(stderr, "Error:  context deadline exceeded\n");
-    assert.ok(ms >= 290 && ms < 5000, String(ms));
+    assert.ok(ms >= 290 && ms < 20_000, String(ms));
   });
 
   test("cluster-health reports a mute member after a bounded wait", async () => {

@@ -75,8 +75,10 @@ describe("etcdctl member replace", () => {
     first.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
     await until("it waits for the start", () => said.includes("it cannot vote"));
     // Nobody has lost or won a vote before the new member is there to cast it.
-    const waiting = await listed();
-    assert.equal(waiting.length, 4);
+    const waiting = await until("the list has four", async () => {
+      const list = await listed();
+      return list.length === 4 && list;
+    });
     assert.equal(waiting.find(({ name }) => name === "")?.isLearner, true);
     const ended = new Promise((resolve) => first.once("exit", resolve));
     first.kill("SIGKILL");

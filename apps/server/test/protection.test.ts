@@ -312,7 +312,7 @@ describe("the health service on the peer port", () => {
         same,
         same,
         request,
-        { deadline: Date.now() + 5000 },
+        { deadline: Date.now() + 20_000 },
         (error: ServiceError | null, answer?: Buffer) => {
           client.close();
           if (error !== null) resolve(error.code);

@@ -303,7 +303,7 @@ export async function startFakeServer(options: FakeOptions = {}): Promise<Runnin
 }
 
 /** Waits for a condition. @throws Error when it does not come true in time. */
-export async function until(condition: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function until(condition: () => boolean, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`not in time: ${condition.toString()}`);

@@ -100,7 +100,7 @@ export async function serve(
 
 /** Waits for a text in the log, which may be written after the other side has seen the end. */
 export async function logged(lines: readonly string[], wanted: string): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 20_000;
   while (!lines.join("").includes(wanted)) {
     assert.ok(Date.now() < deadline, `"${wanted}" is not in the log: ${lines.join("")}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
