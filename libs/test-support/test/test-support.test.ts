@@ -31,6 +31,25 @@ test("a port that is taken is not given", async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
+test("a block that another process has claimed is passed over", async () => {
+  const blockOf = (port: number): number => port - (port % 100);
+  const next = blockOf(await freePort()) + 100;
+  const claimed = next < 32_000 ? next : 10_000;
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    // When another process has claimed it indeed, all the better.
+    server.once("error", () => {
+      resolve();
+    });
+    server.listen(claimed, "127.0.0.1", resolve);
+  });
+  const blocks = new Set<number>();
+  for (let i = 0; i < 150; i += 1) blocks.add(blockOf(await freePort()));
+  assert.ok(blocks.size >= 2);
+  assert.ok(!blocks.has(claimed), `${claimed}`);
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test("until resolves with the first answer that is neither undefined nor false", async () => {
   const answers: (() => number | false | undefined)[] = [
     () => undefined,
