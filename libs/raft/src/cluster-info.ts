@@ -9,8 +9,10 @@ import { DEFAULT_TRANSPORT_LIMITS } from "./transport-options.ts";
 import type { PeerCredentials } from "./transport-options.ts";
 
 export type ClusterInfoErrorCode =
-  /** No connection, or no answer in time. */
+  /** No connection, or a member that is not ready. */
   | "unreachable"
+  /** No answer in time: slow, stopped, or cut off without a word. */
+  | "late"
   /** Something answers there, but no member that can say: another program, or one not ready. */
   | "notAMember"
   /** The URL cannot be used. */
@@ -68,8 +70,8 @@ export async function fetchClusterInfo(
 
 function codeOf(cause: unknown): ClusterInfoErrorCode {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  const unreachable = code === grpcStatus.UNAVAILABLE || code === grpcStatus.DEADLINE_EXCEEDED;
-  return unreachable ? "unreachable" : "notAMember";
+  if (code === grpcStatus.DEADLINE_EXCEEDED) return "late";
+  return code === grpcStatus.UNAVAILABLE ? "unreachable" : "notAMember";
 }
 
 function messageOf(cause: unknown): string {

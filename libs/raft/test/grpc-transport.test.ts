@@ -428,7 +428,7 @@ describe("cluster info", () => {
     await closed.stop();
     const cases = [
       [notReady.url, "unreachable", 20_000],
-      [mute.url, "unreachable", 300],
+      [mute.url, "late", 300],
       [closed.url, "unreachable", 20_000],
       [empty.listeners[0]?.url ?? "", "notAMember", 20_000],
       ["ftp://host", "badUrl", 20_000],

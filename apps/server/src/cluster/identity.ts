@@ -4,7 +4,7 @@
  * refusal names the ids involved and the command that helps. Opens no storage.
  */
 import { lookup } from "node:dns/promises";
-import { fetchClusterInfo } from "@etcd2/raft";
+import { ClusterInfoError, fetchClusterInfo } from "@etcd2/raft";
 import type { ClusterInfo, PeerCredentials } from "@etcd2/raft";
 import type { Identity } from "./bootstrap.ts";
 import { foundingIdentity } from "./bootstrap.ts";
@@ -18,6 +18,12 @@ import { urlTexts } from "../config/urls.ts";
 
 /** A peer asked about the cluster has this long to answer. */
 const ASK_TIMEOUT_MS = 2000;
+
+/**
+ * Peers that do not answer in time are asked this often. To take a slow cluster for none would let a
+ * member that lost its data found it anew under its old id, and vote twice in one term.
+ */
+const ASKS_MAX = 3;
 
 /** An identity, and what is left to do once the storage that holds it is durable. */
 export interface DecidedIdentity extends Identity {
@@ -50,10 +56,28 @@ function othersOf(config: ServerConfig): readonly string[] {
 /** The first answer of any of the peers; undefined when none answers. */
 async function askPeers(
   urls: readonly string[],
-  { credentials }: IdentityOptions,
+  { credentials, logging }: IdentityOptions,
 ): Promise<ClusterInfo | undefined> {
   const options = { timeoutMs: ASK_TIMEOUT_MS, ...(credentials !== undefined && { credentials }) };
-  return Promise.any(urls.map((url) => fetchClusterInfo(url, options))).catch(() => undefined);
+  for (let ask = 1; ; ask++) {
+    try {
+      return await Promise.any(urls.map((url) => fetchClusterInfo(url, options)));
+    } catch (error) {
+      const late = lateness(error);
+      if (late === undefined || ask === ASKS_MAX) return undefined;
+      logging
+        .logger("etcdserver")
+        .warning(`no peer said in time which cluster it is of (${late}): asking again`);
+    }
+  }
+}
+
+/** What was said of a peer that might still answer; undefined when all of them are known not to. */
+function lateness(error: unknown): string | undefined {
+  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
+  const isLate = (each: unknown): each is ClusterInfoError =>
+    each instanceof ClusterInfoError && each.code === "late";
+  return errors.find(isLate)?.message;
 }
 
 async function check(config: ServerConfig, isJoining: boolean): Promise<void> {

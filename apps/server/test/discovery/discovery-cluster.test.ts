@@ -307,6 +307,19 @@ describe("a member that asks its peers what runs already", () => {
       assert.ok(!isMember(process));
     }
   });
+
+  it("and so it is when the others answer late", async () => {
+    first.child.kill("SIGSTOP");
+    const process = await fleet.start("b", ["--initial-cluster", cluster]);
+    try {
+      await says(process, "asking again");
+    } finally {
+      first.child.kill("SIGCONT");
+    }
+    assert.equal(await refusedStart(process), 1);
+    assert.match(process.log(), /member [0-9a-f]+ has already been bootstrapped \(as "b"/);
+    assert.ok(!isMember(process));
+  });
 });
 
 describe("a proxy to members that speak TLS", () => {
