@@ -88,6 +88,15 @@ function filledRoutes(routes: readonly Route[], templates: Templates): Route[] {
   }));
 }
 
+/**
+ * The words of a transcript; unless it is about timeouts, with one that a machine which stands still
+ * for seconds does not reach.
+ */
+function patiently({ argv, stderr = "" }: Transcript): readonly string[] {
+  const isAboutTimeouts = [...argv, stderr].some((text) => text.includes("timeout"));
+  return isAboutTimeouts || argv.length === 0 ? argv : ["--timeout", "30s", ...argv];
+}
+
 /** Runs a transcript: as the bundle, or inside this process when `isInside`. */
 export async function runTranscript(
   transcript: Transcript,
@@ -102,7 +111,7 @@ export async function runTranscript(
   const { file, templates, server, directory } = surroundings;
   server?.begin(filledRoutes([...(transcript.routes ?? []), ...(file.routes ?? [])], templates));
   placeFiles(transcript, templates, directory);
-  const words = transcript.argv.map((word) => templates.fill(word));
+  const words = patiently(transcript).map((word) => templates.fill(word));
   const env = Object.fromEntries(
     Object.entries(transcript.env ?? {}).map(([name, value]) => [name, templates.fill(value)]),
   );
