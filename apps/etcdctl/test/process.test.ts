@@ -29,7 +29,7 @@ describe("a process", () => {
       },
       { method: "GET", path: "/v2/keys/k", body: value },
     ]);
-    const running = startBundle(["--endpoints", server.url, "get", "/k"]);
+    const running = startBundle(["--timeout", "30s", "--endpoints", server.url, "get", "/k"]);
     assert.equal((await running.outcome()).stdout, "v\n");
   });
 

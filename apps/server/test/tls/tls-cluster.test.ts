@@ -211,11 +211,11 @@ describe("a cluster of three with TLS everywhere", () => {
       ...["--listen-metrics-urls", metricsUrl, "--access-log", accessLog, ...peerTls()],
       ...["--max-connections", "4"],
     ]);
-    const answer = await until("the proxy serves", () =>
-      askTls(`${proxyUrl}/v2/keys/key?quorum=true`, certificates, "client-anna").catch(
-        () => undefined,
-      ),
-    );
+    const answer = await until("the proxy serves", async () => {
+      const url = `${proxyUrl}/v2/keys/key?quorum=true`;
+      const said = await askTls(url, certificates, "client-anna");
+      return said.status === 200 && said;
+    });
     assert.match(answer.body, /"value":"v"/);
     assert.match(proxy.log(), /clientTLS: cert = .*server\.pem/);
     assert.match(proxy.log(), /peerTLS: cert = .*peer\.pem/);

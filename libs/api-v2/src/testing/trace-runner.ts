@@ -117,11 +117,8 @@ class TraceRun {
   }
 
   async #step(step: TraceStep): Promise<void> {
-    if (step.sleep_ms !== undefined) {
-      const begun = performance.now();
-      await sleep(step.sleep_ms);
-      this.#variables.lateMs += performance.now() - begun - step.sleep_ms;
-    } else if (step.close !== undefined) {
+    if (step.sleep_ms !== undefined) await sleep(step.sleep_ms);
+    else if (step.close !== undefined) {
       this.#find(step.close).connection.close();
       this.#background.delete(step.close);
     } else if (step.pending !== undefined) await this.#pending(step.pending, step.wait_ms ?? 0);
@@ -132,7 +129,6 @@ class TraceRun {
 
   async #request(step: TraceStep): Promise<void> {
     const count = step.repeat ?? 1;
-    const begun = performance.now();
     let response: RawResponse | undefined;
     for (let i = 0; i < count; i++) {
       if (count > 1) this.#variables.set("i", i);
@@ -140,7 +136,6 @@ class TraceRun {
     }
     if (response === undefined) return;
     const nowMs = Date.now();
-    this.#variables.lateMs += performance.now() - begun;
     if (step.metrics?.startsWith("save:") === true) {
       this.#variables.set(`metrics.${step.metrics.slice(5)}`, parseMetrics(response.body));
     }

@@ -24,9 +24,6 @@ const PATTERNS: Readonly<Record<string, RegExp>> = {
 export class TraceVariables {
   readonly #values = new Map<string, unknown>();
 
-  /** Milliseconds the run took beyond the recorded one; seconds to live may be fewer by as much. */
-  lateMs = 0;
-
   set(name: string, value: unknown): void {
     this.#values.set(name, value);
   }
@@ -67,15 +64,11 @@ export class TraceVariables {
     if (pattern === undefined) throw new TraceMismatch(`unknown placeholder ${expression}`);
     pattern.lastIndex = at;
     const found = pattern.exec(actual)?.[0];
-    const isClose = !isTtl || this.#isCloseTtl(Number(found), Number(expression.slice(4)));
+    const isClose = !isTtl || Math.abs(Number(found) - Number(expression.slice(4))) <= 1;
     if (found === undefined || !isClose) {
       throw new TraceMismatch(`at ${at}: expected \${${expression}}, got ${excerpt(actual, at)}`);
     }
     return at + found.length;
-  }
-
-  #isCloseTtl(found: number, recorded: number): boolean {
-    return found <= recorded + 1 && found >= recorded - 1 - Math.floor(this.lateMs / 1000);
   }
 
   /** Text of a placeholder that stands for one, undefined for patterns. */
