@@ -1,10 +1,22 @@
 /**
- * Content-Type, as strictly as the original reads it: only whether it is a form and what is wrong
- * with it. Knows nothing of bodies.
+ * Content-Type: whether a body is a form, as strictly as the original reads it, and whether it is
+ * JSON. Knows nothing of bodies.
  */
 import type { ByteString } from "@etcd2/store";
 
 const FORM = "application/x-www-form-urlencoded";
+const JSON_TYPE = "application/json";
+
+/**
+ * Whether a Content-Type header says JSON: in any case, with any parameters. Parameters mean
+ * nothing for JSON (RFC 8259, section 11), so those that are malformed are not held against it.
+ */
+export function isJsonType(header: string): boolean {
+  if (header === JSON_TYPE) return true;
+  const semicolon = header.indexOf(";");
+  const base = semicolon < 0 ? header : header.slice(0, semicolon);
+  return base.trim().toLowerCase() === JSON_TYPE;
+}
 
 /** How a body is to be treated. */
 export interface MediaType {

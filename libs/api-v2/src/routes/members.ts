@@ -17,6 +17,7 @@ import { targetOf } from "../front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
 import { JSON_BODY_BYTES_MAX } from "../limits.ts";
+import { isJsonType } from "../media-type.ts";
 import { MemberUrlError, parseMemberUrls } from "../member-urls.ts";
 import {
   MembershipError,
@@ -164,7 +165,7 @@ class MembersHandler {
     res: Response,
   ): Promise<{ urls: string[]; isLearner: boolean } | undefined> {
     const type = req.headers["content-type"] ?? "";
-    if (type !== "application/json") {
+    if (!isJsonType(type)) {
       this.#refuse(res, 415, `Bad Content-Type ${type}, accept application/json`);
       return undefined;
     }
