@@ -1,0 +1,20 @@
+/** Etcd's v3 API as this program uses it: the client, and the mapping between v2 nodes and v3 keys. */
+export { Connection } from "./client/connection.ts";
+export type {
+  ConnectionOptions,
+  StreamCall,
+  StreamHandler,
+  TlsOptions,
+} from "./client/connection.ts";
+export * as methods from "./client/methods.ts";
+export type { Method } from "./client/methods.ts";
+export { V3Client } from "./client/v3-client.ts";
+export type {
+  CallSettings,
+  Credentials,
+  TypedStream,
+  TypedStreamHandler,
+  V3ClientOptions,
+} from "./client/v3-client.ts";
+export { V3Error } from "./client/v3-error.ts";
+export type { StatusCode } from "./client/v3-error.ts";
