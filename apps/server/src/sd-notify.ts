@@ -1,12 +1,15 @@
 /**
- * Owns telling systemd that the server is ready or stopping. The runtime has no datagram sockets
- * of the kind systemd listens on, so its own helper program is run; the unit needs
- * NotifyAccess=all. Nothing here ever fails the server.
+ * Owns telling systemd that the server is ready or stopping. systemd takes such messages from the
+ * main process of a service alone (NotifyAccess=main), so this process sends them itself. Where it
+ * cannot, systemd's own helper program is run, whose messages need NotifyAccess=all. Nothing here
+ * ever fails the server.
  */
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 
 import type { Logger } from "./logging/logger.ts";
+import { messageOf } from "./message-of.ts";
+import type { DatagramSender } from "./unix-datagram.ts";
 
 export interface ServiceNotifierOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -15,6 +18,8 @@ export interface ServiceNotifierOptions {
   readonly systemdDirectory?: string;
   /** The helper; replaced in tests. */
   readonly command?: string;
+  /** How this process sends a datagram itself, undefined where it cannot; replaced in tests. */
+  readonly openSender?: () => Promise<DatagramSender | undefined>;
 }
 
 function isDirectory(path: string): boolean {
@@ -25,10 +30,17 @@ function isDirectory(path: string): boolean {
   }
 }
 
+async function ownSender(): Promise<DatagramSender | undefined> {
+  const { openDatagramSender } = await import("./unix-datagram.ts");
+  return openDatagramSender();
+}
+
 /** systemd's view of this process. */
 export class ServiceNotifier {
   readonly #options: ServiceNotifierOptions;
   readonly #isManaged: boolean;
+  /** Opened once: the last message must not wait for code to be loaded. */
+  #sender: Promise<DatagramSender | undefined> | undefined;
 
   constructor(options: ServiceNotifierOptions) {
     this.#options = options;
@@ -57,8 +69,24 @@ export class ServiceNotifier {
   }
 
   /** Why the message could not be sent; undefined when it was. */
-  #send(message: string): Promise<string | undefined> {
-    if (this.#socket === "") return Promise.resolve("No socket");
+  async #send(message: string): Promise<string | undefined> {
+    const socket = this.#socket;
+    if (socket === "") return "No socket";
+    // Other kinds of address, such as vsock, are left to the helper.
+    const isPath = socket.startsWith("/") || socket.startsWith("@");
+    const send = isPath
+      ? await (this.#sender ??= (this.#options.openSender ?? ownSender)())
+      : undefined;
+    if (send === undefined) return this.#sendByHelper(message);
+    try {
+      await send(socket, message);
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  #sendByHelper(message: string): Promise<string | undefined> {
     const command = this.#options.command ?? "systemd-notify";
     const child = spawn(command, [message], {
       env: { ...this.#options.env },

@@ -27,6 +27,8 @@ import { DiskWatch } from "../src/storage/disk.ts";
 import { connectionBudget, fdLimit, fdsUsed, parseFdLimit } from "../src/listeners/fd-limit.ts";
 import { createTextLogging } from "../src/logging/logger.ts";
 import { ServiceNotifier } from "../src/sd-notify.ts";
+import type { ServiceNotifierOptions } from "../src/sd-notify.ts";
+import { NotifySocket } from "./notify-socket.ts";
 import { etcdctl, program } from "./single-member/server-process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "operations-"));
@@ -47,10 +49,7 @@ describe("the launchers", () => {
 });
 
 describe("the notifier", () => {
-  const notifier = (
-    env: Record<string, string>,
-    more: { systemdDirectory?: string; command?: string } = {},
-  ) => {
+  const notifier = (env: Record<string, string>, more: Partial<ServiceNotifierOptions> = {}) => {
     const lines: string[] = [];
     const sink = {
       write: (line: string) => lines.push(line),
@@ -63,12 +62,56 @@ describe("the notifier", () => {
     return { made, lines: () => lines.map((line) => line.slice(27)) };
   };
 
-  it("tells systemd by its helper", async () => {
+  /** A runtime that cannot send a datagram itself. */
+  const openSender = () => Promise.resolve(undefined);
+
+  for (const [kind, address] of [
+    ["a path", () => join(root, "notify")],
+    ["an abstract name", () => `@etcd2-notify-${process.pid}`],
+  ] as const) {
+    it(`tells systemd from this very process, at ${kind}`, async () => {
+      const socket = await NotifySocket.listen(address());
+      const { made, lines } = notifier({ NOTIFY_SOCKET: address() }, { command: "false" });
+      await made.ready();
+      await made.stopping();
+      await until("both arrived", () => socket.received.length === 2);
+      await socket.close();
+      assert.deepEqual(socket.received, [
+        { pid: process.pid, text: "READY=1" },
+        { pid: process.pid, text: "STOPPING=1" },
+      ]);
+      assert.deepEqual(lines(), []);
+    });
+  }
+
+  it("says when nobody is at the socket, and when its path is too long for one", async () => {
+    const nobody = notifier({ NOTIFY_SOCKET: join(root, "nobody") });
+    await nobody.made.ready();
+    assert.match(
+      nobody.lines().join(""),
+      /^E \| etcdmain: failed to notify systemd for readiness: send to .*nobody: ENOENT: .*\n$/,
+    );
+    const long = notifier({ NOTIFY_SOCKET: `/${"n".repeat(108)}` });
+    await long.made.ready();
+    assert.match(long.lines().join(""), /n is too long for a socket\n$/);
+  });
+
+  it("leaves addresses of other kinds to systemd's helper", async () => {
+    const heard = join(root, "vsock");
+    const command = join(root, "vsock-helper");
+    writeFileSync(command, `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${heard}\n`);
+    chmodSync(command, 0o755);
+    const { made } = notifier({ NOTIFY_SOCKET: "vsock:2:9999" }, { command });
+    await made.ready();
+    assert.equal(readFileSync(heard, "utf8"), "vsock:2:9999 READY=1\n");
+  });
+
+  it("tells systemd by its helper where the runtime cannot send", async () => {
     const heard = join(root, "heard");
     const command = join(root, "helper");
     writeFileSync(command, `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${heard}\n`);
     chmodSync(command, 0o755);
-    const { made, lines } = notifier({ NOTIFY_SOCKET: "/run/x" }, { command });
+    const { made, lines } = notifier({ NOTIFY_SOCKET: "/run/x" }, { command, openSender });
     await made.ready();
     await made.stopping();
     assert.equal(readFileSync(heard, "utf8"), "/run/x READY=1\n/run/x STOPPING=1\n");
@@ -86,13 +129,16 @@ describe("the notifier", () => {
   });
 
   it("says when the helper is missing or fails", async () => {
-    const missing = notifier({ NOTIFY_SOCKET: "/run/x" }, { command: join(root, "nowhere") });
+    const missing = notifier(
+      { NOTIFY_SOCKET: "/run/x" },
+      { command: join(root, "nowhere"), openSender },
+    );
     await missing.made.ready();
     assert.match(
       missing.lines().join(""),
       /^E \| etcdmain: failed to notify systemd for readiness: .*ENOENT\n$/,
     );
-    const failing = notifier({ NOTIFY_SOCKET: "/run/x" }, { command: "false" });
+    const failing = notifier({ NOTIFY_SOCKET: "/run/x" }, { command: "false", openSender });
     await failing.made.ready();
     assert.deepEqual(failing.lines(), [
       "E | etcdmain: failed to notify systemd for readiness: false ended with 1\n",

@@ -1,6 +1,6 @@
 /** What a member does to stay whole and watched: alarms, budgets, logs; parts and real processes. */
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { HEALTH_CHECK_PATH } from "../src/listeners/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
 import { countTransport } from "../src/metrics/transport-counts.ts";
 import { freePort, pause, until } from "@etcd2/test-support";
+import { NotifySocket } from "./notify-socket.ts";
 import { ask, program, runToEnd, ServerProcess } from "./single-member/server-process.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-protection-"));
@@ -287,17 +288,19 @@ describe("a member that systemd started", () => {
   it("says when it serves and when it begins to stop", async () => {
     const server = await start();
     await server.kill("SIGTERM");
-    const heard = join(root, "notified");
-    const helper = join(root, "systemd-notify");
-    // Stands in for systemd's own, which needs its socket.
-    writeFileSync(helper, `#!/bin/sh\necho "$NOTIFY_SOCKET $*" >> ${heard}\n`);
-    chmodSync(helper, 0o755);
-    server.env = { NOTIFY_SOCKET: "/run/x", PATH: `${root}:${process.env["PATH"] ?? ""}` };
+    const socket = await NotifySocket.listen(join(root, "notify"));
+    server.env = { NOTIFY_SOCKET: join(root, "notify") };
     await server.spawn();
-    const lines = (): string => (existsSync(heard) ? readFileSync(heard, "utf8") : "");
-    await until("it is ready", () => lines() === "/run/x READY=1\n");
+    // systemd's default, NotifyAccess=main, takes messages of the process it started alone.
+    const { pid } = server;
+    await until("it is ready", () => socket.received.length > 0);
     await server.kill("SIGTERM");
-    await until("it stops", () => lines() === "/run/x READY=1\n/run/x STOPPING=1\n");
+    await until("it stops", () => socket.received.length > 1);
+    await socket.close();
+    assert.deepEqual(socket.received, [
+      { pid, text: "READY=1" },
+      { pid, text: "STOPPING=1" },
+    ]);
     assert.doesNotMatch(server.log, /failed to notify/);
   });
 });
