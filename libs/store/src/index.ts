@@ -46,6 +46,7 @@ export type { LiveSize } from "./state-row.ts";
 export { SteadyClock } from "./steady-clock.ts";
 export { StoreBuilder } from "./store-builder.ts";
 export { StoreDirectory, syncTree } from "./store-directory.ts";
+export { DIRECTORY_PATH_BYTES_MAX, KEY_LEVELS_MAX, newKeyProblem } from "./tree/path-limits.ts";
 export { STATS_FIELDS } from "./tree/store-stats.ts";
 export { walkTree } from "./tree-walk.ts";
 export { StoreWatcherHub } from "./watcher-hub.ts";

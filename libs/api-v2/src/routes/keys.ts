@@ -4,7 +4,7 @@
  * of their own.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { EtcdError, type ByteString } from "@etcd2/store";
+import { EtcdError, newKeyProblem, type ByteString } from "@etcd2/store";
 import {
   answer,
   answerBusy,
@@ -214,6 +214,7 @@ export class KeysHandler {
       this.#turnAway(res, new EtcdError(300, cause, this.#server.reader.etcdIndex));
       return;
     }
+    if (this.#refusesNewKey(res, path, false)) return;
     try {
       WatchStream.start(this.#watches, req, res, this.#headers(this.#server.reader.etcdIndex), {
         path,
@@ -229,9 +230,13 @@ export class KeysHandler {
 
   #write(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
     const { method } = request;
+    const command = writeCommand(request, path, Date.now());
+    const { action } = command;
+    if (action === "set" || action === "create" || action === "createInOrder") {
+      if (this.#refusesNewKey(res, path, action === "createInOrder")) return;
+    }
     this.#server.metrics.received(method);
     const startMs = performance.now();
-    const command = writeCommand(request, path, Date.now());
     const done = (result: Committed | EtcdError): void => {
       if (result instanceof EtcdError) {
         this.#fail(req, res, method, withGivenIndex(result, request));
@@ -245,6 +250,17 @@ export class KeysHandler {
       }
     };
     this.#server.propose(command, done, traceOf(req));
+  }
+
+  /**
+   * Refuses what would make, or wait for, a key beyond the limits of new ones; earlier versions had
+   * none, so that such keys may exist.
+   */
+  #refusesNewKey(res: ServerResponse, path: ByteString, inOrder: boolean): boolean {
+    const problem = newKeyProblem(path, inOrder);
+    if (problem === undefined || this.#server.reader.peek(path) !== undefined) return false;
+    this.#refuse(res, badRequest(209, problem));
+    return true;
   }
 
   #answerWrite(res: ServerResponse, { event, raftIndex, raftTerm }: Committed): void {

@@ -8,6 +8,7 @@ import { EtcdError } from "../errors.ts";
 import type { EventAction, NodeExtern } from "../event.ts";
 import type { StoreStats } from "../ports.ts";
 import type { NodeSpace } from "./node-space.ts";
+import { appliedPathProblem } from "./path-limits.ts";
 import { NO_NAMES, type RecordedEvent, type RemovedNames } from "./recorded-event.ts";
 import { ROOT_NODE, TreeNode, isRoot, parentPath } from "./tree-node.ts";
 
@@ -80,6 +81,13 @@ function deadlineOf(command: WriteCommand, now: Instant): number | undefined {
 interface Reach {
   readonly path: ByteString;
   readonly node: TreeNode;
+}
+
+/** Where the elements of a path begin. */
+function slashesOf(path: ByteString): readonly number[] {
+  const slashes: number[] = [];
+  for (let at = path.indexOf("/"); at !== -1; at = path.indexOf("/", at + 1)) slashes.push(at);
+  return slashes;
 }
 
 /** The tree of keys, its index and its counters. */
@@ -162,6 +170,11 @@ export class Tree {
         this.stats.setsFail += 1;
         return this.#refusalAt(reach, path);
       }
+      const problem = appliedPathProblem(reach.path, path);
+      if (problem !== undefined) {
+        this.stats.setsFail += 1;
+        return this.#error(209, problem);
+      }
       this.#makeDirectories(reach.path, path);
     } else {
       const code = isRoot(path) ? 107 : node.dir ? 102 : undefined;
@@ -184,6 +197,8 @@ export class Tree {
       this.stats.setsFail += 1;
       return this.#refusalAt(reach, path);
     }
+    const problem = appliedPathProblem(reach.path, path);
+    if (problem !== undefined) return this.#error(209, problem);
     this.#makeDirectories(reach.path, path);
     return this.#place("create", path, command.value, command, undefined, now);
   }
@@ -383,14 +398,32 @@ export class Tree {
     };
   }
 
-  /** The deepest existing node above a path that does not exist. */
+  /**
+   * The deepest existing node above a path that does not exist. Whatever exists has everything above
+   * it: the parent is looked at first, then the place is found by halving, so that a path costs the
+   * logarithm of its depth in looks.
+   */
   #reach(path: ByteString): Reach {
-    let above = parentPath(path);
-    for (;;) {
-      const node = this.get(above);
-      if (node !== undefined) return { path: above, node };
-      above = parentPath(above);
+    const parent = parentPath(path);
+    const node = this.get(parent);
+    if (node !== undefined) return { path: parent, node };
+    const slashes = slashesOf(parent);
+    let reach: Reach = { path: "", node: ROOT_NODE };
+    let missing = slashes.length;
+    for (let step = 1, low = 0; low < missing - 1; step *= 2) {
+      // Steps that double from the root on, then halves: a path that is missing near the root is met early.
+      const at = Math.min(low + step, (low + missing) >> 1);
+      const above = path.slice(0, slashes[at]);
+      const found = this.get(above);
+      if (found === undefined) {
+        missing = at;
+        step = missing;
+      } else {
+        low = at;
+        reach = { path: above, node: found };
+      }
     }
+    return reach;
   }
 
   /** Makes the directories between an existing one and the parent of `path`. */

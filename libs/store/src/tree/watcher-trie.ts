@@ -4,7 +4,6 @@
  */
 import type { ByteString } from "../command.ts";
 import type { RecordedEvent } from "./recorded-event.ts";
-import { hasHiddenPart } from "./watch-rule.ts";
 
 /** What can stand in the trie. */
 export interface TrieWatch {
@@ -64,10 +63,11 @@ export class WatcherTrie<W extends TrieWatch> {
   match(event: RecordedEvent, matches: W[]): void {
     if (event.refresh || this.#root.count === 0) return;
     const path = event.node.key;
+    const lastHidden = path.lastIndexOf("/_");
     let node = this.#root;
     let slash = 0;
     while (slash < path.length) {
-      if (node.recursive !== undefined && !hasHiddenPart(path, slash)) {
+      if (node.recursive !== undefined && lastHidden < slash) {
         for (const watch of node.recursive) matches.push(watch);
       }
       const end = segmentEnd(path, slash);
