@@ -18,3 +18,7 @@ export type {
 } from "./client/v3-client.ts";
 export { V3Error } from "./client/v3-error.ts";
 export type { StatusCode } from "./client/v3-error.ts";
+export { isNameable, KeySpace } from "./mapping/key-space.ts";
+export type { KeyKind, KeyRange, ParsedKey } from "./mapping/key-space.ts";
+export * as records from "./mapping/node-record.ts";
+export type { Announcement, DirectoryRecord, NodeRecord } from "./mapping/node-record.ts";
