@@ -17,12 +17,13 @@ type Extensions = NonNullable<
   Parameters<typeof X509CertificateGenerator.createSelfSigned>[0]["extensions"]
 >;
 
-const usage = `usage: node tools/test-ca.ts [--hosts a,b] [--days N] DIRECTORY [NAME...]
+const usage = `usage: node tools/test-ca.ts [--hosts a,b] [--from N] [--days N] DIRECTORY [NAME...]
 
 Makes ca.pem with ca-key.pem in DIRECTORY unless they are there, and NAME.pem with NAME-key.pem
 for each NAME (default: server peer client). Certificates are for localhost, 127.0.0.1, ::1 and
 the given hosts; a name that begins with "client" is for clients only and is its common name.
-Negative days (--days=-1) make certificates that have expired.
+Negative days (--days=-1) make certificates that have expired, --from 2 ones that are not valid
+before two days from now.
 `;
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -49,6 +50,8 @@ export interface TestCaOptions {
   readonly hosts: readonly string[];
   /** Validity from now; negative for certificates that have expired. */
   readonly days: number;
+  /** Days from now until certificates become valid; a day before their end, or yesterday, when left out. */
+  readonly fromDays?: number | undefined;
 }
 
 class TestCa {
@@ -91,6 +94,7 @@ class TestCa {
   async #makeLeaf(name: string): Promise<void> {
     const x509 = this.#x509;
     const { directory, days } = this.#options;
+    const { fromDays = -(Math.max(0, -days) + 1) } = this.#options;
     const authority = new x509.X509Certificate(readFileSync(join(directory, "ca.pem"), "utf8"));
     const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
     const certificate = await x509.X509CertificateGenerator.create({
@@ -98,7 +102,7 @@ class TestCa {
       issuer: authority.subject,
       publicKey: keys.publicKey,
       signingKey: await this.#authorityKey(),
-      notBefore: new Date(Date.now() - (Math.max(0, -days) + 1) * dayMs),
+      notBefore: new Date(Date.now() + fromDays * dayMs),
       notAfter: new Date(Date.now() + days * dayMs),
       signingAlgorithm: algorithm,
       extensions: [
@@ -161,7 +165,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     parsed = parseArgs({
       args: [...argv],
-      options: { hosts: { type: "string" }, days: { type: "string" }, help: { type: "boolean" } },
+      options: {
+        hosts: { type: "string" },
+        from: { type: "string" },
+        days: { type: "string" },
+        help: { type: "boolean" },
+      },
       allowPositionals: true,
     });
   } catch (error) {
@@ -174,14 +183,15 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const days = Number(parsed.values.days ?? "365");
+  const fromDays = parsed.values.from === undefined ? undefined : Number(parsed.values.from);
   const names = given.length === 0 ? ["server", "peer", "client"] : given;
   const bad = names.find((name) => !/^[\w.-]+$/.test(name) || name === "ca");
-  if (directory === undefined || !Number.isFinite(days) || bad !== undefined) {
+  if (directory === undefined || !Number.isFinite(days + (fromDays ?? 0)) || bad !== undefined) {
     process.stderr.write(bad === undefined ? usage : `not a name for a certificate: ${bad}\n`);
     return 2;
   }
   const hosts = (parsed.values.hosts ?? "").split(",").filter((host) => host !== "");
-  await makeTestCertificates({ directory, names, hosts, days });
+  await makeTestCertificates({ directory, names, hosts, days, fromDays });
   for (const name of names) process.stdout.write(`${describe(join(directory, `${name}.pem`))}\n`);
   return 0;
 }

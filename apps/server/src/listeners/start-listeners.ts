@@ -139,7 +139,11 @@ export async function openListeners(options: OpenListenersOptions): Promise<List
   let sides: TlsSides = { client: undefined, peer: undefined };
   try {
     const urls = {
-      client: [...config.listenClientUrls, ...config.advertiseClientUrls],
+      client: [
+        ...config.listenClientUrls,
+        ...config.listenMetricsUrls,
+        ...config.advertiseClientUrls,
+      ],
       peer: [...config.listenPeerUrls, ...config.advertisePeerUrls],
     };
     sides = await createTlsSides({ ...options, urls });

@@ -5,7 +5,7 @@
 import { compatVersion, productVersion } from "../version.ts";
 import type { Family, Sample, Scrape } from "./family.ts";
 import { counts, histogramFamily, histograms, info, plainFamily } from "./family.ts";
-import type { StoreFigures } from "./sources.ts";
+import type { CertificateFigures, StoreFigures } from "./sources.ts";
 
 const counter = plainFamily.bind(undefined, "counter");
 const gauge = plainFamily.bind(undefined, "gauge");
@@ -352,20 +352,42 @@ const http: readonly Family[] = [
   ),
 ];
 
+function ofCertificates(
+  name: string,
+  help: string,
+  value: (figures: CertificateFigures) => number,
+): Family {
+  return {
+    name,
+    type: "gauge",
+    help,
+    samples: ({ sources }) =>
+      (sources.certificates?.() ?? []).map((figures) => {
+        return { labels: { side: figures.side }, value: value(figures) };
+      }),
+  };
+}
+
 const process: readonly Family[] = [
   gauge("os_fd_used", "File descriptors in use.", ({ sources }) => sources.fds?.().used),
   gauge("os_fd_limit", "File descriptors allowed.", ({ sources }) => sources.fds?.().limit),
   gauge("process_open_fds", "File descriptors in use.", ({ sources }) => sources.fds?.().used),
   gauge("process_max_fds", "File descriptors allowed.", ({ sources }) => sources.fds?.().limit),
-  {
-    name: "etcd2_tls_certificate_not_after_seconds",
-    type: "gauge",
-    help: "End of validity of the certificate in use, in Unix seconds.",
-    samples: ({ sources }) =>
-      (sources.certificates?.() ?? []).map(({ side, notAfterSeconds }) => {
-        return { labels: { side }, value: notAfterSeconds };
-      }),
-  },
+  ofCertificates(
+    "etcd2_tls_certificate_not_before_seconds",
+    "Begin of validity of the certificate in use, in Unix seconds.",
+    ({ notBeforeSeconds }) => notBeforeSeconds,
+  ),
+  ofCertificates(
+    "etcd2_tls_certificate_not_after_seconds",
+    "End of validity of the certificate in use, in Unix seconds.",
+    ({ notAfterSeconds }) => notAfterSeconds,
+  ),
+  ofCertificates(
+    "etcd2_tls_certificate_left_seconds",
+    "Seconds until the certificate in use expires by this machine's clock; negative once it has.",
+    ({ notAfterSeconds }) => notAfterSeconds - Math.floor(Date.now() / 1000),
+  ),
   {
     name: "etcd2_build_info",
     type: "gauge",

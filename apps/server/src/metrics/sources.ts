@@ -64,7 +64,8 @@ export interface FdFigures {
 
 export interface CertificateFigures {
   readonly side: "client" | "peer";
-  /** End of its validity, in Unix seconds. */
+  /** Begin and end of its validity, in Unix seconds. */
+  readonly notBeforeSeconds: number;
   readonly notAfterSeconds: number;
 }
 

@@ -139,7 +139,8 @@ function proxyMetrics(config: ServerConfig, observed: () => Observed): Metrics {
 }
 
 async function openSides({ config, layout, logging }: StartProxyOptions): Promise<TlsSides> {
-  const urls = { client: config.listenClientUrls, peer: config.advertisePeerUrls };
+  const client = [...config.listenClientUrls, ...config.listenMetricsUrls];
+  const urls = { client, peer: config.advertisePeerUrls };
   try {
     return await createTlsSides({ config, layout, logging, urls, isPeerOutgoing: true });
   } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * Owns the reading of certificate files: all of one side's material at once, checked so that a
- * mistake is one clear line at start instead of handshakes that fail later. It watches nothing
- * and opens no socket.
+ * mistake is one clear line at start instead of handshakes that fail later. A certificate that has
+ * expired is no mistake of this kind (validity.ts). It watches nothing and opens no socket.
  */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { KeyObject } from "node:crypto";
@@ -11,18 +11,16 @@ import { createSecureContext } from "node:tls";
 
 import type { TlsConfig } from "../config/config.ts";
 import { TlsFileError } from "./tls-error.ts";
+import type { ValidityPeriod } from "./validity.ts";
 
 /** One side's certificates, checked. */
-export interface TlsMaterial {
+export interface TlsMaterial extends ValidityPeriod {
   readonly cert: string;
   readonly key: string;
   /** Authorities to check others against; undefined means those of the system. */
   readonly ca: readonly string[] | undefined;
   readonly crl: string | undefined;
-  readonly notAfter: Date;
 }
-
-const dayMs = 24 * 60 * 60 * 1000;
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -67,21 +65,6 @@ function privateKey(path: string, text: string): KeyObject {
   }
 }
 
-const day = (date: Date): string => date.toISOString().slice(0, 10);
-
-function checkValidity(path: string, leaf: X509Certificate, now: Date): void {
-  const subject = leaf.subject.replaceAll("\n", ", ");
-  if (leaf.validToDate < now) {
-    throw new TlsFileError(`certificate ${path} (${subject}) expired on ${day(leaf.validToDate)}`);
-  }
-  // Clocks differ a little between the machine that signs and those that use.
-  if (leaf.validFromDate.getTime() > now.getTime() + dayMs) {
-    throw new TlsFileError(
-      `certificate ${path} (${subject}) is not valid before ${day(leaf.validFromDate)}`,
-    );
-  }
-}
-
 /** The context options of the material: what https and gRPC need of it. */
 export function contextOptions(
   material: TlsMaterial,
@@ -120,7 +103,6 @@ export function loadTlsFiles(
     TlsConfig,
     "certFile" | "keyFile" | "caFile" | "trustedCaFile" | "crlFile" | "minVersion"
   >,
-  now: Date = new Date(),
 ): TlsMaterial {
   const { certFile, keyFile } = config;
   const cert = read("certificate", certFile);
@@ -131,7 +113,6 @@ export function loadTlsFiles(
   if (!leaf.checkPrivateKey(privateKey(keyFile, key))) {
     throw new TlsFileError(`private key ${keyFile} does not belong to certificate ${certFile}`);
   }
-  checkValidity(certFile, leaf, now);
   const ca = readAuthorities(config);
   const crl = config.crlFile === "" ? undefined : read("revocation list", config.crlFile);
   const material = {
@@ -139,6 +120,7 @@ export function loadTlsFiles(
     key,
     ca,
     crl,
+    notBefore: leaf.validFromDate,
     notAfter: leaf.validToDate,
   };
   try {

@@ -13,10 +13,12 @@ import type { TlsConfig } from "../config/config.ts";
 import type { Logger } from "../logging/logger.ts";
 import { selfSigned } from "./auto-tls.ts";
 import { certificateMisfits } from "./certificate-fit.ts";
-import { describeTlsError } from "./tls-error.ts";
+import { describeTlsError, TlsFileError } from "./tls-error.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 import { contextOptions, loadTlsFiles, tlsPaths } from "./tls-files.ts";
 import { messageOf } from "../message-of.ts";
+import { validityAt, validityProblem } from "./validity.ts";
+import type { ValidityPeriod } from "./validity.ts";
 
 export interface TlsSideOptions {
   /** "client" or "peer": for log lines. */
@@ -49,8 +51,9 @@ export class TlsSide {
   #clientContext: SecureContext | undefined;
   #signature = "";
   #complaint = "";
-  #expiryDay = "";
-  #notAfter: Date;
+  #period: ValidityPeriod;
+  /** What the log was last told of the certificate's time, and when. */
+  #told = "";
   #isLooking = false;
   #refused = { sinceMs: Number.NEGATIVE_INFINITY, count: 0 };
 
@@ -58,12 +61,12 @@ export class TlsSide {
     this.#options = options;
     this.#config = config;
     this.#context = contextOptions(material, config.minVersion);
-    this.#notAfter = material.notAfter;
+    this.#period = material;
     this.#timer = setInterval(() => {
       void this.look();
     }, options.pollIntervalMs ?? 2000);
     this.#timer.unref();
-    this.#warnOfExpiry();
+    this.#warnOfValidity();
     this.#warnOfMisfits(material);
   }
 
@@ -82,9 +85,9 @@ export class TlsSide {
     return this.#config.autoTls && this.#options.config.certFile === "";
   }
 
-  /** When the current certificate expires. */
-  get notAfter(): Date {
-    return this.#notAfter;
+  /** From when to when the current certificate is valid. */
+  get period(): ValidityPeriod {
+    return this.#period;
   }
 
   /** What https.createServer takes; attach() the server afterwards. */
@@ -151,7 +154,7 @@ export class TlsSide {
   }
 
   async #lookOnce(): Promise<void> {
-    this.#warnOfExpiry();
+    this.#warnOfValidity();
     const signature = await signatureOf(tlsPaths(this.#config));
     const isFirst = this.#signature === "";
     if (signature === this.#signature) return;
@@ -159,16 +162,19 @@ export class TlsSide {
     try {
       const material = loadTlsFiles(this.#config);
       const context = contextOptions(material, this.#config.minVersion);
+      this.#refuseWorse(material);
       const isSame = JSON.stringify(context) === JSON.stringify(this.#context);
       this.#signature = signature;
       this.#complaint = "";
       if (isSame) return;
       this.#context = context;
       this.#clientContext = undefined;
-      this.#notAfter = material.notAfter;
+      this.#period = material;
+      this.#told = "";
       for (const listener of this.#listeners) listener(context);
       const until = material.notAfter.toISOString();
       log.notice(`${name} certificates were reloaded, valid until ${until}`, { notAfter: until });
+      this.#warnOfValidity();
       this.#warnOfMisfits(material);
     } catch (error) {
       // The signature stays: the files are tried again at the next look, and a half-written
@@ -189,16 +195,36 @@ export class TlsSide {
     for (const misfit of certificateMisfits(given, { side: name, hosts })) log.warning(misfit);
   }
 
-  #warnOfExpiry(): void {
-    const leftMs = this.#notAfter.getTime() - Date.now();
-    if (leftMs > warnBeforeMs) return;
-    const today = new Date().toISOString().slice(0, 10);
-    if (today === this.#expiryDay) return;
-    this.#expiryDay = today;
-    const when = this.#notAfter.toISOString();
+  /** A certificate that is valid is not given up for one that is not. @throws TlsFileError */
+  #refuseWorse(material: TlsMaterial): void {
+    const now = new Date();
+    const problem = validityProblem(this.#config.certFile, material, now);
+    if (problem !== undefined && validityAt(this.#period, now) === "valid") {
+      throw new TlsFileError(`certificate ${problem}`);
+    }
+  }
+
+  /** Once an hour while the certificate is not valid, once a day while its end is near. */
+  #warnOfValidity(): void {
+    const now = new Date();
     const { log, name } = this.#options;
-    const verb = leftMs < 0 ? "expired" : "expires";
-    log.warning(`the ${name} certificate ${this.#config.certFile} ${verb} at ${when}`);
+    const { certFile } = this.#config;
+    const problem = validityProblem(certFile, this.#period, now);
+    if (problem === undefined && this.#period.notAfter.getTime() - now.getTime() > warnBeforeMs)
+      return;
+    const hour = now.toISOString().slice(0, "2006-01-02T15".length);
+    const told = problem === undefined ? hour.slice(0, "2006-01-02".length) : hour;
+    if (told === this.#told) return;
+    this.#told = told;
+    if (problem === undefined) {
+      const when = this.#period.notAfter.toISOString();
+      log.warning(`the ${name} certificate ${certFile} expires at ${when}`);
+      return;
+    }
+    const others = name === "peer" ? "other members" : "clients that check it";
+    log.error(
+      `the ${name} certificate ${problem}: ${others} refuse it; replace the files in place, without a restart`,
+    );
   }
 
   #refuse(error: unknown, address: string): void {

@@ -68,12 +68,14 @@ async function makeSides(options: TlsSidesOptions): Promise<TlsSides> {
   }
 }
 
+const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
+
 /** The certificates in use, of those sides that have one. */
 export function certificateFigures(sides: TlsSides): readonly CertificateFigures[] {
   return (["client", "peer"] as const).flatMap((side) => {
-    const notAfter = sides[side]?.notAfter;
-    return notAfter === undefined
-      ? []
-      : [{ side, notAfterSeconds: Math.floor(notAfter.getTime() / 1000) }];
+    const period = sides[side]?.period;
+    if (period === undefined) return [];
+    const { notBefore, notAfter } = period;
+    return [{ side, notBeforeSeconds: seconds(notBefore), notAfterSeconds: seconds(notAfter) }];
   });
 }

@@ -8,6 +8,7 @@ import { createSecureContext } from "node:tls";
 import type { SecureContext } from "node:tls";
 import { createPeerCredentials } from "../tls/peer-credentials.ts";
 import { contextOptions, loadTlsFiles, readAuthorities } from "../tls/tls-files.ts";
+import { validityProblem } from "../tls/validity.ts";
 import type { CollectorAddress } from "../config/urls.ts";
 
 const MIN_VERSION = "TLSv1.2";
@@ -21,7 +22,7 @@ function fileOf(env: Environment, what: string): string {
 }
 
 /** Reads the files. @throws Error when one cannot be used */
-function readContext(env: Environment): SecureContext {
+function readContext(env: Environment, warn?: (message: string) => void): SecureContext {
   const trustedCaFile = fileOf(env, "CERTIFICATE");
   const certFile = fileOf(env, "CLIENT_CERTIFICATE");
   const keyFile = fileOf(env, "CLIENT_KEY");
@@ -39,7 +40,10 @@ function readContext(env: Environment): SecureContext {
       crlFile: "",
       minVersion: MIN_VERSION,
     } as const;
-    return createSecureContext(contextOptions(loadTlsFiles(files), MIN_VERSION));
+    const material = loadTlsFiles(files);
+    const problem = validityProblem(certFile, material, new Date());
+    if (problem !== undefined) warn?.(`the certificate for the collector of traces ${problem}`);
+    return createSecureContext(contextOptions(material, MIN_VERSION));
   }
   const ca = readAuthorities(authorities);
   return createSecureContext({ minVersion: MIN_VERSION, ...(ca !== undefined && { ca: [...ca] }) });
@@ -52,8 +56,9 @@ function readContext(env: Environment): SecureContext {
 export function collectorCredentials(
   { scheme, authority }: CollectorAddress,
   env: Environment,
+  warn: (message: string) => void,
 ): ChannelCredentials {
-  if (scheme === "https") readContext(env);
+  if (scheme === "https") readContext(env, warn);
   const side = { secureContext: () => readContext(env), isSelfSigned: false, hasAuthority: true };
   return createPeerCredentials(side)(new URL(`${scheme}://${authority}`));
 }

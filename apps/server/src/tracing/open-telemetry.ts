@@ -38,7 +38,7 @@ function createSpans({ config, version, warn }: OpenTelemetryOptions): {
   const { scheme, authority: address } = collector;
   const exporter = new OTLPTraceExporter({
     url: `${scheme}://${address}`,
-    credentials: collectorCredentials(collector, process.env),
+    credentials: collectorCredentials(collector, process.env, warn),
     timeoutMillis: EXPORT_TIMEOUT_MS,
   });
   const now = (): number => performance.now();

@@ -59,7 +59,9 @@ const sources: MetricSources = {
   clients: () => ({ connections: 3, connectionsMax: 900, receivedBytes: 10, sentBytes: 20 }),
   disk: () => ({ freeBytes: 1e9, reserveBytes: 1e8, isLow: false }),
   fds: () => ({ used: 42, limit: 1024 }),
-  certificates: () => [{ side: "peer", notAfterSeconds: 1_900_000_000 }],
+  certificates: () => [
+    { side: "peer", notBeforeSeconds: 1_500_000_000, notAfterSeconds: 1_900_000_000 },
+  ],
   alarms: () => ["quota"],
 };
 
@@ -212,6 +214,7 @@ describe("the metrics page", () => {
       'etcd_network_peer_received_bytes_total{From="ff"}': 2000,
       'etcd_network_peer_round_trip_time_seconds_bucket{To="ff",le="0.0004"}': 1,
       'etcd_rafthttp_message_sent_failed_total{msgType="batch",remoteID="ff",sendingType="stream"}': 1,
+      'etcd2_tls_certificate_not_before_seconds{side="peer"}': 1_500_000_000,
       'etcd2_tls_certificate_not_after_seconds{side="peer"}': 1_900_000_000,
       'etcd2_alarm{type="quota"}': 1,
       'etcd2_alarm{type="diskLow"}': 0,

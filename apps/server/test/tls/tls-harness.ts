@@ -31,6 +31,7 @@ export const text = (name: string): string => readFileSync(path(name), "utf8");
 before(() => {
   make("ca", "server", "peer", "client", "server2");
   make("ca", "expired", "--days=-1");
+  make("ca", "early", "--from=2");
   make("ca", "elsewhere");
   make("other", "client");
 });
