@@ -39,7 +39,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   const admin = new AuthAdmin(store, server.passwords);
   const budget = new WatchBudget(server.metrics, { watchesMax: options.watchesMax ?? 0 });
   const isAdmin = access.isAdmin.bind(access);
-  app.use(createFrontDoor(new KeysHandler(server, access, budget), options.cors));
+  app.use(createFrontDoor(new KeysHandler(server, access, budget), options));
   app.use(
     createGuard(access, {
       all: options.allNeedAuth === true,

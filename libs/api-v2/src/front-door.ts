@@ -1,19 +1,25 @@
 /**
- * The first and only step every request takes before routing: malformed targets, OPTIONS, CORS,
- * path cleaning, and the short cut to the keys API. Also keeps pipelined requests in order: a
+ * The first and only step every request takes before routing: hosts and origins that are refused,
+ * malformed targets, OPTIONS, CORS, path cleaning, and the short cut to the keys API. Also keeps pipelined requests in order: a
  * request starts when the answers before it are complete. Knows no endpoint but /v2/keys.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { NextFunction, Request, RequestHandler } from "express";
-import { answer } from "./answer.ts";
+import { answer, answerJson, answerText } from "./answer.ts";
 import { encodePath } from "./byte-string.ts";
+import { HostPolicy, hostRefusal } from "./host-policy.ts";
 import type { Targeted } from "./http-messages.ts";
 import { HEADERS_MAX, PIPELINED_REQUESTS_MAX } from "./limits.ts";
+import { OriginPolicy } from "./origin-policy.ts";
+import type { PageOptions } from "./ports.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
 import type { KeysHandler } from "./routes/keys.ts";
 
 const KEYS = "/v2/keys";
+
+const FOREIGN_PAGE =
+  '{"message":"Refused: the request comes from a page of another origin, which --cors does not allow"}';
 
 /** The decoded target of a request that has come through the front door. */
 export function targetOf(req: Request): RequestTarget {
@@ -22,19 +28,24 @@ export function targetOf(req: Request): RequestTarget {
   return target;
 }
 
-/** Makes the middleware. `cors` are the origins of --cors. */
+/** Makes the middleware. */
 export function createFrontDoor(
   keys: Pick<KeysHandler, "handle">,
-  cors: readonly string[],
+  { cors, hostWhitelist = [], ownNames = [] }: PageOptions,
 ): RequestHandler {
-  const origins = new Set(cors.map((origin) => origin.trim()).filter((origin) => origin !== ""));
+  const origins = new OriginPolicy(cors);
+  const hosts = new HostPolicy({ whitelist: hostWhitelist, ownNames });
 
   function enter(req: Request, res: ServerResponse, next: NextFunction): void {
     if (req.rawHeaders.length > 2 * HEADERS_MAX) {
       answerTooManyHeaders(res);
       return;
     }
-    if (origins.size > 0) addCorsHeaders(req, res, origins);
+    if (!hosts.permits(req)) {
+      answerText(res, 421, hostRefusal(req));
+      return;
+    }
+    origins.addHeaders(req, res);
     const target = parseTarget(req.url);
     if (target === undefined) {
       answerMalformed(req, res);
@@ -45,6 +56,10 @@ export function createFrontDoor(
       return;
     }
     const { path, cleanPath } = target;
+    if (!origins.permits(req, cleanPath)) {
+      answerJson(res, 403, FOREIGN_PAGE);
+      return;
+    }
     if (path !== cleanPath && req.method !== "CONNECT") {
       redirect(req, res, target);
     } else if (path.startsWith(KEYS) && (path.length === 8 || path.charCodeAt(8) === 0x2f)) {
@@ -85,19 +100,6 @@ function waitForTurn(req: IncomingMessage, res: ServerResponse, go: () => void):
     // The runtime is about to attach the socket; writing comes after that.
     process.nextTick(go);
   });
-}
-
-function addCorsHeaders(
-  req: IncomingMessage,
-  res: ServerResponse,
-  origins: ReadonlySet<string>,
-): void {
-  const { origin } = req.headers;
-  const allowed = origins.has("*") ? "*" : origin;
-  if (allowed === undefined || !origins.has(allowed)) return;
-  res.setHeader("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE");
-  res.setHeader("Access-Control-Allow-Origin", allowed);
-  res.setHeader("Access-Control-Allow-Headers", "accept, content-type, authorization");
 }
 
 function answerTooManyHeaders(res: ServerResponse): void {

@@ -16,6 +16,7 @@ export {
   type Member,
   type Membership,
   type MembershipErrorCode,
+  type PageOptions,
   type PasswordHasher,
   type RequestTrace,
   type SelfStats,

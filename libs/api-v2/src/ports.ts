@@ -193,9 +193,17 @@ export interface EtcdServer {
   log(level: "debug" | "info" | "warn" | "error", message: string): void;
 }
 
-export interface GatewayOptions {
-  /** Origins of --cors; empty means no CORS headers. */
+/** What pages in browsers may do, and under which names. */
+export interface PageOptions {
+  /** Origins of --cors; empty means no CORS headers, and no writes of foreign pages. */
   readonly cors: readonly string[];
+  /** Names of --host-whitelist; `*` accepts any, none are a default that HostPolicy tells. */
+  readonly hostWhitelist?: readonly string[];
+  /** Names of this server and its machine, which are accepted where there is no whitelist. */
+  readonly ownNames?: readonly string[];
+}
+
+export interface GatewayOptions extends PageOptions {
   readonly pprof: boolean;
   /** /metrics demands root's credentials while authentication is on. */
   readonly metricsNeedAuth?: boolean;

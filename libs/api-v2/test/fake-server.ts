@@ -35,6 +35,10 @@ import { FakeMembership } from "./fake-membership.ts";
 
 export interface FakeOptions {
   readonly cors?: readonly string[];
+  readonly hostWhitelist?: readonly string[];
+  readonly ownNames?: readonly string[];
+  /** Where to listen; 127.0.0.1 when not given. */
+  readonly host?: string;
   readonly pprof?: boolean;
   readonly allNeedAuth?: boolean;
   readonly watchesMax?: number;
@@ -267,7 +271,7 @@ export interface RunningFake {
 export async function startFakeServer(options: FakeOptions = {}): Promise<RunningFake> {
   const http = createServer({ ...createHttpServerOptions(), ...options.http });
   await new Promise<void>((resolve) => {
-    http.listen(options.port ?? 0, "127.0.0.1", resolve);
+    http.listen(options.port ?? 0, options.host ?? "127.0.0.1", resolve);
   });
   const baseUrl = `http://127.0.0.1:${String((http.address() as AddressInfo).port)}`;
   const kv = new MemoryKv();
@@ -278,6 +282,8 @@ export async function startFakeServer(options: FakeOptions = {}): Promise<Runnin
     "request",
     createApp(server, {
       cors: options.cors ?? [],
+      hostWhitelist: options.hostWhitelist ?? [],
+      ownNames: options.ownNames ?? [],
       pprof: options.pprof ?? false,
       allNeedAuth: options.allNeedAuth ?? false,
       watchesMax: options.watchesMax ?? 0,

@@ -3,6 +3,7 @@
  * and the checks that need nothing but these. It reads no process state: arguments, environment
  * and file access are passed in, and what should be printed or logged is handed back.
  */
+import { isIP } from "node:net";
 import { applyConfigFile } from "./config-file.ts";
 import type { Environment } from "./env.ts";
 import { applyEnvironment } from "./env.ts";
@@ -78,6 +79,8 @@ export interface ServerConfig {
   readonly advertiseClientUrls: readonly SocketUrl[];
   /** 0 keeps all. */
   readonly cors: readonly string[];
+  /** Names that requests over http may be addressed to; `*` accepts any, none are a default. */
+  readonly hostWhitelist: readonly string[];
   /** With discovery: this member's own entry alone. With discoverySrv: empty. */
   readonly initialCluster: InitialCluster;
   readonly isInitialClusterDefault: boolean;
@@ -210,6 +213,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     ...urls,
     listenMetricsUrls: flags.urls("listen-metrics-urls"),
     cors: corsOrigins(flags),
+    hostWhitelist: hostWhitelist(flags),
     ...clusterConfig(flags, urls.advertisePeerUrls),
     strictReconfigCheck: flags.on("strict-reconfig-check"),
     forceNewCluster: flags.on("force-new-cluster"),
@@ -336,18 +340,36 @@ function timingConfig(flags: FlagSet) {
   return { heartbeatMs, electionMs, electionTicks: Math.floor(electionMs / heartbeatMs) };
 }
 
-function corsOrigins(flags: FlagSet): readonly string[] {
-  const origins = flags
-    .text("cors")
+function commaList(flags: FlagSet, name: "cors" | "host-whitelist"): readonly string[] {
+  return flags
+    .text(name)
     .split(",")
-    .map((origin) => origin.trim())
-    .filter((origin) => origin !== "");
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+}
+
+function corsOrigins(flags: FlagSet): readonly string[] {
+  const origins = commaList(flags, "cors");
   for (const origin of origins) {
     if (origin !== "*" && !URL.canParse(origin)) {
       throw wrong(`invalid value ${JSON.stringify(origin)} for -cors: not an origin`);
     }
   }
   return origins;
+}
+
+function hostWhitelist(flags: FlagSet): readonly string[] {
+  const names = commaList(flags, "host-whitelist");
+  for (const name of names) {
+    // A host name or an address as the Host header has it, IPv6 with or without its brackets.
+    const isName = name === "*" || isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0;
+    if (!isName && !/^[a-zA-Z0-9._~%-]+$/.test(name)) {
+      throw wrong(
+        `invalid value ${JSON.stringify(name)} for -host-whitelist: not a host name (give names without scheme and port)`,
+      );
+    }
+  }
+  return names;
 }
 
 function clusterConfig(flags: FlagSet, advertisePeerUrls: readonly SocketUrl[]) {

@@ -99,6 +99,12 @@ const member = [
   row("max-wals", "count", "5", "accepted without effect: log files go once they are not needed"),
   row("cors", "text", "", "comma list of origins whose scripts may use this member, or *"),
   row(
+    "host-whitelist",
+    "text",
+    "",
+    "comma list of the only host names that requests over http may be addressed to, or * for any",
+  ),
+  row(
     "config-file",
     "text",
     "",

@@ -96,7 +96,6 @@ const switches: Readonly<Record<string, string>> = {
 
 /** Flags of etcd 3.x that restrict access; the value is the default, which is harmless. */
 const refused: Readonly<Record<string, string>> = {
-  "host-whitelist": "*",
   "client-cert-allowed-hostname": "",
   "peer-cert-allowed-cn": "",
   "peer-cert-allowed-hostname": "",

@@ -14,6 +14,7 @@ import { ConsensusObserver } from "./consensus-observer.ts";
 import type { DataDirLayout } from "../storage/data-dir.ts";
 import { checkWritable, ensureWritable } from "../storage/data-dir.ts";
 import { addHealthService } from "../listeners/grpc-health.ts";
+import { pageOptions } from "../listeners/page-options.ts";
 import { decideIdentity } from "../cluster/identity.ts";
 import { formatId } from "../cluster/ids.ts";
 import type { Logging } from "../logging/logger.ts";
@@ -263,7 +264,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   });
   observers.attach({ member, clients: listeners, alarms });
   const app = createApp(server, {
-    cors: config.cors,
+    ...pageOptions(config),
     pprof: config.pprof,
     metricsNeedAuth: config.metricsNeedAuth,
     allNeedAuth: config.allNeedAuth,

@@ -50,12 +50,20 @@ export function hasBody({ headers }: IncomingMessage): boolean {
   return length !== undefined && length !== "0";
 }
 
-/** What goes to the member. */
+/** Headers from which the proxy has told whether a page may write, which the member need not. */
+const ofPages = new Set(["origin", "sec-fetch-site"]);
+
+/**
+ * What goes to the member: addressed to it and not to the proxy, whose names it may not know. The
+ * origin of a page that reads goes along, since the member may allow it to see the answer.
+ */
 export function requestHeaders(request: IncomingMessage, host: string): string[] {
   const { headers, method } = request;
+  const reads = method === "GET" || method === "HEAD";
   // The body is asked for here, by the proxy; the member gets it without asking.
-  const flat = kept(request, (name) => name === "x-forwarded-for" || name === "expect");
-  if (headers.host === undefined) flat.push("Host", host);
+  const replaced = new Set(["host", "x-forwarded-for", "expect"]);
+  const flat = kept(request, (name) => replaced.has(name) || (!reads && ofPages.has(name)));
+  flat.push("Host", host);
   const before = headers["x-forwarded-for"];
   const address = (request.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
   const chain = Array.isArray(before) ? before.join(", ") : before;

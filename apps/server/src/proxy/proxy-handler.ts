@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { createFrontDoor } from "@etcd2/api-v2";
+import type { PageOptions } from "@etcd2/api-v2";
 import type { Director } from "./director.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeContext } from "./exchange.ts";
@@ -14,7 +15,8 @@ const METRICS_PATH = "/metrics";
 
 export interface ProxyHandlerOptions extends ExchangeContext {
   readonly isReadonly: boolean;
-  readonly cors: readonly string[];
+  /** What pages in browsers may do, and under which names. */
+  readonly pages: PageOptions;
   readonly metricsPage: () => Promise<{ contentType: string; body: string }>;
 }
 
@@ -48,7 +50,7 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestListene
   const enter = (request: IncomingMessage, response: ServerResponse): void => {
     serve(request, response, targets.get(request) ?? request.url ?? "/");
   };
-  const door = createFrontDoor({ handle: enter }, options.cors);
+  const door = createFrontDoor({ handle: enter }, options.pages);
 
   return (request, response) => {
     if (isReadonly && request.method === "OPTIONS") {

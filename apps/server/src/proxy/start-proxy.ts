@@ -10,6 +10,7 @@ import type { PeerCredentials } from "@etcd2/raft";
 import type { ClientPorts, ConnectionCounters } from "../listeners/client-ports.ts";
 import { clientFigures, openClientPorts } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
+import { pageOptions } from "../listeners/page-options.ts";
 import type { DataDirLayout } from "../storage/data-dir.ts";
 import { ensureWritable } from "../storage/data-dir.ts";
 import { proxySeeds } from "../discovery/find-cluster.ts";
@@ -182,7 +183,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
     dialTimeoutMs: config.proxy.dialTimeoutMs,
     writeTimeoutMs: config.proxy.writeTimeoutMs,
     isReadonly: config.proxy.mode === "readonly",
-    cors: config.cors,
+    pages: pageOptions(config),
     metricsPage: () => metrics.page(),
   });
   ports.open(accessLog.around(handler), handler);

@@ -280,7 +280,7 @@ async function proxyTo(
       dialTimeoutMs: 1000,
       writeTimeoutMs: 5000,
       isReadonly: options.isReadonly ?? false,
-      cors: options.cors ?? [],
+      pages: { cors: options.cors ?? [] },
       metricsPage: () => Promise.resolve({ contentType: "text/plain", body: "figures" }),
     }),
   );
@@ -551,6 +551,33 @@ describe("what a proxy answers itself", () => {
     assert.equal(headers["access-control-allow-origin"], "http://a.example");
     const foreign = await ask("GET", `${url}/version`, { Origin: "http://b.example" });
     assert.equal(foreign.headers["access-control-allow-origin"], "*");
+  });
+
+  it("is a refusal for pages of other origins and for unknown names; members need not decide", async () => {
+    const seen: IncomingMessage["headers"][] = [];
+    const member = await upstreamOf((request, response) => {
+      seen.push(request.headers);
+      response.end();
+    });
+    const { url } = await proxyTo([member]);
+    const foreign = { Origin: "http://b.example", "Sec-Fetch-Site": "cross-site" };
+    for (const path of ["/v2/keys/a", "/v2/members"]) {
+      assert.equal((await ask("POST", `${url}${path}`, foreign)).status, 403);
+    }
+    const rebound = { Host: "evil.example" };
+    for (const path of ["/v2/keys/a", "/metrics", "/v2/config/local/proxy"]) {
+      assert.equal((await ask("GET", `${url}${path}`, rebound)).status, 421);
+    }
+    assert.equal(seen.length, 0);
+    const own = { Origin: url, "Sec-Fetch-Site": "same-origin", Host: "localhost" };
+    assert.equal((await ask("PUT", `${url}/v2/keys/a`, own)).status, 200);
+    assert.equal((await ask("GET", `${url}/v2/keys/a`, foreign)).status, 200);
+    const { host } = new URL(member);
+    const told = seen.map((headers) => [headers.host, headers.origin, headers["sec-fetch-site"]]);
+    assert.deepEqual(told, [
+      [host, undefined, undefined],
+      [host, "http://b.example", "cross-site"],
+    ]);
   });
 });
 
