@@ -108,8 +108,18 @@ export function parseKeyRequest(method: KeyMethod, params: KeyParams): KeyReques
   };
 }
 
-/** The write a request asks for. `nowMs` is Unix time; `path` carries the namespace. */
-export function writeCommand(request: KeyRequest, path: ByteString, nowMs: number): WriteCommand {
+/**
+ * Earlier expirations mean "permanent" in the tree, so a clock that shows an earlier time, as one
+ * without a battery does after a start, is taken to show this: 2000-01-01T00:00:00Z.
+ */
+const CLOCK_MIN_MS = 946_684_800_000;
+
+/**
+ * The write a request asks for. `wallMs` is Unix time, from which the expiration that is shown
+ * follows; the life of the node is the TTL alone. `path` carries the namespace.
+ */
+export function writeCommand(request: KeyRequest, path: ByteString, wallMs: number): WriteCommand {
+  const nowMs = Math.max(wallMs, CLOCK_MIN_MS);
   const action = writeAction(request);
   const conditional = action === "compareAndSwap" || action === "compareAndDelete";
   const isDelete = request.method === "DELETE";

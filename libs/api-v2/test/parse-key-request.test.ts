@@ -217,3 +217,22 @@ test("content types are judged as strictly as the original does", () => {
     assert.deepEqual(parseMediaType(header), { isForm, problem }, header ?? "none");
   }
 });
+
+test("the life is the TTL whatever the wall clock shows, and no expiration is before 2000", () => {
+  const year2000 = Date.UTC(2000, 0, 1);
+  for (const wallMs of [-1e12, -1, 0, 5, year2000, 1_700_000_000_123, 7_000_000_000_000]) {
+    for (const [seconds, form] of [
+      [5, "ttl=5"],
+      [600, "ttl=600&prevExist=true"],
+      [0, "ttl=0"],
+      [7, "ttl=7&refresh=true&prevExist=true"],
+      [8, "ttl=8&prevValue=x"],
+      [9, "ttl=9&dir=true"],
+      [2_000_000_000, "ttl=2000000000"],
+    ] as const) {
+      const { expirationMs, ttlMs } = writeCommand(accepted("PUT", form), "/1/a", wallMs);
+      assert.equal(ttlMs, seconds * 1000, `${form} at ${wallMs}`);
+      assert.equal(expirationMs, Math.max(wallMs, year2000) + seconds * 1000);
+    }
+  }
+});

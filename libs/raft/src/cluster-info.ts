@@ -47,7 +47,7 @@ export async function fetchClusterInfo(
   const connected = client;
   try {
     const bytes = await new Promise<Buffer>((resolve, reject) => {
-      const deadline = Date.now() + options.timeoutMs;
+      const deadline = performance.now() + options.timeoutMs;
       connected.makeUnaryRequest<Buffer, Buffer>(
         CLUSTER_INFO_PATH,
         asBytes,

@@ -43,7 +43,7 @@ export type { ImportOptions, SnapshotInfo } from "./snapshot.ts";
 export { StateMachine } from "./state-machine.ts";
 export type { StateMachineOptions, StoreClock } from "./state-machine.ts";
 export type { LiveSize } from "./state-row.ts";
-export { SteadyClock } from "./steady-clock.ts";
+export { SteadyClock, type TimeSource } from "./steady-clock.ts";
 export { StoreBuilder } from "./store-builder.ts";
 export { StoreDirectory, syncTree } from "./store-directory.ts";
 export { DIRECTORY_PATH_BYTES_MAX, KEY_LEVELS_MAX, newKeyProblem } from "./tree/path-limits.ts";

@@ -85,6 +85,11 @@ export class NodeTable implements NodeSpace {
     return this.#changes.size;
   }
 
+  /** The next flush will write deadlines. */
+  get changesDeadlines(): boolean {
+    return this.#ttlChanges.length > 0;
+  }
+
   get(path: ByteString): TreeNode | undefined {
     if (this.#changes.size > 0) {
       const changed = this.#changes.get(path);

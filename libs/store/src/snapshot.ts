@@ -351,13 +351,12 @@ async function parse(
 }
 
 export interface ImportOptions {
-  /** Lives left are counted from its steady clock. Default: the clock of this machine. */
-  readonly clock?: StoreClock;
   /**
-   * What lives are counted by: the life left when the snapshot was taken, for one that is on its way
-   * between members, or the wall clock's moment of expiry, for one that was kept. Default "left".
+   * Lives go on from what was left when the snapshot was taken, on its steady clock: how long it was
+   * on its way or kept does not count, since only a wall clock could tell. Default: the clock of
+   * this machine.
    */
-  readonly lives?: "left" | "wallClock";
+  readonly clock?: StoreClock;
   readonly schedule?: Schedule;
 }
 
@@ -381,7 +380,7 @@ export async function importSnapshot(
         createdIndex: node.createdIndex,
         modifiedIndex: node.modifiedIndex,
         expirationMs: node.expirationMs,
-        ttlMs: options.lives === "wallClock" ? undefined : node.deadlineMs,
+        ttlMs: node.deadlineMs,
       });
     },
     historyRow: (first, last, row) => {

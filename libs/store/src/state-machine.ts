@@ -9,7 +9,7 @@ import { EtcdError } from "./errors.ts";
 import { EventLog } from "./event-log.ts";
 import { invariant } from "./invariant.ts";
 import { hostKey } from "./keyspace.ts";
-import type { Kv } from "./kv.ts";
+import type { Kv, KvBatch } from "./kv.ts";
 import { NodeTable } from "./node-table.ts";
 import type { AppliedEntry, Outcome, StoreReader } from "./ports.ts";
 import { SnapshotExport } from "./snapshot.ts";
@@ -23,6 +23,7 @@ import {
   writeFormat,
   writeState,
 } from "./state-row.ts";
+import { writeSteadyTime } from "./steady-clock.ts";
 import { TreeReader } from "./store-reader.ts";
 import { type Instant, Tree } from "./tree/tree.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
@@ -83,6 +84,8 @@ export class StateMachine {
   #raftTerm: number;
   /** Events of the entries applied since the last flush. */
   #events: RecordedEvent[] = [];
+  /** Steady time as it was saved last by this process. */
+  #savedMs = Number.NEGATIVE_INFINITY;
   #sweepScheduled = false;
   #closed = false;
 
@@ -183,14 +186,14 @@ export class StateMachine {
         outcomes.push(undefined);
         continue;
       }
-      if (this.#table.changeCount >= FLUSH_ROWS) this.#flush(told, undefined);
+      if (this.#table.changeCount >= FLUSH_ROWS) this.#flush(told, undefined, now);
       invariant(entry.term >= this.#raftTerm, "terms of applied entries do not go backwards");
       outcomes.push(this.#execute(entry.command, now));
       this.#raftIndex = entry.index;
       this.#raftTerm = entry.term;
       applied += 1;
     }
-    if (applied > 0 || (entries.length === 0 && meta !== undefined)) this.#flush(told, meta);
+    if (applied > 0 || (entries.length === 0 && meta !== undefined)) this.#flush(told, meta, now);
     if (told.length > 0) for (const listener of this.#listeners) listener(told);
     return outcomes;
   }
@@ -217,7 +220,20 @@ export class StateMachine {
   flushDurable(): void {
     const batch = this.kv.batch();
     writeState(this.#writer, batch, this.#state());
+    this.#saveTime(batch, Math.floor(this.clock.steadyMs()));
     batch.write({ sync: true });
+  }
+
+  /** Saves the steady time, unsynced: what the clock goes on from after another boot. */
+  saveTime(): void {
+    const batch = this.kv.batch();
+    this.#saveTime(batch, Math.floor(this.clock.steadyMs()));
+    batch.write({ sync: false });
+  }
+
+  /** Steady time as it was saved last by this process; -Infinity before. */
+  get savedTimeMs(): number {
+    return this.#savedMs;
   }
 
   /** Nodes whose life is over by `steadyMs`, in the order of their deadlines. */
@@ -316,8 +332,19 @@ export class StateMachine {
     return outcome;
   }
 
-  #flush(told: RecordedEvent[], meta: ReadonlyMap<string, Uint8Array> | undefined): void {
+  #saveTime(batch: KvBatch, steadyMs: number): void {
+    writeSteadyTime(this.#writer, batch, steadyMs);
+    this.#savedMs = steadyMs;
+  }
+
+  #flush(
+    told: RecordedEvent[],
+    meta: ReadonlyMap<string, Uint8Array> | undefined,
+    { steadyMs }: Instant,
+  ): void {
     const batch = this.kv.batch();
+    // A deadline never stands beside a time before it was set.
+    if (this.#table.changesDeadlines && steadyMs > this.#savedMs) this.#saveTime(batch, steadyMs);
     this.#table.flush(batch);
     if (this.#events.length > 0) {
       this.history.append(this.#events, batch);

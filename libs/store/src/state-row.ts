@@ -14,6 +14,8 @@ const FORMAT_KEY = metaKey("format");
 const STATE_KEY = metaKey("state");
 /** Written by whoever needs a clock, also before there is a store. */
 export const CLOCK_KEY = metaKey("clock");
+/** The steady time as last saved. */
+export const STEADY_KEY = metaKey("steady");
 const EMPTY = Buffer.alloc(0);
 
 /** Bytes of the nodes, those of pending sweeps included. */

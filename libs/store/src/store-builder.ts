@@ -12,6 +12,7 @@ import type { Kv, KvBatch } from "./kv.ts";
 import { LiveBytes } from "./live-bytes.ts";
 import { writeNodeRecord } from "./node-record.ts";
 import type { StoreStats } from "./ports.ts";
+import { writeSteadyTime } from "./steady-clock.ts";
 import type { StoreClock } from "./state-machine.ts";
 import { isEmptyKv, writeFormat, writeState } from "./state-row.ts";
 import { RemovedNames } from "./tree/recorded-event.ts";
@@ -148,6 +149,7 @@ export class StoreBuilder {
       throw new StoreError("corrupt", `the history ends at ${last}, the store at ${etcdIndex}`);
     }
     writeFormat(this.#batch);
+    writeSteadyTime(this.#writer, this.#batch, this.#steadyMs);
     writeState(this.#writer, this.#batch, {
       raftIndex: end.raftIndex,
       raftTerm: end.raftTerm,

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PREFIX, prefixRange } from "../src/keyspace.ts";
 import { MemoryKv } from "../src/memory-kv.ts";
-import { SteadyClock, type TimeSource } from "../src/steady-clock.ts";
 import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
 
 describe("expiry", () => {
@@ -187,60 +186,22 @@ test("no key expires early on any member, whatever the wall clocks do", async ()
   }
 });
 
-describe("the steady clock", () => {
-  function machineTime(): TimeSource & { boot: string; wall: number; monotonic: number } {
-    return {
-      boot: "boot-1",
-      wall: 1_700_000_000_000,
-      monotonic: 5000.25,
-      bootId() {
-        return this.boot;
-      },
-      wallMs() {
-        return this.wall;
-      },
-      monotonicMs() {
-        return this.monotonic;
-      },
-    };
-  }
+describe("lives given by a member whose wall clock shows a time near 1970", () => {
+  const odd = { expirationMs: 600_000, ttlMs: 600_000 };
 
-  test("starts from the wall clock and then follows the monotonic one alone", () => {
-    const time = machineTime();
-    const clock = SteadyClock.open(new MemoryKv(), time);
-    assert.equal(clock.steadyMs(), 1_700_000_000_000 - 1);
-    time.wall += 3_600_000;
-    time.monotonic += 10;
-    assert.equal(clock.steadyMs(), 1_700_000_000_000 + 9);
-    assert.equal(clock.wallMs(), time.wall);
-  });
-
-  test("goes on over a restart within the same boot, whatever the wall clock did", () => {
-    const time = machineTime();
-    const kv = new MemoryKv();
-    const before = SteadyClock.open(kv, time).steadyMs();
-    time.wall -= 86_400_000;
-    time.monotonic += 2500;
-    assert.equal(SteadyClock.open(kv, time).steadyMs(), before + 2500);
-  });
-
-  test("starts from the wall clock again after a boot, and where boots have no name", () => {
-    for (const boot of ["boot-2", ""]) {
-      const time = machineTime();
-      const kv = new MemoryKv();
-      SteadyClock.open(kv, time);
-      time.boot = boot;
-      time.wall += 60_000;
-      time.monotonic = 3;
-      assert.equal(SteadyClock.open(kv, time).steadyMs(), time.wall);
+  test("are the time to live all the same, whatever the clock of the member that applies", async () => {
+    for (const wall of [0, 1_700_000_000_000, 4_000_000_000_000]) {
+      const store = await TestStore.open();
+      store.clock.wall = wall;
+      store.set("/1/a", "x");
+      store.set("/1/b", "x");
+      assert.equal(store.write("update", "/1/a", { value: "y", ...odd }).node.ttl, 600);
+      const swapped = store.write("compareAndSwap", "/1/b", { prevValue: "x", value: "y", ...odd });
+      assert.equal(swapped.node.ttl, 600);
+      store.clock.advance(600_000);
+      assert.deepEqual(store.expireDue(), []);
+      store.clock.advance(1);
+      assert.deepEqual(store.expireDue(), ["/1/a", "/1/b"]);
     }
-  });
-
-  test("of this machine goes forwards and is near the wall clock at first", () => {
-    const clock = SteadyClock.open(new MemoryKv());
-    const first = clock.steadyMs();
-    assert.ok(Math.abs(first - Date.now()) < 1000);
-    assert.ok(clock.steadyMs() >= first);
-    assert.ok(Number.isInteger(first));
   });
 });

@@ -17,8 +17,7 @@ export interface Restored {
 }
 
 /**
- * Restores. What expired by the wall clock since the snapshot was taken expires when the server
- * starts.
+ * Restores. Keys with a TTL have the life left that they had when the snapshot was taken.
  * @throws Error when the snapshot is damaged, the plan is wrong or the place is taken; nothing is
  * left behind then.
  */
@@ -31,7 +30,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
   try {
     const memberDir = join(target.path, "member");
     await buildMember({ memberDir, walDir: join(memberDir, "wal") }, plan, async (kv) => {
-      await importSnapshot(kv, fileChunks(file), { lives: "wallClock" });
+      await importSnapshot(kv, fileChunks(file));
     });
     target.publish();
   } finally {

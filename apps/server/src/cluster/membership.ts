@@ -146,10 +146,10 @@ export class Membership implements MembershipPort {
       throw new MembershipError("unsafe", `etcdserver: member ${id} is a learner: it cannot lead`);
     }
     await this.#requireAnswering(member, "it cannot take over");
-    const deadline = Date.now() + this.#parts.requestTimeoutMs;
+    const deadline = performance.now() + this.#parts.requestTimeoutMs;
     this.#parts.node().transferLeader(member.id);
     while (this.#parts.node().leader !== member.id) {
-      if (Date.now() > deadline) {
+      if (performance.now() > deadline) {
         throw new MembershipError(
           "timeout",
           "etcdserver: request timed out, leader transfer took too long",
@@ -188,12 +188,12 @@ export class Membership implements MembershipPort {
    * that does not answer is one that is missing.
    */
   async #requireAnswering(member: ClusterMember, consequence: string): Promise<void> {
-    const deadline = Date.now() + SILENCE_MAX_MS;
+    const deadline = performance.now() + SILENCE_MAX_MS;
     for (;;) {
       const { role, leader, progress } = this.#parts.node().status();
       if (role !== "leader" || leader === member.id) return;
       if (progress.get(member.id)?.recentActive === true) return;
-      if (Date.now() >= deadline) break;
+      if (performance.now() >= deadline) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     throw new MembershipError(
@@ -268,9 +268,9 @@ export class Membership implements MembershipPort {
     });
     const key = `${requestId.session}-${requestId.sequence}`;
     const refusal = await new Promise<string | undefined>((resolve) => {
-      const deadline = Date.now() + this.#parts.requestTimeoutMs;
+      const deadline = performance.now() + this.#parts.requestTimeoutMs;
       const timer = setInterval(() => {
-        if (Date.now() >= deadline) settle("timeout");
+        if (performance.now() >= deadline) settle("timeout");
         else this.#parts.node().proposeConfChange(data);
       }, RETRY_MS);
       const settle = (outcome: string | undefined): void => {

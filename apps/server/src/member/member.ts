@@ -171,7 +171,7 @@ export class Member {
       clientURLs: options.clientURLs,
       log: options.log.server,
     });
-    this.#ttl = new TtlSync(this.server, storage);
+    this.#ttl = new TtlSync({ server: this.server, storage, onFatal: options.onFatal });
     this.#timer = setInterval(() => {
       this.server.expireRequests();
       void this.#publisher.ensureClusterVersion();

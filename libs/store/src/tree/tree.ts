@@ -71,8 +71,8 @@ const LIFE_MAX_MS = 2 ** 50;
 function deadlineOf(command: WriteCommand, now: Instant): number | undefined {
   const expirationMs = command.expirationMs;
   if (expirationMs === undefined) return undefined;
-  // An overflown expiration lies in the past whatever the life asked for.
-  const counted = command.ttlMs === undefined || expirationMs < EXPIRATION_MIN_MS;
+  // An overflown expiration lies before 1970, whatever the life asked for; no clock shows that.
+  const counted = command.ttlMs === undefined || expirationMs < 0;
   const lifeMs = counted ? expirationMs - now.wallMs : command.ttlMs;
   return Math.ceil(now.steadyMs + Math.max(-LIFE_MAX_MS, Math.min(LIFE_MAX_MS, lifeMs)));
 }
