@@ -22,3 +22,5 @@ export { isNameable, KeySpace } from "./mapping/key-space.ts";
 export type { KeyKind, KeyRange, ParsedKey } from "./mapping/key-space.ts";
 export * as records from "./mapping/node-record.ts";
 export type { Announcement, DirectoryRecord, NodeRecord } from "./mapping/node-record.ts";
+export { RangeWatch } from "./client/watch.ts";
+export type { RevisionChanges, WatchRangeOptions } from "./client/watch.ts";
