@@ -364,6 +364,7 @@ describe("what the transport reports", () => {
           throw new Error("nobody asked for a snapshot");
         },
         onRemoved: (reason) => heard.push(reason),
+        onDisowned: (reason) => heard.push(reason),
       },
       counters,
     );
@@ -373,6 +374,7 @@ describe("what the transport reports", () => {
     counted.onSnapshotSent("2", true);
     counted.onSnapshotSent("2", false);
     counted.onRemoved("removed");
+    counted.onDisowned("disowned");
     const sink = counted.openSnapshotSink({
       type: "snapshot",
       from: "1",
@@ -398,6 +400,7 @@ describe("what the transport reports", () => {
       "sent 2 true",
       "sent 2 false",
       "removed",
+      "disowned",
       "committing 1",
     ]);
     const { connectionsLost, snapshotsSent, snapshotsFailed } = counters.peer("2");

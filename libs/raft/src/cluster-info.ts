@@ -1,6 +1,7 @@
 /** Asks a member by its peer URL about its cluster: what joiners, proxies and tools do first. */
 import { status as grpcStatus } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
+import type { Index } from "./core/types.ts";
 import { decodeClusterInfo, encodeClusterInfoRequest } from "./frame-codec.ts";
 import type { ClusterInfo } from "./frame-codec.ts";
 import { createPeerClient } from "./peer-client.ts";
@@ -30,6 +31,8 @@ export class ClusterInfoError extends Error {
 export interface FetchClusterInfoOptions {
   readonly timeoutMs: number;
   readonly credentials?: PeerCredentials;
+  /** An entry whose term is asked for as well. */
+  readonly logIndex?: Index;
 }
 
 /** @throws ClusterInfoError naming the URL. */
@@ -52,7 +55,7 @@ export async function fetchClusterInfo(
         CLUSTER_INFO_PATH,
         asBytes,
         asBytes,
-        encodeClusterInfoRequest(),
+        encodeClusterInfoRequest(options.logIndex),
         { deadline },
         (error: ServiceError | null, response?: Buffer) => {
           if (error !== null) reject(error);

@@ -8,9 +8,12 @@ import {
   ClusterInfoRequestSchema,
   ClusterInfoResponseSchema,
   HelloSchema,
+  LifeSchema,
   SnapshotResultSchema,
 } from "@etcd2/proto/raft";
-import type { Message, NodeId } from "./core/types.ts";
+import type { Index, Message, NodeId, Term } from "./core/types.ts";
+import type { Life, Position } from "./peer-lives.ts";
+import type { Life as WireLife } from "@etcd2/proto/raft";
 import { encodeWith } from "./codec.ts";
 import { CodecError } from "./codec-error.ts";
 import { readMessage, readMessageBatch, writeMessage, writeMessageBatch } from "./message-codec.ts";
@@ -26,6 +29,8 @@ export interface Hello {
   readonly serverVersion: string;
   /** Oldest version the speaker can talk to. */
   readonly minClusterVersion: string;
+  /** Absent from members of earlier versions. */
+  readonly life?: Life;
 }
 
 export type StreamFrame =
@@ -33,7 +38,9 @@ export type StreamFrame =
   | { readonly kind: "batch"; readonly messages: readonly Message[] }
   /** `sentNs` is returned unchanged in the pong; only the sender knows what it means. */
   | { readonly kind: "ping"; readonly sentNs: number }
-  | { readonly kind: "pong"; readonly sentNs: number };
+  | { readonly kind: "pong"; readonly sentNs: number }
+  /** What the member dialled answers for from now on. */
+  | { readonly kind: "position"; readonly position: Position };
 
 export type SnapshotChunk =
   | { readonly kind: "header"; readonly hello: Hello; readonly message: Message }
@@ -58,12 +65,15 @@ export interface ClusterInfo {
   readonly clusterVersion: string;
   readonly members: readonly PeerMember[];
   readonly removedIds: readonly NodeId[];
+  /** Term of the entry that was asked for; absent when it is not committed there, or compacted. */
+  readonly logTerm?: Term;
 }
 
 const TAG_HELLO = 0x0a;
 const TAG_BATCH = 0x12;
 const TAG_PING = 0x1a;
 const TAG_PONG = 0x22;
+const TAG_POSITION = 0x2a;
 const TAG_HEADER = 0x0a;
 const TAG_DATA = 0x12;
 const TAG_TRAILER = 0x1a;
@@ -78,7 +88,18 @@ function checked<T>(decode: () => T, what: string): T {
 }
 
 function helloBytes(hello: Hello): Uint8Array {
-  return toBinary(HelloSchema, create(HelloSchema, hello));
+  const { life, ...rest } = hello;
+  const message = create(HelloSchema, rest);
+  if (life !== undefined) {
+    const { starts, term, lastIndex } = life;
+    const numbers = {
+      starts: BigInt(starts),
+      term: BigInt(term),
+      lastIndex: BigInt(lastIndex),
+    };
+    message.life = create(LifeSchema, { ...life, ...numbers });
+  }
+  return toBinary(HelloSchema, message);
 }
 
 const ID = /^[0-9a-f]{16}$/;
@@ -88,20 +109,38 @@ const LABEL = /^[\x21-\x7e]{0,64}$/;
 /** @throws CodecError unless `text` is a member id, or empty where that is allowed. */
 function checkId(text: string, what: string, emptyAllowed = false): void {
   if (ID.test(text) || (emptyAllowed && text === "")) return;
-  throw new CodecError("outOfRange", `${what} is not a member id`);
+  throw new CodecError("outOfRange", `${what} is not an id of 16 hexadecimal digits`);
 }
 
 function parseHello(bytes: Uint8Array): Hello {
-  const { clusterId, from, to, serverVersion, minClusterVersion } = checked(
-    () => fromBinary(HelloSchema, bytes),
-    "hello",
-  );
+  const hello = checked(() => fromBinary(HelloSchema, bytes), "hello");
+  const { clusterId, from, to, serverVersion, minClusterVersion } = hello;
   checkId(from, "the sender of a hello");
   checkId(to, "the receiver of a hello");
   for (const label of [clusterId, serverVersion, minClusterVersion]) {
     if (!LABEL.test(label)) throw new CodecError("outOfRange", "unprintable text in a hello");
   }
-  return { clusterId, from, to, serverVersion, minClusterVersion };
+  const life = hello.life === undefined ? {} : { life: parseLife(hello.life) };
+  return { clusterId, from, to, serverVersion, minClusterVersion, ...life };
+}
+
+function parseLife(life: WireLife): Life {
+  const { incarnation, session, isFounding } = life;
+  checkId(incarnation, "the incarnation in a hello");
+  checkId(session, "the session in a hello");
+  return {
+    incarnation,
+    starts: safeNumber(life.starts),
+    session,
+    term: safeNumber(life.term),
+    lastIndex: safeNumber(life.lastIndex),
+    isFounding,
+  };
+}
+
+function safeNumber(value: bigint): number {
+  if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
+  throw new CodecError("outOfRange", "a number in a hello is too large");
 }
 
 // StreamFrame
@@ -141,6 +180,30 @@ export function encodePongFrame(sentNs: number): Buffer {
   return encodeWith(writePong, sentNs);
 }
 
+function writePosition(w: WireWriter, { term, index }: Position): void {
+  w.uintField(0x10, index);
+  w.uintField(0x08, term);
+  w.nestedField(TAG_POSITION, 0);
+}
+
+export function encodePositionFrame(position: Position): Buffer {
+  return encodeWith(writePosition, position);
+}
+
+function readPosition(r: WireReader): Position {
+  const outer = r.enter();
+  let term = 0;
+  let index = 0;
+  while (r.more()) {
+    const tag = r.tag();
+    if (tag === 0x08) term = r.uint();
+    else if (tag === 0x10) index = r.uint();
+    else r.skip(tag);
+  }
+  r.leave(outer);
+  return { term, index };
+}
+
 function readPing(r: WireReader): number {
   const outer = r.enter();
   let sentNs = 0;
@@ -170,6 +233,7 @@ export function decodeStreamFrame(bytes: Uint8Array): StreamFrame | undefined {
     } else if (tag === TAG_HELLO) frame = { kind: "hello", hello: parseHello(r.bytes()) };
     else if (tag === TAG_PING) frame = { kind: "ping", sentNs: readPing(r) };
     else if (tag === TAG_PONG) frame = { kind: "pong", sentNs: readPing(r) };
+    else if (tag === TAG_POSITION) frame = { kind: "position", position: readPosition(r) };
     else r.skip(tag);
   }
   return frame;
@@ -267,8 +331,16 @@ export function decodeSnapshotResult(bytes: Uint8Array): number {
 
 // ClusterInfo
 
-export function encodeClusterInfoRequest(): Buffer {
-  return Buffer.from(toBinary(ClusterInfoRequestSchema, create(ClusterInfoRequestSchema)));
+/** @param logIndex an entry whose term is asked for as well; 0 for none. */
+export function encodeClusterInfoRequest(logIndex: Index = 0): Buffer {
+  const request = create(ClusterInfoRequestSchema, { logIndex: BigInt(logIndex) });
+  return Buffer.from(toBinary(ClusterInfoRequestSchema, request));
+}
+
+/** The entry a caller asks about; 0 for none. @throws CodecError */
+export function decodeClusterInfoRequest(bytes: Uint8Array): Index {
+  const request = checked(() => fromBinary(ClusterInfoRequestSchema, bytes), "request");
+  return safeNumber(request.logIndex);
 }
 
 export function encodeClusterInfo(info: ClusterInfo): Buffer {
@@ -286,6 +358,7 @@ export function encodeClusterInfo(info: ClusterInfo): Buffer {
       isLearner: member.isLearner,
     })),
     removedIds: [...info.removedIds],
+    logTerm: BigInt(info.logTerm ?? 0),
   });
   return Buffer.from(toBinary(ClusterInfoResponseSchema, response));
 }
@@ -307,5 +380,6 @@ export function decodeClusterInfo(bytes: Uint8Array): ClusterInfo {
       return { id, name, peerUrls, clientUrls, isLearner };
     }),
     removedIds: info.removedIds,
+    ...(info.logTerm > 0n && { logTerm: safeNumber(info.logTerm) }),
   };
 }

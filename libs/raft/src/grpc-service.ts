@@ -13,8 +13,9 @@ import type {
 } from "@grpc/grpc-js";
 import { countCall, countedAnswer } from "./call-counts.ts";
 import type { CallCounters } from "./call-counts.ts";
-import type { NodeId } from "./core/types.ts";
-import { encodeClusterInfo } from "./frame-codec.ts";
+import { CodecError } from "./codec-error.ts";
+import type { Index, NodeId } from "./core/types.ts";
+import { decodeClusterInfoRequest, encodeClusterInfo } from "./frame-codec.ts";
 import type { ClusterInfo } from "./frame-codec.ts";
 import type { GrpcTransport } from "./grpc-transport.ts";
 import { InboundStream } from "./inbound-stream.ts";
@@ -26,8 +27,11 @@ export interface RaftServiceOptions {
   readonly transport: GrpcTransport;
   /** True for a member that was removed from the cluster; ids not heard of yet are let in. */
   readonly isRemoved: (id: NodeId) => boolean;
-  /** Undefined while this member does not know its cluster. */
-  readonly clusterInfo: () => ClusterInfo | undefined;
+  /**
+   * Undefined while this member does not know its cluster.
+   * @param logIndex the entry whose term is asked for too; 0 for none.
+   */
+  readonly clusterInfo: (logIndex: Index) => ClusterInfo | undefined;
   /** Counts calls; by default nobody does. */
   readonly calls?: CallCounters;
 }
@@ -75,9 +79,18 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
     snapshot: (call: ServerReadableStream<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
       void snapshots.serve(call, countedAnswer(answer, counted("Snapshot")));
     },
-    clusterInfo: (_call: ServerUnaryCall<Buffer, Buffer>, uncounted: sendUnaryData<Buffer>) => {
+    clusterInfo: (call: ServerUnaryCall<Buffer, Buffer>, uncounted: sendUnaryData<Buffer>) => {
       const answer = countedAnswer(uncounted, counted("ClusterInfo"));
-      const info = clusterInfo();
+      let logIndex: Index;
+      try {
+        logIndex = decodeClusterInfoRequest(call.request);
+      } catch (error) {
+        if (!(error instanceof CodecError)) throw error;
+        const code = grpcStatus.INVALID_ARGUMENT;
+        answer({ code, details: error.message, metadata: new Metadata() });
+        return;
+      }
+      const info = clusterInfo(logIndex);
       if (info !== undefined) answer(null, encodeClusterInfo(info));
       else {
         const details = "this member does not know its cluster yet";

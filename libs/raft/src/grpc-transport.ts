@@ -7,8 +7,10 @@
  * Nothing here waits: messages to a slow or absent peer are dropped, raft repeats what matters.
  */
 import type { Message, NodeId } from "./core/types.ts";
+import { encodePositionFrame } from "./frame-codec.ts";
 import { LinkLosses } from "./link-losses.ts";
 import { PeerLink } from "./peer.ts";
+import type { Position } from "./peer-lives.ts";
 import { SnapshotSender } from "./snapshot-sender.ts";
 import { transportContext } from "./transport-options.ts";
 import type { GrpcTransportOptions, TransportContext } from "./transport-options.ts";
@@ -16,6 +18,8 @@ import type { Peer, Transport } from "./transport.ts";
 
 /** Something that lives as long as the transport: a stream served, a transfer received. */
 export interface InboundResource {
+  /** Passes a frame on to the caller of a stream. */
+  tell?(frame: Buffer): void;
   close(): void | Promise<void>;
 }
 
@@ -37,6 +41,9 @@ export class GrpcTransport implements Transport {
   readonly #snapshots: SnapshotSender;
   readonly #inbound = new Set<InboundResource>();
   readonly #pinger: NodeJS.Timeout;
+  readonly #teller: NodeJS.Timeout | undefined;
+  /** What callers were told last. */
+  #told: Position = { term: 0, index: 0 };
   #removedReported = false;
   #closed = false;
 
@@ -51,6 +58,19 @@ export class GrpcTransport implements Transport {
     this.#pinger = setInterval(() => {
       for (const peer of this.#peers.values()) peer.ping();
     }, this.context.limits.pingIntervalMs);
+    if (this.context.lives === undefined) return;
+    this.#teller = setInterval(() => {
+      this.#tellPosition();
+    }, this.context.limits.positionIntervalMs);
+  }
+
+  #tellPosition(): void {
+    const position = this.context.lives?.position();
+    if (position === undefined) return;
+    if (position.term === this.#told.term && position.index === this.#told.index) return;
+    this.#told = position;
+    const frame = encodePositionFrame(position);
+    for (const resource of this.#inbound) resource.tell?.(frame);
   }
 
   send(messages: readonly Message[]): void {
@@ -70,6 +90,9 @@ export class GrpcTransport implements Transport {
     const link = new PeerLink(this.context, peer, this.losses, {
       onRemoved: (reason) => {
         this.#onRemoved(reason);
+      },
+      onDisowned: (reason) => {
+        if (!this.#closed) this.context.listener.onDisowned(reason);
       },
     });
     this.#peers.set(peer.id, link);
@@ -120,6 +143,8 @@ export class GrpcTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#pinger);
+    clearInterval(this.#teller);
+    this.#tellPosition();
     for (const peer of this.#peers.values()) peer.close();
     this.#peers.clear();
     const inbound = [...this.#inbound].map((resource) => resource.close());

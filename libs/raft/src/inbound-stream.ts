@@ -8,11 +8,17 @@ import type { ServerDuplexStream, StatusObject } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import type { Message, NodeId } from "./core/types.ts";
 import { CodecError } from "./codec-error.ts";
-import { decodeStreamFrame, encodeHelloFrame, encodePongFrame } from "./frame-codec.ts";
-import type { Hello, StreamFrame } from "./frame-codec.ts";
+import {
+  decodeStreamFrame,
+  encodeHelloFrame,
+  encodePongFrame,
+  encodePositionFrame,
+} from "./frame-codec.ts";
+import type { StreamFrame } from "./frame-codec.ts";
 import type { LinkLosses } from "./link-losses.ts";
 import { refusalStatus, refuseHello, removedRefusal } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
+import { greeting } from "./transport-options.ts";
 import type { TransportContext } from "./transport-options.ts";
 
 /** What serving ends share. */
@@ -69,6 +75,12 @@ export class InboundStream {
     this.#fail(grpcStatus.UNAVAILABLE, "the member is shutting down");
   }
 
+  /** Sends a frame to the caller if it was let in and takes what it is sent. */
+  tell(frame: Buffer): void {
+    if (this.#over || this.#from === "" || this.#call.writableNeedDrain) return;
+    this.#call.write(frame);
+  }
+
   #finish(code: grpcStatus): boolean {
     if (this.#over) return false;
     this.#over = true;
@@ -122,15 +134,8 @@ export class InboundStream {
     this.#from = hello.from;
     this.#generation = losses.generation(hello.from);
     this.#heardAt = context.now();
-    const { clusterId, memberId, serverVersion, minClusterVersion } = context;
-    const answer: Hello = {
-      clusterId,
-      from: memberId,
-      to: hello.from,
-      serverVersion,
-      minClusterVersion,
-    };
-    this.#call.write(encodeHelloFrame(answer));
+    this.#call.write(encodeHelloFrame(greeting(context, hello.from)));
+    if (context.lives !== undefined) this.tell(encodePositionFrame(context.lives.position()));
     this.#host.onGreeted(hello.from);
   }
 
@@ -151,6 +156,7 @@ export class InboundStream {
         return;
       case "hello":
       case "pong":
+      case "position":
         return;
     }
   }

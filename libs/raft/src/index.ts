@@ -18,7 +18,12 @@ export { RaftError } from "./errors.ts";
 export type { RaftErrorCode } from "./errors.ts";
 export type { LogStorage } from "./storage.ts";
 export { RaftNode } from "./node.ts";
-export type { ConfChangeDecider, DurableLog, RaftNodeListener, RaftNodeOptions } from "./node.ts";
+export type {
+  ConfChangeDecider,
+  DurableLog,
+  RaftNodeListener,
+  RaftNodeOptions,
+} from "./node-ports.ts";
 export type { SnapshotSink, Transport, TransportListener } from "./transport.ts";
 export { resolveLoopback } from "./loopback.ts";
 export { decodeConfChange, decodeConfState, encodeConfChange, encodeConfState } from "./codec.ts";
@@ -40,3 +45,12 @@ export { readWal } from "./wal/read-wal.ts";
 export type { WalItem } from "./wal/read-wal.ts";
 export { dumpWal } from "./wal/dump.ts";
 export type { DumpOptions, DumpResult } from "./wal/dump.ts";
+export { PeerLives } from "./peer-lives.ts";
+export type {
+  Life,
+  LifeRegistry,
+  PeerLivesOptions,
+  Position,
+  RememberedLife,
+} from "./peer-lives.ts";
+export type { CommittedEntry } from "./core/plausible.ts";

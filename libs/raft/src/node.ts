@@ -8,12 +8,8 @@
  */
 import { RawNode } from "./core/raw-node.ts";
 import type { Ready } from "./core/ready.ts";
-import type { RaftOptions } from "./core/config.ts";
 import type { Status } from "./core/status.ts";
 import type {
-  ConfChange,
-  ConfState,
-  Entry,
   HardState,
   Index,
   Message,
@@ -21,71 +17,18 @@ import type {
   ReadState,
   SnapshotMessage,
   SnapshotMetadata,
-  SoftState,
   Term,
 } from "./core/types.ts";
 import { FatalError, RaftError } from "./errors.ts";
+import type { Position } from "./peer-lives.ts";
+import type {
+  DurableLog,
+  RaftNodeListener,
+  RaftNodeOptions,
+  ReadCallback,
+  StateMachinePort,
+} from "./node-ports.ts";
 import type { Transport } from "./transport.ts";
-
-/** The durable log as the loop uses it; wal/wal.ts implements it. */
-export interface DurableLog {
-  /** Appends and, if asked, syncs. A promise only when the sync left the event loop. */
-  save(
-    entries: readonly Entry[],
-    hardState: HardState | undefined,
-    mustSync: boolean,
-  ): void | Promise<void>;
-  /** Restarts the log at an installed snapshot. */
-  installSnapshot(snapshot: SnapshotMetadata): void | Promise<void>;
-}
-
-/** Decides conf changes while entries are applied: exactly one call per conf change entry. */
-export interface ConfChangeDecider {
-  /** The change holds; returns the membership that follows from it. */
-  accept(change: ConfChange): ConfState;
-  /** The change is refused by the layer above; nothing changes. */
-  reject(): void;
-}
-
-/** The replicated state machine as the loop sees it. */
-export interface StateMachinePort {
-  /** Applies committed entries, in order, before it returns. Must not throw but FatalError. */
-  apply(entries: readonly Entry[], confChanges: ConfChangeDecider): void;
-  /** Metadata of a snapshot taken now. */
-  snapshot(): SnapshotMetadata;
-}
-
-/** What the loop reports to its owner. Called on the event loop, never from propose(). */
-export interface RaftNodeListener {
-  onSoftState(state: SoftState): void;
-  /** The node cannot go on: disk failure or a broken invariant. Called once. */
-  onFatal(error: Error): void;
-  /** A proposal the core refused and that will never be applied. */
-  onDropped(data: Uint8Array, reason: RaftError): void;
-  /**
-   * From now on proposals go to the leader of `term`; `queued` are those not handed over yet. What
-   * was handed over in an earlier term and is not among the entries applied when the first entry
-   * of this term is, never will be: it may be proposed again.
-   */
-  onProposalTerm?(term: Term, queued: readonly Uint8Array[]): void;
-  /** A message from another member that contradicts what is known for certain was dropped. */
-  onRefused?(message: Message, reason: string): void;
-  /** Heartbeats of this leader went out so many milliseconds after those before, far too late. */
-  onLateHeartbeat?(intervalMs: number): void;
-}
-
-export interface RaftNodeOptions {
-  readonly raft: RaftOptions;
-  readonly log: DurableLog;
-  readonly transport: Transport;
-  readonly stateMachine: StateMachinePort;
-  readonly listener: RaftNodeListener;
-  /** Milliseconds of one tick; 0 leaves ticking to the caller (tests). */
-  readonly tickMs: number;
-}
-
-/** Called once: when a read of the local state is linearizable, or with the reason why it never is. */
-export type ReadCallback = (error: RaftError | undefined) => void;
 
 /** Heartbeats that are so many intervals apart are late. */
 const LATE_HEARTBEAT_TICKS = 2;
@@ -121,10 +64,13 @@ export class RaftNode {
   #appliedIndex: Index;
   /** A change of commit alone is written with the next entries, or at the next tick. */
   #unsavedHardState: HardState | undefined;
+  #acknowledged: Position;
+  #holdsReads = false;
   /** When heartbeats were last handed to the transport; undefined while this is no leader. */
   #heartbeatAt: number | undefined;
   #ticked = false;
   readonly #tickMs: number;
+  readonly #mayVote: () => boolean;
   #scheduled = false;
   #busy = false;
   /** Messages that arrived while exclusively() kept the core as it is. */
@@ -140,9 +86,12 @@ export class RaftNode {
     this.#stateMachine = options.stateMachine;
     this.#listener = options.listener;
     this.#appliedIndex = options.raft.applied ?? 0;
+    const { term } = options.raft.storage.initialState().hardState;
+    this.#acknowledged = { term, index: 0 };
     const session = Math.floor(options.raft.random() * 2 ** 48).toString(36);
     this.#readPrefix = `${options.raft.id}-${session}-`;
     this.#tickMs = options.tickMs;
+    this.#mayVote = options.mayVote ?? (() => true);
     if (options.tickMs > 0) {
       this.#ticker = setInterval(() => {
         this.tick();
@@ -168,6 +117,32 @@ export class RaftNode {
 
   get applied(): Index {
     return this.#appliedIndex;
+  }
+
+  /** Term of a committed entry; 0 when it is not committed, or compacted. */
+  committedTerm(index: Index): Term {
+    return this.#raw.committedTerm(index);
+  }
+
+  /** What this member answers for: see peer-lives.ts. */
+  get position(): Position {
+    const { term, index } = this.#acknowledged;
+    if (!this.isLeader || this.#raw.term !== term) return this.#acknowledged;
+    return { term, index: Math.max(index, this.#raw.stableIndex) };
+  }
+
+  /** As leader: what that member has acknowledged in this term, if anything. */
+  acknowledgedBy(id: NodeId): Position | undefined {
+    if (!this.isLeader) return undefined;
+    const { term, progress } = this.#raw.status();
+    const index = progress.get(id)?.match ?? 0;
+    return index === 0 ? undefined : { term, index };
+  }
+
+  /** Confirmed reads wait as long as this holds: something may be wrong with the local state. */
+  holdReads(isHeld: boolean): void {
+    this.#holdsReads = isHeld;
+    if (!this.#closed) this.#confirmReads([]);
   }
 
   /** Proposals accepted here that the core has not been given yet. */
@@ -242,10 +217,17 @@ export class RaftNode {
 
   /** A snapshot comes with its data, through snapshotInstalled(), or not at all. */
   #stepForeign(message: Message): void {
-    const reason =
-      message.type === "snapshot" ? "a snapshot without data" : this.#raw.whyImplausible(message);
-    if (reason === undefined) this.#raw.step(message);
-    else this.#listener.onRefused?.(message, reason);
+    if (isAboutVotes(message) && !this.#mayVote()) return;
+    if (message.type === "snapshot") {
+      this.#listener.onRefused?.(message, "a snapshot without data");
+    } else if (!this.#refuses(message)) this.#raw.step(message);
+  }
+
+  #refuses(message: Message): boolean {
+    const reason = this.#raw.whyImplausible(message);
+    if (reason === undefined) return false;
+    this.#listener.onRefused?.(message, reason, this.#raw.contradictedBy(message));
+    return true;
   }
 
   connectionLost(id: NodeId): void {
@@ -297,7 +279,7 @@ export class RaftNode {
 
   /** Asked within exclusively(), before the state machine is replaced: would it help? */
   wantsSnapshot(message: SnapshotMessage): boolean {
-    return this.#raw.whyImplausible(message) === undefined && this.#raw.wantsSnapshot(message);
+    return !this.#refuses(message) && this.#raw.wantsSnapshot(message);
   }
 
   /** Installs a snapshot whose data the state machine holds already, within exclusively(). */
@@ -471,6 +453,7 @@ export class RaftNode {
   }
 
   #finish(ready: Ready): void {
+    this.#noteAcknowledged(ready);
     this.#transportSend(ready.messagesAfterPersist);
     if (ready.softState !== undefined) this.#listener.onSoftState(ready.softState);
     if (ready.committedEntries.length > 0) {
@@ -485,6 +468,19 @@ export class RaftNode {
     }
     this.#confirmReads(ready.readStates);
     this.#raw.advance(ready);
+  }
+
+  /** Everything up to this Ready is durable, and its promises are about to leave. */
+  #noteAcknowledged({ hardState, messagesAfterPersist }: Ready): void {
+    if (hardState !== undefined && hardState.term > this.#acknowledged.term) {
+      this.#acknowledged = { term: hardState.term, index: 0 };
+    }
+    for (const message of messagesAfterPersist) {
+      if (message.type !== "appendResponse" || message.reject) continue;
+      const { term, index } = message;
+      const isNews = term === this.#acknowledged.term && index > this.#acknowledged.index;
+      if (isNews) this.#acknowledged = { term, index };
+    }
   }
 
   /** Called with the first messages after a tick: a leader of others has heartbeats among them. */
@@ -502,6 +498,7 @@ export class RaftNode {
 
   #transportSend(messages: readonly Message[]): void {
     if (messages.length === 0) return;
+    if (!this.#mayVote()) messages = messages.filter((message) => !isAboutVotes(message));
     if (this.#ticked) this.#heartbeatsSent();
     // A snapshot message names the state that is streamed, which is the one applied right now.
     const fresh = messages.some((message) => message.type === "snapshot")
@@ -521,7 +518,7 @@ export class RaftNode {
       this.#readRounds.delete(context);
       this.#confirmedReads.push({ index, callbacks: round.callbacks });
     }
-    if (this.#confirmedReads.length === 0) return;
+    if (this.#confirmedReads.length === 0 || this.#holdsReads) return;
     const waiting = [];
     for (const read of this.#confirmedReads) {
       if (read.index <= this.#appliedIndex) for (const done of read.callbacks) done(undefined);
@@ -561,4 +558,15 @@ export class RaftNode {
     const error = cause instanceof Error ? cause : new FatalError(String(cause));
     this.#listener.onFatal(error);
   }
+}
+
+/** What elects somebody: its loss costs an election at most. */
+function isAboutVotes({ type }: Message): boolean {
+  return (
+    type === "vote" ||
+    type === "voteResponse" ||
+    type === "preVote" ||
+    type === "preVoteResponse" ||
+    type === "timeoutNow"
+  );
 }

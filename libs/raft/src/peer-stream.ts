@@ -6,11 +6,13 @@ import type { Client, ClientDuplexStream, StatusObject } from "@grpc/grpc-js";
 import { CodecError } from "./codec-error.ts";
 import { decodeStreamFrame } from "./frame-codec.ts";
 import type { Hello, StreamFrame } from "./frame-codec.ts";
+import type { Position } from "./peer-lives.ts";
 import { asBytes, STREAM_PATH } from "./raft-service-definition.ts";
 
 export interface PeerStreamEvents {
   onHello(hello: Hello): void;
   onPong(sentNs: number): void;
+  onPosition(position: Position): void;
   /** The socket took a frame: there may be room for more. */
   onDrained(): void;
   /** The other side sent bytes that are no frame. */
@@ -88,5 +90,6 @@ export class PeerStream {
     }
     if (frame?.kind === "hello") this.#events.onHello(frame.hello);
     else if (frame?.kind === "pong") this.#events.onPong(frame.sentNs);
+    else if (frame?.kind === "position") this.#events.onPosition(frame.position);
   }
 }

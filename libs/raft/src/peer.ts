@@ -26,6 +26,7 @@ import { PeerLane } from "./peer-lane.ts";
 import { PeerStream } from "./peer-stream.ts";
 import { refusalIn, refuseAnswer } from "./refusal.ts";
 import type { Refusal } from "./refusal.ts";
+import { greeting } from "./transport-options.ts";
 import type { TransportContext } from "./transport-options.ts";
 import type { Peer } from "./transport.ts";
 
@@ -41,6 +42,8 @@ const UNREACHABLE_REPEAT_MS = 500;
 export interface PeerHooks {
   /** The peer says this member was removed from the cluster. */
   onRemoved(reason: string): void;
+  /** The peer says this member came back without the data it answered for. */
+  onDisowned(reason: string): void;
 }
 
 /** One connection and its two streams; replaced as a whole. */
@@ -222,13 +225,15 @@ export class PeerLink {
   }
 
   #open(client: Client): PeerStream {
-    const { clusterId, memberId, serverVersion, minClusterVersion } = this.#context;
     const stream = new PeerStream(client, {
       onHello: (hello) => {
         this.#onHello(hello);
       },
       onPong: (sentNs) => {
         this.#onPong(sentNs);
+      },
+      onPosition: (position) => {
+        this.#context.lives?.answersFor(this.id, position);
       },
       onDrained: () => {
         this.#control.flush();
@@ -242,8 +247,7 @@ export class PeerLink {
         this.#onEnd(status);
       },
     });
-    const hello = { clusterId, from: memberId, to: this.id, serverVersion, minClusterVersion };
-    stream.write(encodeHelloFrame(hello));
+    stream.write(encodeHelloFrame(greeting(this.#context, this.id)));
     return stream;
   }
 
@@ -266,6 +270,7 @@ export class PeerLink {
     const [control, appends] = connection.streams;
     if (control !== undefined) this.#control.attach(control);
     if (appends !== undefined) this.#appends.attach(appends);
+    this.#context.lives?.greeted(this.id, hello.life);
     this.#context.log("info", "connected to peer", { peer: this.id, url: this.url });
     this.#flush();
   }
@@ -286,6 +291,7 @@ export class PeerLink {
     const refusal = refusalIn(status);
     if (refusal !== undefined) {
       this.#onRefused(refusal);
+      if (refusal.reason === "disowned") this.#hooks.onDisowned(refusal.details);
       return;
     }
     if (this.#state !== "up") {

@@ -6,8 +6,15 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { StatusObject } from "@grpc/grpc-js";
 import type { NodeId } from "./core/types.ts";
 import type { Hello } from "./frame-codec.ts";
+import type { LifeRegistry } from "./peer-lives.ts";
 
-export type RefusalReason = "clusterMismatch" | "memberMismatch" | "removed" | "version";
+export type RefusalReason =
+  | "clusterMismatch"
+  | "memberMismatch"
+  | "removed"
+  | "version"
+  /** It came back without the data it answered for. */
+  | "disowned";
 
 export interface Refusal {
   readonly reason: RefusalReason;
@@ -17,7 +24,13 @@ export interface Refusal {
 
 /** Trailer that carries the reason; the sentence is for people only. */
 const REASON_KEY = "etcd2-refusal";
-const REASONS: readonly string[] = ["clusterMismatch", "memberMismatch", "removed", "version"];
+const REASONS: readonly string[] = [
+  "clusterMismatch",
+  "memberMismatch",
+  "removed",
+  "version",
+  "disowned",
+];
 
 /** What the receiving member knows of itself. */
 export interface Identity {
@@ -25,6 +38,7 @@ export interface Identity {
   readonly memberId: NodeId;
   readonly serverVersion: string;
   readonly minClusterVersion: string;
+  readonly lives?: Pick<LifeRegistry, "whyDisowned"> | undefined;
 }
 
 /** Checks a Hello that asks to be let in. */
@@ -44,7 +58,7 @@ export function refuseHello(
     const details = `member id mismatch: ${from} asks for ${to}, this is ${own.memberId}`;
     return { reason: "memberMismatch", details };
   }
-  return refuseVersion(hello, own);
+  return refuseLife(hello, own) ?? refuseVersion(hello, own);
 }
 
 /** Checks the Hello that answers ours: the one who dialled wants to know whom it reached. */
@@ -58,7 +72,14 @@ export function refuseAnswer(answer: Hello, own: Identity, dialled: NodeId): Ref
     const details = `member id mismatch: ${own.memberId} dialled ${dialled}, reached ${answer.from}`;
     return { reason: "memberMismatch", details };
   }
-  return refuseVersion(answer, own);
+  return refuseLife(answer, own) ?? refuseVersion(answer, own);
+}
+
+/** Who came back without the data it answered for must neither vote nor acknowledge. */
+function refuseLife({ from, life }: Hello, own: Identity): Refusal | undefined {
+  const reason = life === undefined ? undefined : own.lives?.whyDisowned(from, life);
+  if (reason === undefined) return undefined;
+  return { reason: "disowned", details: `${reason} (says ${own.memberId})` };
 }
 
 /** What a removed member is told. */
@@ -97,8 +118,8 @@ function majorMinor(version: string): readonly [number, number] {
 export function refusalStatus(refusal: Refusal): StatusObject {
   const metadata = new Metadata();
   metadata.set(REASON_KEY, refusal.reason);
-  const removed = refusal.reason === "removed";
-  const code = removed ? status.PERMISSION_DENIED : status.FAILED_PRECONDITION;
+  const isFinal = refusal.reason === "removed" || refusal.reason === "disowned";
+  const code = isFinal ? status.PERMISSION_DENIED : status.FAILED_PRECONDITION;
   return { code, details: refusal.details, metadata };
 }
 

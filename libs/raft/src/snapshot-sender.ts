@@ -16,6 +16,7 @@ import {
 } from "./frame-codec.ts";
 import { createPeerClient } from "./peer-client.ts";
 import { asBytes, SNAPSHOT_PATH } from "./raft-service-definition.ts";
+import { greeting } from "./transport-options.ts";
 import type { TransportContext } from "./transport-options.ts";
 
 /** Data chunks on the wire are within these bounds, the last one excepted. */
@@ -195,10 +196,7 @@ class SnapshotCall {
   }
 
   #header(): Buffer {
-    const { clusterId, memberId, serverVersion, minClusterVersion } = this.#context;
-    const to = this.#message.to;
-    const hello = { clusterId, from: memberId, to, serverVersion, minClusterVersion };
-    return encodeSnapshotHeader(hello, this.#message);
+    return encodeSnapshotHeader(greeting(this.#context, this.#message.to), this.#message);
   }
 
   /** Resolves when the socket has taken the frame; throws when the call is over. */

@@ -4,6 +4,8 @@
  */
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { NodeId, Random } from "./core/types.ts";
+import type { Hello } from "./frame-codec.ts";
+import type { LifeRegistry } from "./peer-lives.ts";
 import type { TransportListener } from "./transport.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -44,6 +46,8 @@ export interface TransportLimits {
   /** First and longest wait between attempts. */
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
+  /** How often peers are told what this member answers for, while it changes. */
+  readonly positionIntervalMs: number;
   /** Time between round-trip measurements; a link without an answer to four of them is cut. */
   readonly pingIntervalMs: number;
   /** Snapshots sent at once to all peers together; one per peer at most. */
@@ -64,6 +68,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   dialTimeoutMs: 2000,
   backoffMinMs: 100,
   backoffMaxMs: 1000,
+  positionIntervalMs: 100,
   pingIntervalMs: 1000,
   snapshotsMax: 2,
   snapshotStallMs: 20_000,
@@ -88,6 +93,8 @@ export interface GrpcTransportOptions {
   readonly metrics?: TransportMetrics;
   readonly limits?: Partial<TransportLimits>;
   readonly credentials?: PeerCredentials;
+  /** What is known of data directories; without it members are taken as they come. */
+  readonly lives?: LifeRegistry;
 }
 
 /** The options with every default filled in: what all parts of the transport share. */
@@ -103,6 +110,14 @@ export interface TransportContext {
   readonly metrics: TransportMetrics;
   readonly limits: TransportLimits;
   readonly credentials: PeerCredentials | undefined;
+  readonly lives: LifeRegistry | undefined;
+}
+
+/** How this member introduces itself to another. */
+export function greeting(context: TransportContext, to: NodeId): Hello {
+  const { clusterId, memberId, serverVersion, minClusterVersion, lives } = context;
+  const life = lives === undefined ? {} : { life: lives.own };
+  return { clusterId, from: memberId, to, serverVersion, minClusterVersion, ...life };
 }
 
 function ignore(): void {
@@ -131,5 +146,6 @@ export function transportContext(options: GrpcTransportOptions): TransportContex
     metrics: options.metrics ?? NO_METRICS,
     limits: { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits },
     credentials: options.credentials,
+    lives: options.lives,
   };
 }

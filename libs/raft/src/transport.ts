@@ -31,6 +31,8 @@ export interface TransportListener {
   openSnapshotSource(message: SnapshotMessage): AsyncIterable<Uint8Array>;
   /** The remote end says this member was removed from the cluster. */
   onRemoved(reason: string): void;
+  /** The remote end says this member came back without the data it answered for. */
+  onDisowned(reason: string): void;
 }
 
 /** Receives one snapshot; exactly one of commit and abort ends it. */

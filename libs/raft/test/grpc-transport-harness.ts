@@ -76,6 +76,7 @@ export class RecordingListener implements TransportListener {
   readonly snapshotsSent: { id: NodeId; ok: boolean }[] = [];
   readonly sinks: RecordingSink[] = [];
   readonly removed: string[] = [];
+  readonly disowned: string[] = [];
   /** What the next snapshot to send consists of. */
   source: () => AsyncIterable<Uint8Array> = () => {
     throw new Error("no source set");
@@ -109,6 +110,9 @@ export class RecordingListener implements TransportListener {
   }
   onRemoved(reason: string): void {
     this.removed.push(reason);
+  }
+  onDisowned(reason: string): void {
+    this.disowned.push(reason);
   }
 }
 

@@ -10,7 +10,7 @@ import type { SnapshotMetadata } from "../src/core/types.ts";
 import type { RaftError } from "../src/errors.ts";
 import { MemoryStorage } from "../src/memory-storage.ts";
 import { RaftNode } from "../src/node.ts";
-import type { ConfChangeDecider, DurableLog, StateMachinePort } from "../src/node.ts";
+import type { ConfChangeDecider, DurableLog, StateMachinePort } from "../src/node-ports.ts";
 import type { Transport } from "../src/transport.ts";
 import { bytes, confState, decodeChange, encodeChange, logOf, text } from "./core/host.ts";
 

@@ -22,7 +22,10 @@ export interface Identity {
 }
 
 /** What a member remembers of its bootstrap until its log tells it more. */
-export type BootstrapRecord = Pick<Identity, "founders" | "hosts">;
+export interface BootstrapRecord extends Pick<Identity, "founders" | "hosts"> {
+  /** Of the data directory; absent where an earlier version made it. */
+  readonly incarnation?: string;
+}
 
 /** What was recorded when the storage was made. */
 export function bootstrapRecord(storage: MemberStorage): BootstrapRecord {

@@ -100,6 +100,10 @@ export class ConsensusObserver implements ProposalCounters {
     else this.#counters.healthFailures += 1;
   }
 
+  diverged(): void {
+    this.#counters.hasDiverged = true;
+  }
+
   compacted(flushSeconds: number, totalSeconds: number): void {
     this.#counters.backendSnapshotSeconds.observe(flushSeconds);
     this.#counters.snapshotSyncSeconds.observe(flushSeconds);

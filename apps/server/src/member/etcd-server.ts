@@ -55,6 +55,8 @@ export interface ProposalCounters {
   /** A run of entries was written to the store. */
   batchApplied(seconds: number, entries: number): void;
   healthJudged(healthy: boolean): void;
+  /** The data of this member contradicts the cluster's. */
+  diverged(): void;
   /** Heartbeats of this leader went out so long after those before. */
   heartbeatLate(seconds: number): void;
   /** A learner became a voter on this member's request. */
@@ -107,6 +109,7 @@ export class EtcdServer implements EtcdServerPort {
   #membership: Membership | undefined;
   #ops: ServerOps | undefined;
   #stopped = false;
+  #condemned = "";
   #clusterVersion = "";
   #authGeneration = 0;
   /** When the leader of now was elected; 0 before the first. */
@@ -283,6 +286,9 @@ export class EtcdServer implements EtcdServerPort {
   }
 
   async #judgeHealth(isLocal: boolean): Promise<HealthReport> {
+    if (this.#condemned !== "") {
+      return { healthy: false, checks: [{ name: "divergence", reason: this.#condemned }] };
+    }
     const space = { name: "space", reason: this.#parts.alarm() };
     if (isLocal) return { healthy: space.reason === "", checks: [space] };
     const leaderReason = this.node.leader === "" ? "no leader" : "";
@@ -350,6 +356,17 @@ export class EtcdServer implements EtcdServerPort {
       "'etcd-migrate verify' on the data directory says what is damaged; " +
       "replace this member, or restore it from a backup";
     this.#parts.onStorageFailure(new StoreError(error.code, `${error.message} (${advice})`));
+  }
+
+  /** Why this member serves nothing any more; "" while it does. */
+  get condemned(): string {
+    return this.#condemned;
+  }
+
+  /** The state is not the cluster's: nothing of it may be shown any more. */
+  condemn(reason: string): void {
+    this.#condemned = reason;
+    this.stop();
   }
 
   /** No new requests. */

@@ -4,7 +4,6 @@
  * file. Gives the gateway its server and main something to close.
  */
 import { randomInt } from "node:crypto";
-import type { GatewayMetrics, PasswordHasher } from "@etcd2/api-v2";
 import type {
   ClusterInfo,
   ConfChange,
@@ -15,25 +14,27 @@ import type {
   TransportListener,
 } from "@etcd2/raft";
 import { RaftNode } from "@etcd2/raft";
-import type { EtcdError, WriteAction } from "@etcd2/store";
 import { StoreWatcherHub } from "@etcd2/store";
 import { Applier } from "./applier.ts";
 import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { refuseDowngrade } from "../cluster/cluster-version.ts";
 import { Compactor } from "../storage/compactor.ts";
-import type { ProposalCounters, ServerOps } from "./etcd-server.ts";
 import { whyUnfit } from "./entry-check.ts";
 import { EtcdServer } from "./etcd-server.ts";
 import { formatId } from "../cluster/ids.ts";
+import { Contradictions } from "../lives/contradictions.ts";
+import { disownedText, divergedText } from "../lives/last-words.ts";
+import { Lives } from "../lives/lives.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import { Membership } from "../cluster/membership.ts";
+import type { MemberOptions } from "./member-options.ts";
 import { Publisher } from "../cluster/publisher.ts";
 import { restartReport } from "../cluster/restart-report.ts";
 import { ServerStats } from "../metrics/server-stats.ts";
 import { SnapshotExchange } from "../storage/snapshot-exchange.ts";
-import type { MemberTracing } from "../tracing/ports.ts";
 import { TtlSync } from "./ttl-sync.ts";
+import { StartError } from "../start-error.ts";
 import { compatVersion } from "../version.ts";
 
 /** How often requests are checked for their time limit. */
@@ -50,45 +51,6 @@ const REMOVED_LINGER_MS = 1000;
 
 const REMOVED_TEXT = "the member has been permanently removed from the cluster";
 
-export interface MemberLog {
-  readonly raft: (message: string) => void;
-  readonly server: (message: string) => void;
-  readonly warn: (message: string) => void;
-  readonly error: (message: string) => void;
-}
-
-export interface MemberOptions {
-  readonly name: string;
-  readonly clientURLs: readonly string[];
-  readonly storage: MemberStorage;
-  readonly tickMs: number;
-  readonly electionTicks: number;
-  readonly snapshotCount: number;
-  /** Entries kept for followers that lag when the log is compacted. */
-  readonly catchUpEntries: number;
-  readonly strictReconfigCheck: boolean;
-  readonly forceNewCluster: boolean;
-  readonly passwords: PasswordHasher;
-  readonly metrics: GatewayMetrics;
-  readonly counters: ProposalCounters;
-  /** undefined unless tracing is on: then nothing is wrapped. */
-  readonly tracing: MemberTracing | undefined;
-  readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
-  readonly alarm: () => string;
-  /** Makes the transport for this listener; given the ids the storage holds. */
-  readonly createTransport: (listener: TransportListener, member: Member) => Transport;
-  /** What the member cannot tell by itself. */
-  readonly ops: (
-    member: Member,
-  ) => Pick<ServerOps, "metricsPage" | "debugVars" | "setLogLevel" | "log">;
-  readonly log: MemberLog;
-  /** The member cannot go on. */
-  readonly onFatal: (error: Error) => void;
-  /** This member is no longer part of the cluster. */
-  readonly onRemoved: (reason: string) => void;
-  readonly onSoftState: (state: SoftState) => void;
-}
-
 export class Member {
   readonly server: EtcdServer;
   readonly node: RaftNode;
@@ -97,6 +59,8 @@ export class Member {
   readonly hub: StoreWatcherHub;
   readonly transport: Transport;
   readonly storage: MemberStorage;
+  readonly lives: Lives;
+  readonly #contradictions: Contradictions;
   readonly #options: MemberOptions;
   readonly #membership: Membership;
   readonly #publisher: Publisher;
@@ -141,6 +105,8 @@ export class Member {
       },
       log: options.log.server,
     });
+    this.lives = this.#createLives(hardState);
+    this.#contradictions = this.#createContradictions();
     const listener = this.#transportListener();
     this.transport = options.createTransport(
       options.tracing?.aroundListener(listener, () => this.node) ?? listener,
@@ -174,6 +140,7 @@ export class Member {
     this.#ttl = new TtlSync({ server: this.server, storage, onFatal: options.onFatal });
     this.#timer = setInterval(() => {
       this.server.expireRequests();
+      this.lives.look();
       void this.#publisher.ensureClusterVersion();
     }, EXPIRE_INTERVAL_MS);
   }
@@ -219,9 +186,14 @@ export class Member {
     );
   }
 
-  /** What the peer port tells whoever asks about the cluster. */
-  clusterInfo(): ClusterInfo {
+  /**
+   * What the peer port tells whoever asks about the cluster.
+   * @param logIndex the entry whose term is asked for too; 0 for none.
+   */
+  clusterInfo(logIndex = 0): ClusterInfo {
+    const logTerm = this.node.committedTerm(logIndex);
     return {
+      ...(logTerm > 0 && { logTerm }),
       clusterId: this.storage.clusterId,
       memberId: this.storage.memberId,
       leaderId: this.node.leader,
@@ -252,7 +224,9 @@ export class Member {
     if (this.isAlone || (voters.length === 1 && voters[0] === this.storage.memberId)) {
       this.node.campaign();
     }
-    const published = this.#publisher.publish().then(() => this.#publisher.ensureClusterVersion());
+    const published = this.lives.admitted
+      .then(() => this.#publisher.publish())
+      .then(() => this.#publisher.ensureClusterVersion());
     return { published };
   }
 
@@ -266,6 +240,7 @@ export class Member {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#ttl.close();
+    this.#contradictions.close();
     this.#publisher.close();
     clearTimeout(this.#removal);
     await this.#handOver();
@@ -274,6 +249,7 @@ export class Member {
     this.hub.close();
     await this.node.close();
     await this.transport.close();
+    this.lives.close();
     await drain();
     await this.storage.close();
   }
@@ -372,12 +348,63 @@ export class Member {
         onLateHeartbeat: (intervalMs) => {
           options.counters.heartbeatLate(intervalMs / 1000);
         },
-        onRefused: ({ type, from }, reason) => {
+        onRefused: ({ type, from }, reason, entry) => {
           options.counters.messageRefused(`${type} of member ${formatId(from)}`, reason);
+          if (entry !== undefined) this.#contradictions.suspect(from, entry);
         },
       },
+      mayVote: () => this.lives.mayVote,
       tickMs: options.tickMs,
     });
+  }
+
+  #createLives({ term }: HardState): Lives {
+    const { storage, life, log } = this.#options;
+    const { founders } = bootstrapRecord(storage);
+    return new Lives({
+      ...{ life, memberDir: storage.layout.memberDir, memberId: storage.memberId },
+      found: { term, lastIndex: storage.wal.log.lastIndex() },
+      cluster: this.cluster,
+      // Founding entries count once they are applied.
+      voters: () => {
+        const { voters } = storage.confState;
+        return voters.length > 0 ? voters : founders.map(({ id }) => id);
+      },
+      node: () => this.node,
+      now: this.#now,
+      warn: log.warn,
+    });
+  }
+
+  #createContradictions(): Contradictions {
+    return new Contradictions({
+      clusterId: this.storage.clusterId,
+      credentials: this.#options.peerCredentials,
+      peerUrls: (id) => this.cluster.get(id)?.peerURLs ?? [],
+      holdReads: (isHeld) => {
+        this.node.holdReads(isHeld);
+      },
+      onProved: (id, entry, term) => {
+        this.#diverged(divergedText(entry, { id, term }, this.#self()));
+      },
+    });
+  }
+
+  /** This member as its operator knows it. */
+  #self(): { id: NodeId; name: string; peerUrls: readonly string[] } {
+    const id = this.storage.memberId;
+    return { id, name: this.#options.name, peerUrls: this.cluster.get(id)?.peerURLs ?? [] };
+  }
+
+  /** There is another history: this one ends here, for good, and stays to be looked at. */
+  #diverged(reason: string): void {
+    const { log, life, counters } = this.#options;
+    log.critical(reason);
+    counters.diverged();
+    life.condemn(reason);
+    this.server.condemn(reason);
+    this.hub.close();
+    void this.node.close().then(() => this.transport.close());
   }
 
   #createServer(): EtcdServer {
@@ -456,6 +483,9 @@ export class Member {
         this.#membership.removedByOthers();
         this.#removedSelf();
       },
+      onDisowned: (reason) => {
+        this.#options.onFatal(new StartError(disownedText(reason, this.#self())));
+      },
     };
   }
 
@@ -503,6 +533,7 @@ export class Member {
         );
         if (isSelf) this.#removedSelf();
         else this.#removePeer(nodeId);
+        this.lives.forget(nodeId);
       } else {
         const verb = type === "update" ? "updated" : "added";
         log.server(

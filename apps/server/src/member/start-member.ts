@@ -8,6 +8,8 @@ import { RaftService } from "@etcd2/proto/raft";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
 import { Alarms } from "./alarms.ts";
+import { bootstrapRecord } from "../cluster/bootstrap.ts";
+import type { BootstrapRecord } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { ConsensusObserver } from "./consensus-observer.ts";
@@ -17,9 +19,12 @@ import { addHealthService } from "../listeners/grpc-health.ts";
 import { pageOptions } from "../listeners/page-options.ts";
 import { decideIdentity } from "../cluster/identity.ts";
 import { formatId } from "../cluster/ids.ts";
+import { whileServing } from "../listeners/while-serving.ts";
+import { drawId, LifeFile } from "../lives/life-file.ts";
+import type { Doubt } from "../lives/life-file.ts";
 import type { Logging } from "../logging/logger.ts";
 import { withRequestLines } from "../logging/request-lines.ts";
-import type { MemberLog, MemberOptions } from "./member.ts";
+import type { MemberLog, MemberOptions } from "./member-options.ts";
 import { Member } from "./member.ts";
 import { MemberStorage } from "../storage/member-storage.ts";
 import type { StorageOptions } from "../storage/member-storage.ts";
@@ -70,6 +75,9 @@ function memberLog(logging: Logging): MemberLog {
     error: (message) => {
       server.error(message);
     },
+    critical: (message) => {
+      server.critical(message);
+    },
   };
 }
 
@@ -79,10 +87,41 @@ interface StorageSurroundings {
   readonly credentials: PeerCredentials;
 }
 
+interface OpenedStorage {
+  readonly storage: MemberStorage;
+  readonly life: LifeFile;
+}
+
+/** The life of a directory that has one, or gets one because it was not made by this version. */
+function resumeLife(storage: MemberStorage): LifeFile {
+  const { founders, incarnation } = bootstrapRecord(storage);
+  const isUnused = storage.wal.log.lastIndex() === 0 && storage.machine.appliedIndex === 0;
+  const unfinished =
+    incarnation === undefined || !isUnused
+      ? undefined
+      : { incarnation, doubt: doubtOf(founders.length) };
+  return LifeFile.open(storage.layout.memberDir, unfinished);
+}
+
+/** resumeLife(), with the storage closed should it be refused. */
+async function resumed(storage: MemberStorage): Promise<LifeFile> {
+  try {
+    return resumeLife(storage);
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+/** Who founds a cluster with others cannot know whether it did so before. */
+function doubtOf(founders: number): Doubt {
+  return founders > 1 ? "founding" : "none";
+}
+
 async function openStorage(
   options: StartMemberOptions,
   { observers, consensus, credentials }: StorageSurroundings,
-): Promise<MemberStorage> {
+): Promise<OpenedStorage> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
   const storageOptions: StorageOptions = {
@@ -111,7 +150,10 @@ async function openStorage(
       ? undefined
       : peerUrlsWarning(members, storage.memberId, urlTexts(config.advertisePeerUrls));
     if (warning !== undefined) log.warning(warning);
-    return storage;
+    const life = await resumed(storage);
+    // Whoever goes on alone has nobody to ask.
+    if (config.forceNewCluster) life.settle();
+    return { storage, life };
   }
   const undoDirectories = ensureWritable(config.dataDir, config.walDir);
   const identity = await decideIdentity(config, { logging, credentials }).catch(
@@ -120,15 +162,17 @@ async function openStorage(
       throw error;
     },
   );
-  const { memberId, clusterId } = identity;
+  const { memberId, clusterId, founders, hosts } = identity;
+  const incarnation = drawId();
   log.info(`starting member ${formatId(memberId)} in cluster ${formatId(clusterId)}`);
   const storage = await MemberStorage.create(
     storageOptions,
     { memberId, clusterId },
-    JSON.stringify({ founders: identity.founders, hosts: identity.hosts }),
+    JSON.stringify({ founders, hosts, incarnation } satisfies BootstrapRecord),
   );
+  const life = LifeFile.create(layout.memberDir, { incarnation, doubt: doubtOf(founders.length) });
   identity.settle();
-  return storage;
+  return { storage, life };
 }
 
 /** What a member needs besides its storage. */
@@ -143,13 +187,15 @@ interface Surroundings {
 
 function memberOptions(
   { config, logging, events }: StartMemberOptions,
-  storage: MemberStorage,
+  { storage, life }: OpenedStorage,
   { observers, consensus, listeners, alarms, passwords, tracing }: Surroundings,
 ): MemberOptions {
   return {
     name: config.name,
     clientURLs: urlTexts(config.advertiseClientUrls),
     storage,
+    life,
+    peerCredentials: listeners.peerCredentials,
     tickMs: config.heartbeatMs,
     electionTicks: config.electionTicks,
     snapshotCount: config.snapshotCount,
@@ -172,11 +218,12 @@ function memberOptions(
         metrics: observers.transport,
         log: createTransportLog(logging),
         credentials: listeners.peerCredentials,
+        lives: self.lives,
       });
       addRaftService(listeners.grpc, {
         transport,
         isRemoved: (id) => self.cluster.isRemoved(id),
-        clusterInfo: () => self.clusterInfo(),
+        clusterInfo: (logIndex) => self.clusterInfo(logIndex),
         calls: observers.counters,
       });
       return transport;
@@ -233,26 +280,21 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   });
   const accessLog = await startAccessLog(config, logging, counters);
   const tracing = await startTracing(config, logging);
-  const listeners = await openListeners({
-    config,
-    layout,
-    logging,
-    counters,
-  });
+  const listeners = await openListeners({ config, layout, logging, counters });
   const passwords = createPasswords({ cost: config.bcryptCost });
   let member: Member;
   let alarms: Alarms;
   try {
-    const storage = await openStorage(options, {
+    const opened = await openStorage(options, {
       observers,
       consensus,
       credentials: listeners.peerCredentials,
     });
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
-    alarms = createAlarms(options, storage);
+    alarms = createAlarms(options, opened.storage);
     await alarms.start();
     const surroundings = { observers, consensus, listeners, alarms, passwords, tracing };
-    member = await Member.start(memberOptions(options, storage, surroundings));
+    member = await Member.start(memberOptions(options, opened, surroundings));
   } catch (error) {
     await listeners.close(0);
     throw error;
@@ -275,7 +317,8 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   if (member.isAlone) await published;
   const logged = accessLog.around(app);
   const traced = tracing?.around(logged) ?? logged;
-  listeners.open(withRequestLines(traced, logging.logger("etcdhttp")), app);
+  const serving = whileServing(traced, () => server.condemned);
+  listeners.open(withRequestLines(serving, logging.logger("etcdhttp")), app);
   setTimeout(() => {
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();

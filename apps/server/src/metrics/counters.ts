@@ -93,6 +93,8 @@ export class ServerCounters implements GatewayMetrics, TransportMetrics {
   failedReadIndexes = 0;
   heartbeatSendFailures = 0;
   messagesRefused = 0;
+  /** The data of this member contradicts the cluster's. */
+  hasDiverged = false;
   learnersPromoted = 0;
   snapshotApplysInProgress = 0;
 

@@ -305,6 +305,11 @@ const http: readonly Family[] = [
     "Messages of members dropped because they contradict what this member knows for certain.",
     ({ counters }) => counters.messagesRefused,
   ),
+  gauge(
+    "etcd2_data_diverged",
+    "1 when the data of this member contradicts the cluster's: it serves nothing any more.",
+    ({ counters }) => Number(counters.hasDiverged),
+  ),
   counter(
     "etcd2_client_connections_accepted_total",
     "Client connections accepted.",

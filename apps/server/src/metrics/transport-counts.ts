@@ -46,5 +46,8 @@ export function countTransport(
     onRemoved: (reason) => {
       listener.onRemoved(reason);
     },
+    onDisowned: (reason) => {
+      listener.onDisowned(reason);
+    },
   };
 }

@@ -150,6 +150,9 @@ export class MemberTracer implements MemberTracing {
       onRemoved: (reason) => {
         listener.onRemoved(reason);
       },
+      onDisowned: (reason) => {
+        listener.onDisowned(reason);
+      },
     };
   }
 

@@ -81,12 +81,14 @@ export class ServerProcess {
         resolve({ status, signal });
       });
     });
+    let isOver = false;
     const ended = this.#exit.then(() => {
+      isOver = true;
       throw new Error(`the server ended:\n${this.log}`);
     });
-    const answers = until("the server answers", () =>
-      ask("GET", `${this.clientUrl}/version`).then(() => true),
-    );
+    const answers = until("the server answers", async () => {
+      return isOver || (await ask("GET", `${this.clientUrl}/version`).then(() => true));
+    });
     await Promise.race([answers, ended]);
   }
 

@@ -63,6 +63,7 @@ beforeEach(() => {
       openSnapshotSink: ignore,
       openSnapshotSource: ignore,
       onRemoved: ignore,
+      onDisowned: ignore,
     },
     () => ({ leader: me, committed }),
   );

@@ -8,7 +8,7 @@
  * beyond raft.
  */
 import type { Raft } from "./raft.ts";
-import type { AppendMessage, Entry, Message } from "./types.ts";
+import type { AppendMessage, Entry, Index, Message, Term } from "./types.ts";
 import { NOBODY } from "./types.ts";
 
 /**
@@ -28,7 +28,7 @@ export function whyImplausible(raft: Raft, message: Message): string | undefined
     case "heartbeat":
       return whyNoLeader(raft, message) ?? whyBadCommit(raft, message.term, message.commit);
     case "snapshot":
-      return whyNoLeader(raft, message);
+      return whyNoLeader(raft, message) ?? whyContradictory(raft, message);
     case "appendResponse":
       return !message.reject && message.term === raft.term && message.index > raft.log.lastIndex
         ? `it acknowledges entry ${message.index}, the log ends at ${raft.log.lastIndex}`
@@ -52,6 +52,36 @@ export function whyImplausible(raft: Raft, message: Message): string | undefined
   }
 }
 
+/** An entry of this member's committed log. */
+export interface CommittedEntry {
+  readonly index: Index;
+  readonly term: Term;
+}
+
+/**
+ * The first committed entry of this member that a message of the leader of this term, or of a later
+ * one, contradicts. If that leader says so indeed, and has committed its own, there are two
+ * histories: one of them was made by members that forgot what they had promised.
+ */
+export function contradictedBy(raft: Raft, message: Message): CommittedEntry | undefined {
+  const { log } = raft;
+  if (message.term < raft.term) return undefined;
+  const contradicted = (index: Index, term: Term): boolean =>
+    index <= log.committed && index >= log.firstIndex - 1 && log.termAt(index) !== term;
+  if (message.type === "snapshot") {
+    const { index, term } = message.snapshot;
+    return contradicted(index, term) ? { index, term: log.termAt(index) } : undefined;
+  }
+  if (message.type !== "append") return undefined;
+  const { entries, prevIndex, prevTerm } = message;
+  if (contradicted(prevIndex, prevTerm)) return { index: prevIndex, term: log.termAt(prevIndex) };
+  for (const { index, term } of entries) {
+    if (index > log.committed) break;
+    if (contradicted(index, term)) return { index, term: log.termAt(index) };
+  }
+  return undefined;
+}
+
 /** A term has one leader. */
 function whyNoLeader(raft: Raft, { from, term }: Message): string | undefined {
   if (term !== raft.term || raft.leader === NOBODY || raft.leader === from) return undefined;
@@ -65,18 +95,14 @@ function whyBadCommit(raft: Raft, term: number, commit: number): string | undefi
 }
 
 function whyBadAppend(raft: Raft, message: AppendMessage): string | undefined {
-  const { entries, prevIndex, prevTerm, term } = message;
-  const { log } = raft;
-  if (term < raft.term || entries.length === 0) return undefined;
-  if (prevIndex < log.committed && log.hasEntry(prevIndex, prevTerm)) {
-    for (const entry of entries) {
-      if (entry.index > log.committed) break;
-      if (!log.hasEntry(entry.index, entry.term)) {
-        return `entry ${entry.index} contradicts one committed up to ${log.committed}`;
-      }
-    }
-  }
-  return whyUnfit(raft, entries);
+  if (message.term < raft.term) return undefined;
+  return whyContradictory(raft, message) ?? whyUnfit(raft, message.entries);
+}
+
+function whyContradictory(raft: Raft, message: Message): string | undefined {
+  const entry = contradictedBy(raft, message);
+  if (entry === undefined) return undefined;
+  return `entry ${entry.index} contradicts one committed up to ${raft.log.committed}`;
 }
 
 function whyUnfit(raft: Raft, entries: readonly Entry[]): string | undefined {

@@ -11,7 +11,8 @@ import { parseConfig } from "./config.ts";
 import { forwardProposal, forwardRead, forwardTransfer, wantsSnapshot } from "./follower.ts";
 import { invariant } from "./invariant.ts";
 import * as leading from "./leader.ts";
-import { whyImplausible } from "./plausible.ts";
+import { contradictedBy, whyImplausible } from "./plausible.ts";
+import type { CommittedEntry } from "./plausible.ts";
 import { Raft } from "./raft.ts";
 import type { Ready } from "./ready.ts";
 import { statusOf, type Status } from "./status.ts";
@@ -110,6 +111,23 @@ export class RawNode {
    */
   whyImplausible(message: Message): string | undefined {
     return whyImplausible(this.#raft, message);
+  }
+
+  /** The committed entry here that a message of a leader contradicts; see plausible.ts. */
+  contradictedBy(message: Message): CommittedEntry | undefined {
+    return contradictedBy(this.#raft, message);
+  }
+
+  /** Term of a committed entry; 0 when it is not committed, or compacted. */
+  committedTerm(index: Index): Term {
+    const { log } = this.#raft;
+    const isHeld = index >= log.firstIndex - 1 && index <= log.committed;
+    return isHeld ? log.termAt(index) : 0;
+  }
+
+  /** Highest index that is durable here. */
+  get stableIndex(): Index {
+    return this.#raft.log.stableIndex;
   }
 
   /**

@@ -1,0 +1,122 @@
+/**
+ * Decides when a member whose memory is in doubt may take part in elections. Until then it follows
+ * whoever leads, and neither votes nor stands.
+ *
+ *   - A founder with an empty directory cannot tell a first start from the loss of its data. It
+ *     waits until a majority of the founders, itself included, have let it in, each of whom would
+ *     have refused one that it knows with other data. If all of those are founding too, somebody who
+ *     knows better may be among the silent: for those it waits a few seconds more.
+ *   - A copy of a data directory may be older than what its member has answered for. It waits for
+ *     so many of the others that one of them took part in every write that it can have acknowledged.
+ *
+ * docs/decisions/0010-incarnations.md says what this cannot tell.
+ */
+import type { Life, NodeId } from "@etcd2/raft";
+import type { Doubt } from "./life-file.ts";
+
+/** Founders that are silent when a majority has met get this long. */
+const PATIENCE_MS = 5000;
+/** A start is that long normal; then what it waits for is said, and again after each such time. */
+const FIRST_WORD_MS = 2000;
+const REPEAT_MS = 30_000;
+
+export interface AdmissionOptions {
+  readonly doubt: Doubt;
+  readonly self: NodeId;
+  /** The members that vote. */
+  readonly voters: () => readonly NodeId[];
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Called once, before the first vote: to be durable when it returns. */
+  readonly onAdmitted: () => void;
+  readonly warn: (message: string) => void;
+  readonly shownId: (id: NodeId) => string;
+}
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #startedAt: number;
+  /** Members that let this one in, and whether they are known to be beyond their founding. */
+  readonly #met = new Map<NodeId, boolean>();
+  readonly #admitted = Promise.withResolvers<undefined>();
+  #isAdmitted = false;
+  #majorityAt: number | undefined;
+  #saidAt: number;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#startedAt = options.now();
+    this.#saidAt = this.#startedAt + FIRST_WORD_MS - REPEAT_MS;
+    this.look();
+  }
+
+  get isAdmitted(): boolean {
+    return this.#isAdmitted;
+  }
+
+  /** Resolves when the member is admitted, never otherwise. */
+  get admitted(): Promise<unknown> {
+    return this.#admitted.promise;
+  }
+
+  /** A member that was dialled let this one in. */
+  greeted(id: NodeId, life: Life | undefined): void {
+    if (this.#isAdmitted) return;
+    // Earlier versions do not say that they are founding.
+    this.#met.set(id, life?.isFounding === false);
+    this.look();
+  }
+
+  /** To be called now and then. */
+  look(): void {
+    if (this.#isAdmitted) return;
+    if (!this.#isSettled()) {
+      this.#explain();
+      return;
+    }
+    this.#options.onAdmitted();
+    this.#isAdmitted = true;
+    this.#admitted.resolve(undefined);
+  }
+
+  #isSettled(): boolean {
+    const { doubt, self, voters, now } = this.#options;
+    if (doubt === "none") return true;
+    const all = voters();
+    const others = all.filter((id) => id !== self);
+    // Who does not vote has nothing to be kept from.
+    if (others.length === all.length && all.length > 0) return true;
+    const met = others.filter((id) => this.#met.has(id));
+    const majority = Math.floor(all.length / 2) + 1;
+    if (met.length === others.length) return true;
+    if (doubt === "copy") return met.length >= all.length - majority + 1;
+    if (met.length + 1 < majority) {
+      this.#majorityAt = undefined;
+      return false;
+    }
+    if (met.some((id) => this.#met.get(id) === true)) return true;
+    this.#majorityAt ??= now();
+    return now() - this.#majorityAt >= PATIENCE_MS;
+  }
+
+  #explain(): void {
+    const { doubt, self, voters, now, warn, shownId } = this.#options;
+    if (now() - this.#saidAt < REPEAT_MS) return;
+    this.#saidAt = now();
+    const silent = voters().filter((id) => id !== self && !this.#met.has(id));
+    const names = silent.map(shownId).join(", ");
+    if (doubt === "copy") {
+      warn(
+        `this data directory is a copy, perhaps of an earlier state: this member takes part in no election until the others ` +
+          `have said that they know of none later (no answer from ${names}); if the original is there still, start with that`,
+      );
+    } else if (this.#majorityAt === undefined) {
+      warn(
+        `founding with an empty data directory: this member takes part in no election until a majority of the founding members ` +
+          `answers (no answer from ${names}); if it has run before and its data is lost, replace it`,
+      );
+    } else {
+      warn(`founding without ${names}: waiting a moment for an answer, they may know more`);
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The data directories of this member and of the others, put together: what it says of its own, what
+ * it remembers of theirs, and whether it may take part in elections. The transport asks it about
+ * everybody who comes in; see PeerLives in libs/raft for the verdict.
+ */
+import { PeerLives } from "@etcd2/raft";
+import type { Life, LifeRegistry, NodeId, Position, RaftNode, Term, Index } from "@etcd2/raft";
+import type { Cluster } from "../cluster/cluster.ts";
+import { formatId } from "../cluster/ids.ts";
+import { Admission } from "./admission.ts";
+import type { LifeFile } from "./life-file.ts";
+import { PeersFile } from "./peers-file.ts";
+
+/** How often what the others answer for is written down. */
+const WRITE_INTERVAL_MS = 5000;
+
+export interface LivesOptions {
+  readonly life: LifeFile;
+  /** Where the files are. */
+  readonly memberDir: string;
+  readonly memberId: NodeId;
+  /** Term and end of the log as found on disk. */
+  readonly found: { readonly term: Term; readonly lastIndex: Index };
+  readonly cluster: Pick<Cluster, "get" | "isRemoved">;
+  readonly voters: () => readonly NodeId[];
+  readonly node: () => RaftNode;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly warn: (message: string) => void;
+}
+
+export class Lives implements LifeRegistry {
+  readonly #options: LivesOptions;
+  readonly #file: PeersFile;
+  readonly #peers: PeerLives;
+  readonly #admission: Admission;
+  #writtenAt: number;
+  #writtenChanges = 0;
+
+  constructor(options: LivesOptions) {
+    const { life, memberDir, memberId, cluster, node, now, warn, voters } = options;
+    this.#options = options;
+    this.#file = new PeersFile(memberDir, warn);
+    this.#writtenAt = now();
+    this.#peers = new PeerLives({
+      remembered: this.#file.read().filter(([id]) => !cluster.isRemoved(id)),
+      hasRun: (id) => cluster.get(id)?.started === true,
+      acknowledgedBy: (id) => node().acknowledgedBy(id),
+      onStart: () => {
+        this.#write(true);
+      },
+    });
+    this.#admission = new Admission({
+      doubt: life.doubt,
+      self: memberId,
+      voters,
+      now,
+      onAdmitted: () => {
+        life.settle();
+      },
+      warn,
+      shownId: formatId,
+    });
+  }
+
+  get own(): Life {
+    const { life, found } = this.#options;
+    const { incarnation, starts, session, doubt } = life;
+    return { incarnation, starts, session, ...found, isFounding: doubt === "founding" };
+  }
+
+  get mayVote(): boolean {
+    return this.#admission.isAdmitted;
+  }
+
+  /** Resolves when this member may vote, never otherwise. */
+  get admitted(): Promise<unknown> {
+    return this.#admission.admitted;
+  }
+
+  position(): Position {
+    return this.#options.node().position;
+  }
+
+  whyDisowned(id: NodeId, life: Life): string | undefined {
+    return this.#peers.whyDisowned(id, life);
+  }
+
+  greeted(id: NodeId, life: Life | undefined): void {
+    if (life !== undefined) this.#peers.remember(id, life);
+    this.#admission.greeted(id, life);
+  }
+
+  answersFor(id: NodeId, position: Position): void {
+    this.#peers.answersFor(id, position);
+  }
+
+  /** A member was removed: its id does not come back. */
+  forget(id: NodeId): void {
+    this.#peers.forget(id);
+  }
+
+  /** To be called a few times a second. */
+  look(): void {
+    this.#admission.look();
+    if (this.#options.now() - this.#writtenAt >= WRITE_INTERVAL_MS) this.#write(false);
+  }
+
+  close(): void {
+    this.#write(false);
+  }
+
+  #write(isDurable: boolean): void {
+    this.#writtenAt = this.#options.now();
+    if (this.#peers.changes === this.#writtenChanges) return;
+    this.#writtenChanges = this.#peers.changes;
+    this.#file.write(this.#peers.entries, isDurable);
+  }
+}

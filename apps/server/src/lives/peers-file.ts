@@ -1,0 +1,81 @@
+/**
+ * What this member remembers of the others' data directories, on disk: see PeerLives in libs/raft. A
+ * start that was seen is durable at once. What a member answers for changes with every write; it is
+ * written every few seconds, without a sync: a crash of the process loses nothing of it, one of the
+ * machine a few seconds.
+ */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { NodeId, RememberedLife } from "@etcd2/raft";
+import { messageOf } from "../message-of.ts";
+
+/** Name in the directory of the member. */
+export const PEERS_FILE = "peers";
+
+type Entries = readonly (readonly [NodeId, RememberedLife])[];
+
+export class PeersFile {
+  readonly #memberDir: string;
+  readonly #path: string;
+  readonly #warn: (message: string) => void;
+  #hasWarned = false;
+
+  constructor(memberDir: string, warn: (message: string) => void) {
+    this.#memberDir = memberDir;
+    this.#path = join(memberDir, PEERS_FILE);
+    this.#warn = warn;
+  }
+
+  /** Nothing when there is no file yet; a damaged one is worth a warning. */
+  read(): Entries {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      this.#warn(`cannot read ${this.#path}: ${messageOf(error)}; the other members are met anew`);
+      return [];
+    }
+    try {
+      return Object.entries(JSON.parse(text) as Record<string, RememberedLife>).filter(([, life]) =>
+        isLife(life),
+      );
+    } catch {
+      this.#warn(`${this.#path} is damaged; the other members are met anew`);
+      return [];
+    }
+  }
+
+  /** Replaces the file as a whole. A failure is a warning: memory goes on without it. */
+  write(entries: Entries, isDurable: boolean): void {
+    const temporary = `${this.#path}.tmp`;
+    try {
+      const text = `${JSON.stringify(Object.fromEntries(entries))}\n`;
+      writeFileSync(temporary, text, { mode: 0o600, flush: isDurable });
+      renameSync(temporary, this.#path);
+      if (isDurable) this.#syncDirectory();
+      this.#hasWarned = false;
+    } catch (error) {
+      if (!this.#hasWarned) this.#warn(`cannot write ${this.#path}: ${messageOf(error)}`);
+      this.#hasWarned = true;
+    }
+  }
+
+  #syncDirectory(): void {
+    const directory = openSync(this.#memberDir, "r");
+    try {
+      fsyncSync(directory);
+    } finally {
+      closeSync(directory);
+    }
+  }
+}
+
+function isLife(value: RememberedLife): boolean {
+  const { incarnation, session, starts, term, index } = value;
+  return (
+    typeof incarnation === "string" &&
+    typeof session === "string" &&
+    [starts, term, index].every((number) => Number.isSafeInteger(number))
+  );
+}
