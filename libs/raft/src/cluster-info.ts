@@ -50,7 +50,8 @@ export async function fetchClusterInfo(
   const connected = client;
   try {
     const bytes = await new Promise<Buffer>((resolve, reject) => {
-      const deadline = performance.now() + options.timeoutMs;
+      // The library measures deadlines on the wall clock.
+      const deadline = Date.now() + options.timeoutMs;
       connected.makeUnaryRequest<Buffer, Buffer>(
         CLUSTER_INFO_PATH,
         asBytes,
