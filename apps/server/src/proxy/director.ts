@@ -1,11 +1,12 @@
 /**
  * Knows where a proxy may send requests: the client URLs of the members, asked of their peer URLs
- * now and then, less those that failed a moment ago. A member that does not answer its peers goes
- * to the end of the list. What is learned is never replaced by nothing.
+ * now and then, less those that failed a moment ago. A member that does not answer its peers, or
+ * is silent on requests, goes to the end of the list. What is learned is never replaced by nothing.
  */
 import type { ClusterInfo } from "@etcd2/raft";
 import type { Logger } from "../logging/logger.ts";
 import { Endpoint } from "./endpoint.ts";
+import { Suspects } from "./suspects.ts";
 import { messageOf } from "../message-of.ts";
 
 /** An interval at least this long is cut to a second while there is no endpoint. */
@@ -18,6 +19,8 @@ export interface DirectorOptions {
   /** Where to ask when none of the known peers answers: what the flags say, looked up anew. */
   readonly seeds: () => Promise<readonly string[]>;
   readonly fetchInfo: (peerUrl: string) => Promise<ClusterInfo>;
+  /** Whether an endpoint answers anything at all, known within about a second. */
+  readonly probe: (endpoint: Endpoint) => Promise<boolean>;
   readonly failureWaitMs: number;
   readonly refreshIntervalMs: number;
   /** Whether a client URL leads to this very proxy. */
@@ -53,6 +56,7 @@ async function firstAnswer(asked: ReadonlyMap<string, Promise<ClusterInfo>>): Pr
 
 export class Director {
   readonly #options: DirectorOptions;
+  readonly #suspects: Suspects;
   #peerUrls: readonly string[];
   #endpoints: readonly Endpoint[] = [];
   #refreshing: Promise<void> | undefined;
@@ -65,6 +69,16 @@ export class Director {
   constructor(options: DirectorOptions) {
     this.#options = options;
     this.#peerUrls = options.peerUrls;
+    const { probe, log, now } = options;
+    this.#suspects = new Suspects({
+      probe,
+      log,
+      now,
+      onSilent: (endpoint) => {
+        this.#putLast(({ text }) => text === endpoint.text);
+        if (now() - this.#refreshedAtMs >= EMPTY_REFRESH_MS) void this.refresh();
+      },
+    });
   }
 
   /** Asks for the first time, and from then on at intervals. Resolves after the first answer. */
@@ -91,6 +105,16 @@ export class Director {
     if (now() - this.#refreshedAtMs >= EMPTY_REFRESH_MS) void this.refresh();
   }
 
+  /** An endpoint is slow to answer: one that is silent on a probe as well goes to the end. */
+  suspect(endpoint: Endpoint): void {
+    this.#suspects.add(endpoint);
+  }
+
+  /** Calls back once when the endpoint has been silent for long; returns how to unsubscribe. */
+  onHang(endpoint: Endpoint, callback: () => void): () => void {
+    return this.#suspects.onHang(endpoint, callback);
+  }
+
   /** Asks now, unless it is being asked. Never rejects. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
@@ -104,6 +128,7 @@ export class Director {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#suspects.close();
   }
 
   #schedule(): void {
@@ -207,10 +232,16 @@ export class Director {
       );
       if (isSilent) for (const url of clientUrls) silent.add(url);
     }
-    const isSilent = ({ text }: Endpoint) => silent.has(text);
+    for (const endpoint of this.#endpoints) {
+      if (silent.has(endpoint.text)) this.#suspects.add(endpoint);
+    }
+    this.#putLast(({ text }) => silent.has(text));
+  }
+
+  #putLast(isLast: (endpoint: Endpoint) => boolean): void {
     this.#endpoints = [
-      ...this.#endpoints.filter((endpoint) => !isSilent(endpoint)),
-      ...this.#endpoints.filter(isSilent),
+      ...this.#endpoints.filter((endpoint) => !isLast(endpoint)),
+      ...this.#endpoints.filter(isLast),
     ];
   }
 }

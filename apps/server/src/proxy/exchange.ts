@@ -1,7 +1,8 @@
 /**
  * One request on its way through the proxy: to one endpoint after another until one answers, then
  * the answer back, byte for byte as it comes. Bodies stream in both directions and are never held.
- * Owns the rule of what may be sent twice: nothing that a member may have carried out.
+ * Owns the rule of what may be sent twice: nothing that a member may have carried out. A read that
+ * an endpoint is silent on is asked of the next one as well, and the first answer counts.
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -20,6 +21,18 @@ export interface ExchangeContext {
   /** 0 means no limit. */
   readonly dialTimeoutMs: number;
   readonly writeTimeoutMs: number;
+  /** Silence after which an endpoint is suspected to hang, and a read is asked elsewhere too. */
+  readonly silenceMs: number;
+  /** Silence after which a request that is no watch is given up; members give up sooner. */
+  readonly answerTimeoutMs: number;
+}
+
+/** The request as sent to one endpoint. */
+interface Attempt {
+  readonly endpoint: Endpoint;
+  readonly outgoing: ClientRequest;
+  /** Whether the member may have seen it. */
+  isSent: boolean;
 }
 
 export class Exchange {
@@ -31,8 +44,12 @@ export class Exchange {
   readonly #startMs = performance.now();
   readonly #hasBody: boolean;
   readonly #endpoints: readonly Endpoint[];
+  /** Whether it may be sent to several members. */
+  readonly #isSafe: boolean;
+  readonly #isWatch: boolean;
+  readonly #open = new Set<Attempt>();
   #tried = 0;
-  #outgoing: ClientRequest | undefined;
+  #winner: Attempt | undefined;
   #isClientGone = false;
 
   constructor(
@@ -47,6 +64,8 @@ export class Exchange {
     this.#path = path;
     this.#method = request.method ?? "GET";
     this.#hasBody = hasBody(request);
+    this.#isSafe = (this.#method === "GET" || this.#method === "HEAD") && !this.#hasBody;
+    this.#isWatch = /[?&]wait=/.test(path);
     this.#endpoints = context.director.available();
   }
 
@@ -59,9 +78,9 @@ export class Exchange {
     this.#response.once("close", () => {
       this.#isClientGone = true;
       // A client that has its answer leaves the connection to the member for others.
-      if (!this.#response.writableFinished) this.#outgoing?.destroy();
+      if (!this.#response.writableFinished) this.#abandon();
     });
-    if (/[?&]wait=/.test(this.#path)) this.#watchForEnd();
+    if (this.#isWatch) this.#watchForEnd();
     this.#tryNext();
   }
 
@@ -73,7 +92,7 @@ export class Exchange {
     const { socket } = this.#request;
     const leave = (): void => {
       this.#isClientGone = true;
-      this.#outgoing?.destroy();
+      this.#abandon();
       if (this.#response.headersSent) this.#response.end();
       else this.#response.destroy();
     };
@@ -83,35 +102,78 @@ export class Exchange {
     });
   }
 
+  /** Ends what is under way, except the attempt that is kept. */
+  #abandon(kept?: Attempt): void {
+    for (const attempt of this.#open) {
+      if (attempt === kept) continue;
+      this.#open.delete(attempt);
+      attempt.outgoing.destroy();
+    }
+  }
+
   #tryNext(): void {
-    const endpoint = this.#endpoints[this.#tried++];
+    const endpoint = this.#endpoints[this.#tried];
     if (endpoint === undefined) {
-      this.#giveUp();
+      if (this.#open.size === 0) this.#giveUp();
       return;
     }
-    const outgoing = this.#open(endpoint);
+    this.#tried++;
+    const outgoing = this.#begin(endpoint);
     if (outgoing === undefined) return;
-    this.#outgoing = outgoing;
-    let isSent = false;
+    const attempt: Attempt = { endpoint, outgoing, isSent: false };
+    this.#open.add(attempt);
     outgoing.once("socket", (socket) => {
       this.#whenConnected(socket, outgoing, () => {
-        isSent = true;
-        if (this.#hasBody) this.#sendBody(outgoing);
+        attempt.isSent = true;
+        if (this.#hasBody)
+          this.#sendBody(outgoing, () => {
+            this.#awaitAnswer(attempt);
+          });
+        else this.#awaitAnswer(attempt);
       });
     });
     outgoing.once("response", (incoming) => {
-      this.#answer(incoming);
+      // Another endpoint was faster.
+      if (!this.#open.has(attempt)) {
+        incoming.destroy();
+        return;
+      }
+      this.#winner = attempt;
+      this.#abandon(attempt);
+      this.#answer(incoming, attempt);
     });
     outgoing.on("error", (error) => {
-      if (this.#isClientGone) return;
+      if (!this.#open.delete(attempt) || this.#isClientGone) return;
       if (this.#response.headersSent) this.#response.destroy();
-      else this.#failed(endpoint, error, isSent);
+      else this.#failed(attempt, error);
     });
     if (!this.#hasBody) outgoing.end();
   }
 
+  /** The member has the whole request: members say something soon, to a watch as well. */
+  #awaitAnswer(attempt: Attempt): void {
+    const { director, silenceMs, answerTimeoutMs, log } = this.#context;
+    const { endpoint, outgoing } = attempt;
+    const silent = setTimeout(() => {
+      log.debug(`endpoint ${endpoint.text} is silent on ${this.#method} ${this.#path}`);
+      director.suspect(endpoint);
+      if (this.#isSafe && this.#winner === undefined) this.#tryNext();
+    }, silenceMs);
+    const late = this.#isWatch
+      ? undefined
+      : setTimeout(() => {
+          outgoing.destroy(new Error(`no answer within ${answerTimeoutMs} ms`));
+        }, answerTimeoutMs);
+    const stop = (): void => {
+      clearTimeout(silent);
+      clearTimeout(late);
+    };
+    outgoing.once("response", stop);
+    outgoing.once("close", stop);
+  }
+
   /** Begins a request; answers 400 to one that the parser took but that cannot be written. */
-  #open(endpoint: Endpoint): ClientRequest | undefined {
+  #begin(endpoint: Endpoint): ClientRequest | undefined {
     try {
       return this.#context.upstream.request(endpoint, {
         method: this.#method,
@@ -149,7 +211,7 @@ export class Exchange {
   }
 
   /** Passes the body on as fast as the member takes it, and no faster. */
-  #sendBody(outgoing: ClientRequest): void {
+  #sendBody(outgoing: ClientRequest, whenSent: () => void): void {
     const { writeTimeoutMs } = this.#context;
     let late: NodeJS.Timeout | undefined;
     this.#request.on("data", (chunk: Buffer) => {
@@ -169,23 +231,25 @@ export class Exchange {
       this.#request.resume();
     });
     this.#request.once("end", () => {
-      outgoing.end();
+      outgoing.end(whenSent);
     });
   }
 
-  #failed(endpoint: Endpoint, error: Error, isSent: boolean): void {
+  #failed({ endpoint, isSent }: Attempt, error: Error): void {
     const { counters, director, log } = this.#context;
     counters.proxyDropped.add(`${this.#method}\tfailed_sending_request`);
     log.info(`failed to direct request to ${endpoint.text}: ${error.message}`);
     director.failed(endpoint);
-    const isSafe = (this.#method === "GET" || this.#method === "HEAD") && !this.#hasBody;
-    if (isSent && !isSafe) this.#giveUp();
+    if (isSent && !this.#isSafe) this.#giveUp();
     else this.#tryNext();
   }
 
   #giveUp(): void {
-    const count = Math.min(this.#tried, this.#endpoints.length);
-    this.#drop("failed_getting_response", 502, `unable to get response from ${count} endpoint(s)`);
+    this.#drop(
+      "failed_getting_response",
+      502,
+      `unable to get response from ${this.#tried} endpoint(s)`,
+    );
   }
 
   #drop(kind: string, status: number, message: string): void {
@@ -202,8 +266,8 @@ export class Exchange {
     this.#response.end(this.#method === "HEAD" ? undefined : body);
   }
 
-  #answer(incoming: IncomingMessage): void {
-    const { counters } = this.#context;
+  #answer(incoming: IncomingMessage, { endpoint, outgoing }: Attempt): void {
+    const { counters, director } = this.#context;
     const response = this.#response;
     const status = incoming.statusCode ?? 502;
     counters.proxyHandled.add(`${this.#method}\t${status}`);
@@ -219,7 +283,12 @@ export class Exchange {
     }
     // Without a length it is a watch or a long listing: what there is goes out at once.
     if (incoming.headers["content-length"] === undefined) response.flushHeaders();
+    // A stream that goes on while its member hangs would be silent for ever.
+    const forget = director.onHang(endpoint, () => {
+      outgoing.destroy();
+    });
     incoming.once("close", () => {
+      forget();
       // A cut answer must not look like a whole one.
       if (!incoming.complete && !response.writableEnded) response.destroy();
     });

@@ -36,6 +36,15 @@ import { Upstream } from "./upstream.ts";
 const CLOSE_GRACE_MS = 500;
 const ASK_TIMEOUT_MS = 2000;
 
+/** A member that says nothing for so long may hang; etcdctl gives a whole request a second. */
+const SILENCE_MS = 500;
+
+/** Patience with the question whether such a member answers at all. */
+const PROBE_TIMEOUT_MS = 1000;
+
+/** Members answer within five seconds and two elections; the rest is for slow machines. */
+const ANSWER_TIMEOUT_MS = 8000;
+
 export interface StartProxyOptions {
   readonly config: ServerConfig;
   readonly layout: DataDirLayout;
@@ -84,12 +93,14 @@ function createDirector(
   peerUrls: readonly string[],
   file: PeerFile,
   credentials: PeerCredentials,
+  upstream: Upstream,
 ): Director {
   return new Director({
     peerUrls,
     // A discovery URL tells who founded the cluster, once; everything else is looked up again.
     seeds: () => (config.discovery === "" ? proxySeeds(config, logging) : Promise.resolve([])),
     fetchInfo: (url) => fetchClusterInfo(url, { timeoutMs: ASK_TIMEOUT_MS, credentials }),
+    probe: (endpoint) => upstream.answers(endpoint, PROBE_TIMEOUT_MS),
     failureWaitMs: config.proxy.failureWaitMs,
     refreshIntervalMs: config.proxy.refreshIntervalMs,
     isSelf: selfTest(config.listenClientUrls),
@@ -172,8 +183,8 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
     await ports.close(0);
     throw error;
   }
-  const director = createDirector(options, peers, file, credentials);
   const upstream = new Upstream({ tls, readTimeoutMs: config.proxy.readTimeoutMs });
+  const director = createDirector(options, peers, file, credentials, upstream);
   await director.start();
   const handler = createProxyHandler({
     director,
@@ -182,6 +193,8 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
     log: logging.logger("proxy"),
     dialTimeoutMs: config.proxy.dialTimeoutMs,
     writeTimeoutMs: config.proxy.writeTimeoutMs,
+    silenceMs: SILENCE_MS,
+    answerTimeoutMs: ANSWER_TIMEOUT_MS + 2 * config.electionMs,
     isReadonly: config.proxy.mode === "readonly",
     pages: pageOptions(config),
     metricsPage: () => metrics.page(),

@@ -68,6 +68,29 @@ export class Upstream {
     return request;
   }
 
+  /** Whether an endpoint answers anything at all within a time. */
+  answers(endpoint: Endpoint, timeoutMs: number): Promise<boolean> {
+    const headers = ["Host", endpoint.url.host, "Connection", "close"];
+    const request = this.request(endpoint, { method: "GET", path: "/version", headers });
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        resolve(false);
+        request.destroy();
+      }, timeoutMs);
+      request.once("response", (incoming) => {
+        incoming.resume();
+        resolve(true);
+      });
+      request.on("error", () => {
+        resolve(false);
+      });
+      request.once("close", () => {
+        clearTimeout(timer);
+      });
+      request.end();
+    });
+  }
+
   close(): void {
     this.#http.destroy();
     this.#https.destroy();
