@@ -1,15 +1,17 @@
 /**
- * The gateway put together: an Express application whose first step is the front door and whose
- * routers serve one area each. Holds no logic of its own.
+ * The gateway put together: the front door, which serves the keys itself, and behind it an Express
+ * application whose routers serve one area each. Holds no logic of its own.
  */
-import express, { type Express } from "express";
+import type { RequestListener } from "node:http";
+import express, { type Request, type Response } from "express";
 import { answerNotFound } from "./answer.ts";
 import { Access } from "./auth/access.ts";
 import { AuthAdmin } from "./auth/auth-admin.ts";
 import { AuthStore } from "./auth/auth-store.ts";
 import { createGuard } from "./auth/guard.ts";
 import { PasswordChecks } from "./auth/password-checks.ts";
-import { createErrorHandler } from "./error-handler.ts";
+import { receiveBody } from "./body-limit.ts";
+import { answerUnexpected, createErrorHandler } from "./error-handler.ts";
 import { createFrontDoor } from "./front-door.ts";
 import { useGatewayMessages } from "./http-messages.ts";
 import type { EtcdServer, GatewayOptions } from "./ports.ts";
@@ -26,7 +28,7 @@ import { createVersionRouter } from "./routes/version.ts";
 import { WatchBudget } from "./watch-budget.ts";
 
 /** Makes the request handler of the client port. */
-export function createApp(server: EtcdServer, options: GatewayOptions): Express {
+export function createApp(server: EtcdServer, options: GatewayOptions): RequestListener {
   const app = express();
   useGatewayMessages(app);
   app.disable("x-powered-by");
@@ -39,7 +41,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
   const admin = new AuthAdmin(store, server.passwords);
   const budget = new WatchBudget(server.metrics, { watchesMax: options.watchesMax ?? 0 });
   const isAdmin = access.isAdmin.bind(access);
-  app.use(createFrontDoor(new KeysHandler(server, access, budget), options));
+  app.use(receiveBody);
   app.use(
     createGuard(access, {
       all: options.allNeedAuth === true,
@@ -59,5 +61,15 @@ export function createApp(server: EtcdServer, options: GatewayOptions): Express 
     answerNotFound(res);
   });
   app.use(createErrorHandler(server));
-  return app;
+  const door = createFrontDoor(new KeysHandler(server, access, budget), options);
+  return (req, res) => {
+    const goOn = (): void => {
+      app(req, res);
+    };
+    try {
+      door(req as Request, res as Response, goOn);
+    } catch (error) {
+      answerUnexpected(server, req, res, error);
+    }
+  };
 }

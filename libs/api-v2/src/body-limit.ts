@@ -2,10 +2,18 @@
  * Request bodies: collected up to a limit, or refused. Knows sizes and streams; what the bytes
  * mean is decided by the caller.
  */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { NextFunction } from "express";
 import type { ByteString } from "@etcd2/store";
+import { answerJson } from "./answer.ts";
 import { BusyError } from "./busy-error.ts";
-import { BODIES_BYTES_MAX, DISCARD_BYTES_MAX } from "./limits.ts";
+import { onBodyBroken } from "./http-messages.ts";
+import { BODIES_BYTES_MAX, DISCARD_BYTES_MAX, JSON_BODY_BYTES_MAX } from "./limits.ts";
+
+/** A body that was announced and did not come whole; the message is for the client. */
+export class BrokenBodyError extends Error {
+  override readonly name = "BrokenBodyError";
+}
 
 /** Bytes of incomplete bodies at this moment. One process has one gateway. */
 let heldBytes = 0;
@@ -32,13 +40,14 @@ export function hasBody(req: IncomingMessage): boolean {
  * Collects the body and calls `done` once: with the bytes, or with undefined as soon as it is
  * seen to exceed the limit. The rest of a refused body is read and thrown away, so that the
  * answer reaches a client that is still sending.
- * @param onBusy Called in place of `done` when too many bodies are arriving at one time.
+ * @param fail Called in place of `done` with a BusyError when too many bodies are arriving at one
+ *   time, and with a BrokenBodyError when the body does not come whole.
  */
 export function readBody(
   req: IncomingMessage,
   bytesMax: number,
   done: (body: BodyResult) => void,
-  onBusy: (error: BusyError) => void,
+  fail: (error: BusyError | BrokenBodyError) => void,
 ): void {
   if (!hasBody(req)) {
     done("");
@@ -68,7 +77,7 @@ export function readBody(
     } else if (heldBytes + chunk.length > BODIES_BYTES_MAX) {
       isRefused = true;
       release();
-      onBusy(new BusyError("too many request bodies are arriving"));
+      fail(new BusyError("too many request bodies are arriving"));
     } else {
       if (chunks === undefined) {
         chunks = [];
@@ -85,6 +94,37 @@ export function readBody(
     release();
     done(body);
   });
+  onBodyBroken(req, (reason) => {
+    if (isRefused) return;
+    isRefused = true;
+    release();
+    fail(new BrokenBodyError(reason));
+  });
+  req.on("error", ignoreAbort);
+}
+
+/**
+ * Waits for the announced body and throws it away: what a request asks for is not done before all
+ * of it has come, whether the body matters or not.
+ */
+export function awaitBody(
+  req: IncomingMessage,
+  done: () => void,
+  fail: (error: BrokenBodyError) => void,
+): void {
+  if (!hasBody(req)) {
+    done();
+    return;
+  }
+  let size = 0;
+  req.on("data", (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > DISCARD_BYTES_MAX) req.destroy();
+  });
+  req.on("end", done);
+  onBodyBroken(req, (reason) => {
+    fail(new BrokenBodyError(reason));
+  });
   req.on("error", ignoreAbort);
 }
 
@@ -93,12 +133,31 @@ function ignoreAbort(): void {
   // Nothing is left to do: the request will never be complete.
 }
 
+const received = new WeakMap<IncomingMessage, ByteString>();
+
 /**
- * readBody for callers that can wait; never settles when the client goes away.
- * @throws BusyError
+ * Middleware for routes that read small bodies or none: goes on when the body has come whole. More
+ * than a JSON document may have is refused.
  */
-export function bodyOf(req: IncomingMessage, bytesMax: number): Promise<BodyResult> {
-  return new Promise((resolve, reject) => {
-    readBody(req, bytesMax, resolve, reject);
-  });
+export function receiveBody(req: IncomingMessage, res: ServerResponse, next: NextFunction): void {
+  if (!hasBody(req)) {
+    next();
+  } else if (req.method !== "POST" && req.method !== "PUT") {
+    awaitBody(req, next, next);
+  } else {
+    const take = (body: BodyResult): void => {
+      if (body === undefined) {
+        answerJson(res, 400, '{"message":"http: request body too large"}');
+      } else {
+        received.set(req, body);
+        next();
+      }
+    };
+    readBody(req, JSON_BODY_BYTES_MAX, take, next);
+  }
+}
+
+/** The body of a request that has come through receiveBody, "" when it has none. */
+export function bodyOf(req: IncomingMessage): ByteString {
+  return received.get(req) ?? "";
 }

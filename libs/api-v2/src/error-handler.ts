@@ -5,7 +5,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorRequestHandler } from "express";
 import { EtcdError, isStoreFailure } from "@etcd2/store";
-import { answer, answerBusy, answerJson } from "./answer.ts";
+import { answer, answerBusy, answerJson, answerKeyError } from "./answer.ts";
+import { BrokenBodyError } from "./body-limit.ts";
 import { isBusy } from "./busy-error.ts";
 import { RETRY_AFTER_SECONDS } from "./limits.ts";
 import type { EtcdServer } from "./ports.ts";
@@ -21,6 +22,10 @@ export function answerUnexpected(
     answerTooBusy(server, req, res, error);
     return;
   }
+  if (error instanceof BrokenBodyError) {
+    answerBrokenBody(server, req, res, error);
+    return;
+  }
   if (isStoreFailure(error)) server.storageFailed(error);
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   // The query may hold a value.
@@ -28,6 +33,25 @@ export function answerUnexpected(
   server.log("error", `failed to serve ${req.method ?? ""} ${path}: ${text}`);
   if (res.headersSent) res.destroy();
   else answerJson(res, 500, '{"message":"Internal Server Error"}');
+}
+
+/** 400 in the words of the original for a form, or a document, that ended too early. */
+function answerBrokenBody(
+  server: EtcdServer,
+  req: IncomingMessage,
+  res: ServerResponse,
+  { message }: Error,
+): void {
+  if (res.headersSent) res.destroy();
+  else if (isKeysRequest(req)) {
+    answerKeyError(res, server.clusterId, new EtcdError(210, message, 0));
+  } else {
+    answerJson(res, 400, JSON.stringify({ message }));
+  }
+}
+
+function isKeysRequest(req: IncomingMessage): boolean {
+  return /^\/v2\/keys(?:\/|\?|$)/.test(req.url ?? "");
 }
 
 /** 503 in the form that the endpoint's other errors have. */
@@ -40,7 +64,7 @@ function answerTooBusy(
   const cause = `etcdserver: ${message}`;
   if (res.headersSent) {
     res.destroy();
-  } else if (/^\/v2\/keys(?:\/|\?|$)/.test(req.url ?? "")) {
+  } else if (isKeysRequest(req)) {
     answerBusy(res, server.clusterId, new EtcdError(300, cause, server.reader.etcdIndex));
   } else {
     const headers = ["Content-Type", "application/json"];

@@ -1,16 +1,14 @@
 /**
  * The first and only step every request takes before routing: hosts and origins that are refused,
- * malformed targets, OPTIONS, CORS, path cleaning, and the short cut to the keys API. Also keeps pipelined requests in order: a
- * request starts when the answers before it are complete. Knows no endpoint but /v2/keys.
+ * malformed targets, OPTIONS, CORS, path cleaning, and the short cut to the keys API. Knows no
+ * endpoint but /v2/keys.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { NextFunction, Request, RequestHandler } from "express";
 import { answer, answerJson, answerText } from "./answer.ts";
 import { encodePath } from "./byte-string.ts";
 import { HostPolicy, hostRefusal } from "./host-policy.ts";
 import type { Targeted } from "./http-messages.ts";
-import { HEADERS_MAX, PIPELINED_REQUESTS_MAX } from "./limits.ts";
 import { OriginPolicy } from "./origin-policy.ts";
 import type { PageOptions } from "./ports.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
@@ -37,10 +35,6 @@ export function createFrontDoor(
   const hosts = new HostPolicy({ whitelist: hostWhitelist, ownNames });
 
   function enter(req: Request, res: ServerResponse, next: NextFunction): void {
-    if (req.rawHeaders.length > 2 * HEADERS_MAX) {
-      answerTooManyHeaders(res);
-      return;
-    }
     if (!hosts.permits(req)) {
       answerText(res, 421, hostRefusal(req));
       return;
@@ -72,39 +66,7 @@ export function createFrontDoor(
     }
   }
 
-  return function frontDoor(req, res, next) {
-    if (res.socket === null) {
-      waitForTurn(req, res, () => {
-        try {
-          enter(req, res, next);
-        } catch (error) {
-          next(error);
-        }
-      });
-    } else enter(req, res, next);
-  };
-}
-
-const waiting = new WeakMap<Socket, number>();
-
-/** Delays a pipelined request; a client that pipelines too far ahead is no longer read from. */
-function waitForTurn(req: IncomingMessage, res: ServerResponse, go: () => void): void {
-  const { socket } = req;
-  const count = (waiting.get(socket) ?? 0) + 1;
-  waiting.set(socket, count);
-  if (count === PIPELINED_REQUESTS_MAX) socket.pause();
-  res.once("socket", () => {
-    const left = (waiting.get(socket) ?? 1) - 1;
-    waiting.set(socket, left);
-    if (left === PIPELINED_REQUESTS_MAX - 1) socket.resume();
-    // The runtime is about to attach the socket; writing comes after that.
-    process.nextTick(go);
-  });
-}
-
-function answerTooManyHeaders(res: ServerResponse): void {
-  const headers = ["Content-Type", "text/plain; charset=utf-8", "Connection", "close"];
-  answer(res, 431, headers, "431 Request Header Fields Too Large");
+  return enter;
 }
 
 /** A target that is no path, or has a broken escape. */

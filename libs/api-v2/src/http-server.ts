@@ -2,18 +2,25 @@
  * How the client port speaks HTTP: limits and time-outs of connections, and what is said to
  * clients that do not speak it. Works for plain and TLS servers alike.
  */
-import type { Server as HttpServer, ServerOptions } from "node:http";
-import type { Server as HttpsServer } from "node:https";
+import type {
+  IncomingMessage,
+  Server as HttpServer,
+  ServerOptions,
+  ServerResponse,
+} from "node:http";
+import { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
+import { answer } from "./answer.ts";
+import { hasBody } from "./body-limit.ts";
 import { GatewayRequest, GatewayResponse } from "./http-messages.ts";
 import {
-  HEADER_BYTES_MAX,
+  HEADER_BYTES_REWRITTEN_MAX,
   HEADERS_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   TCP_KEEPALIVE_DELAY_MS,
   TIMEOUT_CHECK_INTERVAL_MS,
 } from "./limits.ts";
-import { serveConnect, serveOddRequestLine, type LineError } from "./odd-request-line.ts";
+import { gateConnections, refuseConnection, takeShownLine } from "./wire/wire-gate.ts";
 
 /**
  * Options for http.createServer and https.createServer. Receiving a request has a time limit,
@@ -24,7 +31,7 @@ export function createHttpServerOptions(): ServerOptions<
   typeof GatewayResponse
 > {
   return {
-    maxHeaderSize: HEADER_BYTES_MAX,
+    maxHeaderSize: HEADER_BYTES_REWRITTEN_MAX,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_INTERVAL_MS,
@@ -44,23 +51,28 @@ export function prepareHttpServer(server: HttpServer | HttpsServer): void {
   server.maxHeadersCount = 0;
   // A client that shuts its sending side still gets the answers to what it has sent.
   (server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
-  serveConnect(server);
-  server.on("clientError", (error: LineError, socket: Duplex) => {
-    if (!serveOddRequestLine(server, error, socket)) answerClientError(error, socket);
+  gateConnections(server, server instanceof HttpsServer ? "secureConnection" : "connection");
+  server.prependListener("request", showLine);
+  server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+    if (hasBody(request)) response.writeContinue();
+    server.emit("request", request, response);
+  });
+  server.on("checkExpectation", (_request: IncomingMessage, response: ServerResponse) => {
+    response.shouldKeepAlive = false;
+    answer(response, 417, [], "");
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // A connection that is broken, or too slow, has nobody to tell.
+    const isLost = error.code === "ECONNRESET" || error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+    if (isLost || !socket.writable) socket.destroy();
+    else refuseConnection(socket);
   });
 }
 
-function answerClientError(error: LineError, socket: Duplex): void {
-  // A connection that is broken, or too slow, has nobody to tell.
-  const isLost = error.code === "ECONNRESET" || error.code === "ERR_HTTP_REQUEST_TIMEOUT";
-  if (isLost || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const status =
-    error.code === "HPE_HEADER_OVERFLOW"
-      ? "431 Request Header Fields Too Large"
-      : "400 Bad Request";
-  const type = "Content-Type: text/plain; charset=utf-8";
-  socket.end(`HTTP/1.1 ${status}\r\n${type}\r\nConnection: close\r\n\r\n${status}`, "latin1");
+/** A request whose line was written anew for the parser shows the one that was sent. */
+function showLine(request: IncomingMessage): void {
+  const line = takeShownLine();
+  if (line === undefined) return;
+  request.url = line.target;
+  if (line.method !== undefined) request.method = line.method;
 }

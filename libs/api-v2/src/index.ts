@@ -1,9 +1,8 @@
 export { createApp } from "./app.ts";
 export { ENDPOINT_RULES, type Caller, type EndpointRule } from "./auth/endpoint-rules.ts";
 export { createFrontDoor } from "./front-door.ts";
-export { attachTrace } from "./http-messages.ts";
+export { attachTrace, onBodyBroken } from "./http-messages.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
-export { connectionOf } from "./odd-request-line.ts";
 export {
   MembershipError,
   type Committed,

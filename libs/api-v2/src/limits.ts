@@ -1,10 +1,10 @@
 /** Every bound of the gateway, by name. Knows nothing about where each is applied. */
 
 /** Request line and headers together; larger is 431. Long query strings are valid here. */
-export const HEADER_BYTES_MAX = 1 << 20;
+export const HEADER_BYTES_MAX = (1 << 20) + 4096;
 
-/** Headers of one request; more is 431. Many small ones cost more than their bytes say. */
-export const HEADERS_MAX = 1000;
+/** What the parser takes: a target of bytes above 127 is three times as long when it is escaped. */
+export const HEADER_BYTES_REWRITTEN_MAX = 4 << 20;
 
 /** A form body; 10485760 bytes are accepted. */
 export const FORM_BODY_BYTES_MAX = 10 << 20;
@@ -72,8 +72,11 @@ export const PASSWORD_QUEUE_MAX = 256;
 /** Checks under way and waiting for one user. */
 export const PASSWORD_QUEUE_USER_MAX = 64;
 
-/** Requests of one connection waiting for earlier answers; then it is not read from. */
-export const PIPELINED_REQUESTS_MAX = 64;
+/** Bytes of one connection that wait for earlier answers; beyond, it is not read from. */
+export const PIPELINED_BYTES_MAX = 64 << 10;
+
+/** A refused connection is read from for so long after its answer, which could be lost otherwise. */
+export const LINGER_MS = 500;
 
 /** Longest CPU profile that can be asked for. */
 export const PROFILE_SECONDS_MAX = 300;

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { bodyBytesHeld, bodyOf } from "../src/body-limit.ts";
+import { bodyBytesHeld, readBody } from "../src/body-limit.ts";
 import { BusyError } from "../src/busy-error.ts";
 import { BODIES_BYTES_MAX, FORM_BODY_BYTES_MAX } from "../src/limits.ts";
 
@@ -15,7 +15,9 @@ class Arriving {
   readonly body: Promise<string | undefined>;
   constructor() {
     const request = Object.assign(this.stream, { headers: { "transfer-encoding": "chunked" } });
-    this.body = bodyOf(request as unknown as IncomingMessage, FORM_BODY_BYTES_MAX);
+    this.body = new Promise((resolve, reject) => {
+      readBody(request as unknown as IncomingMessage, FORM_BODY_BYTES_MAX, resolve, reject);
+    });
     this.body.catch(() => undefined);
   }
 

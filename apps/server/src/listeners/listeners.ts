@@ -7,8 +7,7 @@ import { createServer as createHttpServer } from "node:http";
 import type { RequestListener, Server, ServerOptions } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { ServerOptions as TlsServerOptions } from "node:https";
-import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import { resolveLoopback } from "@etcd2/raft";
 import { ConnectionSweep, SWEEP_INTERVAL_MS } from "./connection-sweep.ts";
 import type { SweepLimits } from "./connection-sweep.ts";
@@ -158,9 +157,8 @@ export class ClientListeners {
     const server = this.#create(url);
     this.#options.onServer(server);
     // With TLS these are the bare connections: one that never completes its handshake counts too.
-    server.on("connection", (socket: Duplex) => {
-      // The gateway hands in connections of its own making too; those hold no descriptor.
-      if (socket instanceof Socket) this.#accept(socket, url.scheme === "http");
+    server.on("connection", (socket: Socket) => {
+      this.#accept(socket, url.scheme === "http");
     });
     server.on("secureConnection", this.#watchOver);
     await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,6 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 
-import { connectionOf } from "@etcd2/api-v2";
 import type { AccessSink } from "./access-sink.ts";
 import { pathOf } from "./request-path.ts";
 import { watchIndex } from "./response-index.ts";
@@ -58,9 +57,8 @@ const callers = new WeakMap<Duplex, Caller>();
 function callerOf(socket: Duplex): Caller {
   let caller = callers.get(socket);
   if (caller === undefined) {
-    const connection = connectionOf(socket);
-    const { remoteAddress = "", remotePort = 0 } = connection instanceof Socket ? connection : {};
-    caller = { client: `${remoteAddress}:${remotePort}`, certificate: certificateOf(connection) };
+    const { remoteAddress = "", remotePort = 0 } = socket instanceof Socket ? socket : {};
+    caller = { client: `${remoteAddress}:${remotePort}`, certificate: certificateOf(socket) };
     callers.set(socket, caller);
   }
   return caller;

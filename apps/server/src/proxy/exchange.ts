@@ -6,6 +6,7 @@
  */
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { onBodyBroken } from "@etcd2/api-v2";
 import type { Logger } from "../logging/logger.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 import type { Director } from "./director.ts";
@@ -81,6 +82,11 @@ export class Exchange {
       if (!this.#response.writableFinished) this.#abandon();
     });
     if (this.#isWatch) this.#watchForEnd();
+    if (this.#hasBody) {
+      onBodyBroken(this.#request, () => {
+        this.#refuseBroken();
+      });
+    }
     this.#tryNext();
   }
 
@@ -109,6 +115,20 @@ export class Exchange {
       this.#open.delete(attempt);
       attempt.outgoing.destroy();
     }
+  }
+
+  /** The member sees that the body is cut, and does nothing. */
+  #refuseBroken(): void {
+    this.#isClientGone = true;
+    this.#abandon();
+    if (this.#response.headersSent) {
+      this.#response.destroy();
+      return;
+    }
+    const body = "400 Bad Request";
+    const type = ["Content-Type", "text/plain; charset=utf-8"];
+    this.#response.writeHead(400, [...type, "Content-Length", String(body.length)]);
+    this.#response.end(body);
   }
 
   #tryNext(): void {

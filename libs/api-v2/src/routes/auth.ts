@@ -25,7 +25,6 @@ import { bodyOf } from "../body-limit.ts";
 import { targetOf } from "../front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
-import { JSON_BODY_BYTES_MAX } from "../limits.ts";
 import type { EtcdServer } from "../ports.ts";
 import type { AdminCheck } from "./members.ts";
 
@@ -166,7 +165,7 @@ class AuthHandler {
           await admin.deleteUser(name);
           return DONE;
         }
-        const request = await readRequest(req, readUser);
+        const request = readRequest(req, readUser);
         if (request.user !== name) {
           throw new AuthRefusal(400, "User JSON name does not match the name in the URL");
         }
@@ -187,7 +186,7 @@ class AuthHandler {
           await admin.deleteRole(name);
           return DONE;
         }
-        const request = await readRequest(req, readRole);
+        const request = readRequest(req, readRole);
         if (request.role !== name) {
           throw new AuthRefusal(400, "Role JSON name does not match the name in the URL");
         }
@@ -232,10 +231,9 @@ function shown(document: ByteString, status = 200): Reply {
 }
 
 /** @throws AuthRefusal for a body that is no such document. */
-async function readRequest<T>(req: Request, read: (document: JsonDocument) => T): Promise<T> {
-  const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
+function readRequest<T>(req: Request, read: (document: JsonDocument) => T): T {
   try {
-    return read(JsonDocument.parse(body ?? "", "ignored"));
+    return read(JsonDocument.parse(bodyOf(req), "ignored"));
   } catch (cause) {
     if (!(cause instanceof JsonDecodeError)) throw cause;
     throw new AuthRefusal(400, "Invalid JSON in request body.", { cause });

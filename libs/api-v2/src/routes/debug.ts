@@ -7,7 +7,6 @@ import { bodyOf } from "../body-limit.ts";
 import { toByteString } from "../byte-string.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
-import { JSON_BODY_BYTES_MAX } from "../limits.ts";
 import type { EtcdServer } from "../ports.ts";
 
 const LOG_LEVELS: ReadonlyMap<string, string> = new Map([
@@ -42,7 +41,9 @@ export function createDebugRouter(server: EtcdServer): Router {
   router.all(
     "/config/local/log",
     byMethod("PUT", {
-      PUT: (req, res) => setLogLevel(server, req, res),
+      PUT: (req, res) => {
+        setLogLevel(server, req, res);
+      },
     }),
   );
   return router;
@@ -55,11 +56,10 @@ function varsText(server: EtcdServer): string {
   return toByteString(`{\n${lines.join(",\n")}\n}\n`);
 }
 
-async function setLogLevel(server: EtcdServer, req: Request, res: Response): Promise<void> {
-  const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
+function setLogLevel(server: EtcdServer, req: Request, res: Response): void {
   let name: ByteString;
   try {
-    name = JsonDocument.parse(body ?? "", "ignored").string("Level");
+    name = JsonDocument.parse(bodyOf(req), "ignored").string("Level");
   } catch (error) {
     if (!(error instanceof JsonDecodeError)) throw error;
     answerJson(res, 400, '{"message":"Invalid json body"}');

@@ -12,7 +12,7 @@ import {
   answerNotAllowed,
   type FlatHeaders,
 } from "../answer.ts";
-import { readBody, type BodyResult } from "../body-limit.ts";
+import { awaitBody, hasBody, readBody, type BodyResult } from "../body-limit.ts";
 import { answerUnexpected } from "../error-handler.ts";
 import { errorStatus } from "../error-status.ts";
 import { traceOf } from "../http-messages.ts";
@@ -52,12 +52,12 @@ export class KeysHandler {
     const method = req.method;
     switch (method) {
       case "GET":
-        if (query === "") this.#authorize(req, res, key, PLAIN_GET);
-        else this.#parse(req, res, key, method, query, new KeyParams(), undefined);
+        if (query === "" && !hasBody(req)) this.#authorize(req, res, key, PLAIN_GET);
+        else this.#parseComplete(req, res, key, method, query, undefined);
         return;
       case "HEAD":
       case "DELETE":
-        this.#parse(req, res, key, method, query, new KeyParams(), undefined);
+        this.#parseComplete(req, res, key, method, query, undefined);
         return;
       case "PUT":
       case "POST":
@@ -77,11 +77,11 @@ export class KeysHandler {
     query: string,
   ): void {
     const type = parseMediaType(req.headers["content-type"]);
-    const params = new KeyParams();
     if (!type.isForm) {
-      this.#parse(req, res, key, method, query, params, type.problem);
+      this.#parseComplete(req, res, key, method, query, type.problem);
       return;
     }
+    const params = new KeyParams();
     const fail = (error: unknown): void => {
       answerUnexpected(this.#server, req, res, error);
     };
@@ -98,6 +98,35 @@ export class KeysHandler {
       }
     };
     readBody(req, FORM_BODY_BYTES_MAX, take, fail);
+  }
+
+  /** Parses a request whose body does not matter, when that has come. */
+  #parseComplete(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    method: KeyMethod,
+    query: string,
+    problem: ByteString | undefined,
+  ): void {
+    const fail = (error: unknown): void => {
+      answerUnexpected(this.#server, req, res, error);
+    };
+    const parse = (): void => {
+      this.#parse(req, res, key, method, query, new KeyParams(), problem);
+    };
+    if (!hasBody(req)) {
+      parse();
+      return;
+    }
+    const parseLate = (): void => {
+      try {
+        parse();
+      } catch (error) {
+        fail(error);
+      }
+    };
+    awaitBody(req, parseLate, fail);
   }
 
   #parse(

@@ -16,7 +16,6 @@ import { fromByteString, toByteString } from "../byte-string.ts";
 import { targetOf } from "../front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
-import { JSON_BODY_BYTES_MAX } from "../limits.ts";
 import { isJsonType } from "../media-type.ts";
 import { MemberUrlError, parseMemberUrls } from "../member-urls.ts";
 import {
@@ -128,7 +127,7 @@ class MembersHandler {
       await membership.remove(id);
       this.#done(res);
     } else {
-      const given = await this.#readMember(req, res);
+      const given = this.#readMember(req, res);
       if (given === undefined) return;
       await membership.updatePeerURLs(id, given.urls);
       this.#done(res);
@@ -136,7 +135,7 @@ class MembersHandler {
   }
 
   async #add(req: Request, res: Response): Promise<void> {
-    const given = await this.#readMember(req, res);
+    const given = this.#readMember(req, res);
     if (given === undefined) return;
     const { urls, isLearner } = given;
     const member = await this.#server.membership.add(urls, { learner: isLearner });
@@ -160,19 +159,17 @@ class MembersHandler {
   }
 
   /** The member a body describes, or undefined when the request has been refused. */
-  async #readMember(
+  #readMember(
     req: Request,
     res: Response,
-  ): Promise<{ urls: string[]; isLearner: boolean } | undefined> {
+  ): { urls: string[]; isLearner: boolean } | undefined {
     const type = req.headers["content-type"] ?? "";
     if (!isJsonType(type)) {
       this.#refuse(res, 415, `Bad Content-Type ${type}, accept application/json`);
       return undefined;
     }
-    const body = await bodyOf(req, JSON_BODY_BYTES_MAX);
     try {
-      if (body === undefined) throw new JsonDecodeError("http: request body too large");
-      const document = JsonDocument.parse(body, "refused");
+      const document = JsonDocument.parse(bodyOf(req), "refused");
       const given = document.strings("peerURLs") ?? [];
       const urls = parseMemberUrls(given.map(fromByteString));
       return { urls, isLearner: document.isTrue("isLearner") };
