@@ -5,7 +5,6 @@
  */
 import type { IncomingMessage } from "node:http";
 import { isIP, type AddressInfo, type Server, type Socket } from "node:net";
-import { connectionOf } from "./odd-request-line.ts";
 import { addressedHost, isEncrypted } from "./origin-policy.ts";
 
 export interface HostPolicyOptions {
@@ -52,7 +51,7 @@ export class HostPolicy {
     const host = addressedHost(req);
     if (host === "" || this.#isKnown(host) || isEncrypted(req)) return true;
     if (this.#whitelist.size > 0) return false;
-    const connection = connectionOf(req.socket) as Partial<Socket> & { server?: Server };
+    const connection = req.socket as Partial<Socket> & { server?: Server };
     if (isLoopback(listenAddress(connection.server))) return false;
     return !isLoopback(connection.localAddress) || !looksLikePage(req);
   }

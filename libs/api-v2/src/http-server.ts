@@ -20,7 +20,7 @@ import {
   TCP_KEEPALIVE_DELAY_MS,
   TIMEOUT_CHECK_INTERVAL_MS,
 } from "./limits.ts";
-import { gateConnections, refuseConnection, takeShownLine } from "./wire/wire-gate.ts";
+import { gateConnections, refuseConnection } from "./wire/wire-gate.ts";
 
 /**
  * Options for http.createServer and https.createServer. Receiving a request has a time limit,
@@ -52,7 +52,6 @@ export function prepareHttpServer(server: HttpServer | HttpsServer): void {
   // A client that shuts its sending side still gets the answers to what it has sent.
   (server as unknown as { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   gateConnections(server, server instanceof HttpsServer ? "secureConnection" : "connection");
-  server.prependListener("request", showLine);
   server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
     if (hasBody(request)) response.writeContinue();
     server.emit("request", request, response);
@@ -67,12 +66,4 @@ export function prepareHttpServer(server: HttpServer | HttpsServer): void {
     if (isLost || !socket.writable) socket.destroy();
     else refuseConnection(socket);
   });
-}
-
-/** A request whose line was written anew for the parser shows the one that was sent. */
-function showLine(request: IncomingMessage): void {
-  const line = takeShownLine();
-  if (line === undefined) return;
-  request.url = line.target;
-  if (line.method !== undefined) request.method = line.method;
 }

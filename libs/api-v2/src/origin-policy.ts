@@ -5,7 +5,6 @@
  * the CORS headers too; knows no endpoint but by its path.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { connectionOf } from "./odd-request-line.ts";
 
 /** Methods that read. What a page can do with these it can do without harm: it sees no answer. */
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -72,7 +71,7 @@ function originOf(text: string): string | undefined {
 
 /** Whether the connection a request came on has TLS. */
 export function isEncrypted(req: IncomingMessage): boolean {
-  return (connectionOf(req.socket) as { encrypted?: boolean }).encrypted === true;
+  return (req.socket as { encrypted?: boolean }).encrypted === true;
 }
 
 /**

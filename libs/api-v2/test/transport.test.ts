@@ -228,11 +228,12 @@ test("about 1 MiB of headers is accepted and more is 431", async () => {
   });
 });
 
-test("more headers than any client sends are 431, and as many as one may send are not", async () => {
+test("there may be as many headers as fit, and more are 431", async () => {
   for (const [count, status] of [
     [990, 404],
-    [1001, 431],
-    [100_000, 431],
+    [2000, 404],
+    [200_000, 404],
+    [220_000, 431],
   ] as const) {
     await withConnection(async (connection) => {
       connection.write(`GET /v2/keys/none HTTP/1.1\r\nHost: x\r\n${"a:b\r\n".repeat(count)}\r\n`);
@@ -273,13 +274,12 @@ test("raw bytes in a target count as their escapes", async () => {
     const written = await connection.exchange({ ...put("", "value=1"), target: key });
     assert.equal(written.status, 201);
     assert.match(written.body, /"key":"\/\xc3\xa9\/\\ufffd"/);
-    assert.equal(written.headers.get("connection"), "close");
-    assert.ok(await connection.closed(5000));
+    const again = await connection.exchange({ method: "GET", target: key });
+    assert.match(again.body, /"value":"1"/);
   });
   await withConnection(async (connection) => {
     await connection.exchange({ method: "GET", target: "/version" });
     const read = await connection.exchange({ method: "GET", target: "/v2/keys/%c3%a9/%ff?\xe9" });
-    assert.equal(read.headers.get("connection"), "close");
     assert.match(read.body, /"value":"1"/);
   });
   await withConnection(async (connection) => {

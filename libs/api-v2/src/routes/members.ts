@@ -159,10 +159,7 @@ class MembersHandler {
   }
 
   /** The member a body describes, or undefined when the request has been refused. */
-  #readMember(
-    req: Request,
-    res: Response,
-  ): { urls: string[]; isLearner: boolean } | undefined {
+  #readMember(req: Request, res: Response): { urls: string[]; isLearner: boolean } | undefined {
     const type = req.headers["content-type"] ?? "";
     if (!isJsonType(type)) {
       this.#refuse(res, 415, `Bad Content-Type ${type}, accept application/json`);

@@ -22,9 +22,10 @@ export class ByteQueue {
     return this.#bytes.subarray(this.#start, this.#end);
   }
 
-  append(packet: Buffer): void {
+  /** @param isLent Whether the packet's bytes are gone after the call. */
+  append(packet: Buffer, isLent: boolean): void {
     const { size } = this;
-    if (size === 0) {
+    if (size === 0 && !isLent) {
       this.#bytes = packet;
       this.#start = 0;
       this.#end = packet.length;

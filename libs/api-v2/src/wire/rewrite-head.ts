@@ -188,7 +188,7 @@ function readAbsolute(target: string): Target | HeadRefusal {
   if (rest.startsWith("/")) return { kind: "target", sent: rest, shown: rest, authority };
   // There is no path; handlers redirect to the root, which is not what was asked for.
   const query = rest.indexOf("?");
-  const shown = `http://${authority || "none"}${query < 0 ? "" : rest.slice(query)}`;
+  const shown = `http://${authority}${query < 0 ? "" : rest.slice(query)}`;
   return { kind: "target", sent: "/", shown, authority };
 }
 

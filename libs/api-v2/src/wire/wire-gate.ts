@@ -5,7 +5,8 @@
  * they are; others are written anew (rewrite-head.ts) or refused, so that the parser never sees
  * what it would read otherwise than this does. Says when an announced body does not come whole.
  */
-import type { Server as HttpServer, ServerResponse } from "node:http";
+import type { EventEmitter } from "node:events";
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { reportBrokenBody } from "../http-messages.ts";
@@ -14,6 +15,7 @@ import { ByteQueue } from "./byte-queue.ts";
 import { CR, endOfRun, IN_TOKEN, LF } from "./bytes.ts";
 import { ChunkDecoder } from "./chunk-decoder.ts";
 import { endOfPlainHead, plainBodyBytes } from "./plain-head.ts";
+import { readShared } from "./shared-reads.ts";
 import { readRequestLine, rewriteHead, type ShownLine } from "./rewrite-head.ts";
 
 type Feed = (bytes: Buffer) => void;
@@ -33,15 +35,8 @@ const STATUS_TEXTS = {
   505: "HTTP Version Not Supported",
 } as const;
 
-/** The request line of the request that the parser is being given, where it differs from that. */
-let shownLine: ShownLine | undefined;
-
-/** The request line that a request just parsed is to show; undefined for the one it has. */
-export function takeShownLine(): ShownLine | undefined {
-  const line = shownLine;
-  shownLine = undefined;
-  return line;
-}
+/** Events of the server that begin a request; the parser emits one of them for every head. */
+const REQUEST_EVENTS = ["request", "checkContinue", "checkExpectation"];
 
 const gates = new WeakMap<Duplex, WireGate>();
 
@@ -90,12 +85,21 @@ class WireGate {
     const feed = takeListener(socket, "data");
     socket.on("data", this.#receive);
     this.#feed = feed.bind(socket);
+    readShared(socket, this.#receiveLent);
     this.#parserEnded = takeListener(socket, "end").bind(socket);
     socket.on("end", this.#end);
     socket.on("close", this.#close);
   }
 
   readonly #receive = (packet: Buffer): void => {
+    this.#take(packet, false);
+  };
+
+  readonly #receiveLent = (packet: Buffer): void => {
+    this.#take(packet, true);
+  };
+
+  #take(packet: Buffer, isLent: boolean): void {
     if (this.#state === "head" && this.#queue.size === 0 && !this.#socket._httpMessage) {
       const end = endOfPlainHead(packet, 0);
       if (end > 0 && end + plainBodyBytes === packet.length) {
@@ -103,9 +107,9 @@ class WireGate {
         return;
       }
     }
-    this.#queue.append(packet);
+    this.#queue.append(packet, isLent);
     this.#advance();
-  };
+  }
 
   readonly #end = (): void => {
     this.#isEnded = true;
@@ -136,7 +140,11 @@ class WireGate {
     }
     if (this.#queue.size === 0) return false;
     if (this.#socket._paused === true) {
-      this.#socket.once("drain", () => setImmediate(() => { this.#advance(); }));
+      this.#socket.once("drain", () =>
+        setImmediate(() => {
+          this.#advance();
+        }),
+      );
       return false;
     }
     if (this.#state === "length") this.#passBody();
@@ -183,15 +191,14 @@ class WireGate {
     this.#searched = 0;
     this.#isLineChecked = false;
     if (end > HEADER_BYTES_MAX) this.refuse(431, "");
-    else if (endOfPlainHead(bytes, 0) === end) this.#open(bytes.subarray(0, end), end, plainBodyBytes);
+    else if (endOfPlainHead(bytes, 0) === end)
+      this.#open(bytes.subarray(0, end), end, plainBodyBytes);
     else {
       const head = rewriteHead(bytes.toString("latin1", 0, end));
       if (head.kind === "refused") {
         this.refuse(head.status, head.reason);
       } else {
-        shownLine = head.shown;
-        this.#open(Buffer.from(head.text, "latin1"), end, head.body);
-        shownLine = undefined;
+        this.#openAs(head.shown, Buffer.from(head.text, "latin1"), end, head.body);
       }
     }
     return true;
@@ -213,7 +220,11 @@ class WireGate {
         return;
       }
       // No method begins so; it may be a TLS handshake, which has no lines.
-      if (bytes.length > 0 && endOfRun(bytes.subarray(0, 1), 0, IN_TOKEN) === 0 && bytes[0] !== CR) {
+      if (
+        bytes.length > 0 &&
+        endOfRun(bytes.subarray(0, 1), 0, IN_TOKEN) === 0 &&
+        bytes[0] !== CR
+      ) {
         this.refuse(400, "");
         return;
       }
@@ -235,6 +246,25 @@ class WireGate {
     // Before the parser runs: it may hand over the rest, or end the connection.
     this.#queue.drop(used);
     this.#feed(head);
+  }
+
+  /** The request shows another line than the parser is given. */
+  #openAs(line: ShownLine | undefined, head: Buffer, used: number, body: number | "chunked"): void {
+    if (line === undefined) {
+      this.#open(head, used, body);
+      return;
+    }
+    const show = (request: IncomingMessage): void => {
+      request.url = line.target;
+      if (line.method !== undefined) request.method = line.method;
+    };
+    const server: EventEmitter = this.#server;
+    for (const event of REQUEST_EVENTS) server.prependListener(event, show);
+    try {
+      this.#open(head, used, body);
+    } finally {
+      for (const event of REQUEST_EVENTS) server.removeListener(event, show);
+    }
   }
 
   #passBody(): void {
