@@ -8,6 +8,7 @@ import type {
   ByteString,
   Command,
   ExpiredNode,
+  LifeLeft,
   RequestId,
   WriteAction,
   WriteCommand,
@@ -44,8 +45,9 @@ const TAG = {
   expirationMs: 0x58,
   ttlMs: 0x60,
   expired: 0x6a,
+  lives: 0x72,
 } as const;
-const EXPIRED_TAG = { path: 0x0a, modifiedIndex: 0x10, expirationMs: 0x18 } as const;
+const EXPIRED_TAG = { path: 0x0a, modifiedIndex: 0x10, expirationMs: 0x18, leftMs: 0x20 } as const;
 
 /** Signed times must survive zigzag within a double. */
 const TIME_MAX = 2 ** 52 - 1;
@@ -114,8 +116,9 @@ function writeWrite(command: WriteCommand): void {
   writeTime(TAG.ttlMs, command.ttlMs);
 }
 
-function writeExpired(expired: readonly ExpiredNode[]): void {
-  for (const node of expired) {
+/** Nodes of an expire command: those whose life is over, or those with a life left. */
+function writeNodes(tag: number, nodes: readonly (ExpiredNode & Partial<LifeLeft>)[]): void {
+  for (const node of nodes) {
     nodeWriter.length = 0;
     nodeWriter.byte(EXPIRED_TAG.path);
     nodeWriter.sizedText(node.path);
@@ -126,7 +129,11 @@ function writeExpired(expired: readonly ExpiredNode[]): void {
       nodeWriter.byte(EXPIRED_TAG.expirationMs);
       nodeWriter.signedVarint(node.expirationMs);
     }
-    writer.byte(TAG.expired);
+    if (node.leftMs !== undefined && node.leftMs > 0) {
+      nodeWriter.byte(EXPIRED_TAG.leftMs);
+      nodeWriter.varint(node.leftMs);
+    }
+    writer.byte(tag);
     writer.varint(nodeWriter.length);
     writer.raw(nodeWriter.view());
   }
@@ -140,8 +147,10 @@ export function encodeCommand(id: RequestId, command: Command): Uint8Array {
   writeNumber(TAG.sequence, id.sequence);
   writer.byte(TAG.action);
   writer.byte(actionNumber(command.action));
-  if (command.action === "expire") writeExpired(command.expired);
-  else if (command.action === "clusterVersion") writeText(TAG.value, command.value);
+  if (command.action === "expire") {
+    writeNodes(TAG.expired, command.expired);
+    writeNodes(TAG.lives, command.lives ?? []);
+  } else if (command.action === "clusterVersion") writeText(TAG.value, command.value);
   else writeWrite(command);
   const bytes = writer.copy();
   writer.reset();
@@ -177,6 +186,7 @@ class Fields {
   expirationMs: number | undefined;
   ttlMs: number | undefined;
   expired: ExpiredNode[] = [];
+  lives: LifeLeft[] | undefined;
 
   read(tag: number, reader: ByteReader): void {
     switch (tag) {
@@ -217,7 +227,11 @@ class Fields {
         this.ttlMs = reader.signedVarint();
         break;
       case TAG.expired:
-        this.expired.push(readExpired(reader));
+        this.expired.push(expiredOf(readNode(reader)));
+        break;
+      case TAG.lives:
+        this.lives ??= [];
+        this.lives.push(readNode(reader));
         break;
       default:
         skipField(tag, reader);
@@ -236,21 +250,27 @@ function skipField(tag: number, reader: ByteReader): void {
   else throw malformed(`wire type ${wireType}`);
 }
 
-function readExpired(reader: ByteReader): ExpiredNode {
+function readNode(reader: ByteReader): LifeLeft {
   const length = reader.varint();
   const end = reader.at + length;
   let path: ByteString = "";
   let modifiedIndex = 0;
   let expirationMs = 0;
+  let leftMs = 0;
   while (reader.at < end) {
     const tag = reader.varint();
     if (tag === EXPIRED_TAG.path) path = reader.sizedText();
     else if (tag === EXPIRED_TAG.modifiedIndex) modifiedIndex = reader.varint();
     else if (tag === EXPIRED_TAG.expirationMs) expirationMs = reader.signedVarint();
+    else if (tag === EXPIRED_TAG.leftMs) leftMs = reader.varint();
     else skipField(tag, reader);
   }
-  if (reader.at !== end) throw malformed("an expired node of wrong length");
-  return { path: checkedPath(path), modifiedIndex, expirationMs };
+  if (reader.at !== end) throw malformed("a node of wrong length");
+  return { path: checkedPath(path), modifiedIndex, expirationMs, leftMs };
+}
+
+function expiredOf({ path, modifiedIndex, expirationMs }: LifeLeft): ExpiredNode {
+  return { path, modifiedIndex, expirationMs };
 }
 
 function checkedPath(path: ByteString): ByteString {
@@ -265,7 +285,12 @@ function malformed(what: string, cause?: unknown): StoreError {
 }
 
 function commandOf(fields: Fields): Command {
-  if (fields.action === ACTION_EXPIRE) return { action: "expire", expired: fields.expired };
+  if (fields.action === ACTION_EXPIRE) {
+    const { expired, lives } = fields;
+    return lives === undefined
+      ? { action: "expire", expired }
+      : { action: "expire", expired, lives };
+  }
   if (fields.action === ACTION_CLUSTER_VERSION) {
     return { action: "clusterVersion", value: fields.value };
   }

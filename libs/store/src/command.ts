@@ -54,10 +54,18 @@ export interface ExpiredNode {
   readonly expirationMs: number;
 }
 
+/** A node that is alive, with the life it had left by the clock of the leader that says so. */
+export interface LifeLeft extends ExpiredNode {
+  /** Whole milliseconds, rounded up; 0 or more. */
+  readonly leftMs: number;
+}
+
 /** Removes nodes whose life is over, each with an index and an event of its own. */
 export interface ExpireCommand {
   readonly action: "expire";
   readonly expired: readonly ExpiredNode[];
+  /** Lives that end no later than this: members that learned of a node late shorten its life. */
+  readonly lives?: readonly LifeLeft[];
 }
 
 /** Stores the cluster version at /0/version, silently: no index, no event. */

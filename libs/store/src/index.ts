@@ -3,6 +3,7 @@ export type {
   ByteString,
   Command,
   ExpiredNode,
+  LifeLeft,
   GroupCommand,
   RequestId,
   WriteAction,
@@ -25,6 +26,7 @@ export {
   REMOVED_PATH,
   shortMemberId,
 } from "./member-rows.ts";
+export type { LivesCursor, LivesPage } from "./node-table.ts";
 export { MemoryKv } from "./memory-kv.ts";
 export type {
   AppliedEntry,

@@ -4,7 +4,7 @@
  * the operations mean.
  */
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import type { ByteString, ExpiredNode } from "./command.ts";
+import type { ByteString, ExpiredNode, LifeLeft } from "./command.ts";
 import {
   PREFIX,
   descendantsRange,
@@ -44,6 +44,15 @@ export interface NodeTableOptions {
 
 const SCAN_ROWS = 1024;
 const EMPTY = Buffer.alloc(0);
+
+/** Where a walk over the nodes with a deadline goes on. */
+export type LivesCursor = Uint8Array;
+
+export interface LivesPage {
+  readonly lives: readonly LifeLeft[];
+  /** undefined at the end. */
+  readonly next: LivesCursor | undefined;
+}
 
 interface TtlChange {
   readonly deadlineMs: number;
@@ -241,6 +250,28 @@ export class NodeTable implements NodeSpace {
     stale?.write({ sync: false });
     this.#deadlineMin = first;
     return due;
+  }
+
+  /** The lives left of nodes with a deadline, in the order of deadlines. */
+  livesLeft(steadyMs: number, max: number, from?: LivesCursor): LivesPage {
+    const { from: first, to } = prefixRange(PREFIX.ttl);
+    const iterator = this.#kv.iterator({ from: from ?? first, to }, { keysOnly: true });
+    const rows = iterator.nextMany(max + 1);
+    iterator.close();
+    const lives: LifeLeft[] = [];
+    for (let i = 0; i < Math.min(max, rows.length / 2) * 2; i += 2) {
+      const key = rows[i];
+      if (key === undefined) continue;
+      const deadlineMs = indexOfKey(key);
+      const path = pathOfTtlKey(key);
+      const node = this.get(path);
+      // Rows of nodes that went away with their directory are left to dueNodes().
+      if (node?.expirationMs === undefined || ttlRow(node) !== deadlineMs) continue;
+      const { modifiedIndex, expirationMs } = node;
+      lives.push({ path, modifiedIndex, expirationMs, leftMs: Math.max(0, deadlineMs - steadyMs) });
+    }
+    const next = rows[max * 2];
+    return { lives, next: next === undefined ? undefined : Buffer.from(next) };
   }
 
   /** The earliest deadline or an earlier moment; undefined when there is none. */

@@ -10,7 +10,7 @@ import { EventLog } from "./event-log.ts";
 import { invariant } from "./invariant.ts";
 import { hostKey } from "./keyspace.ts";
 import type { Kv, KvBatch } from "./kv.ts";
-import { NodeTable } from "./node-table.ts";
+import { type LivesCursor, type LivesPage, NodeTable } from "./node-table.ts";
 import type { AppliedEntry, Outcome, StoreReader } from "./ports.ts";
 import { SnapshotExport } from "./snapshot.ts";
 import { type StateHash, hashState } from "./state-hash.ts";
@@ -241,6 +241,14 @@ export class StateMachine {
     return this.#table.dueNodes(Math.floor(steadyMs), max);
   }
 
+  /**
+   * The lives left of up to `max` nodes with a deadline, in the order of deadlines, from where a call
+   * before ended.
+   */
+  livesLeft(max: number, from?: LivesCursor): LivesPage {
+    return this.#table.livesLeft(Math.floor(this.clock.steadyMs()), max, from);
+  }
+
   /** Nodes are due after this moment; undefined when no node has a deadline. */
   nextDeadline(): number | undefined {
     return this.#table.nextDeadline();
@@ -308,6 +316,7 @@ export class StateMachine {
           const event = this.#tree.expire(node, now);
           if (event !== undefined) this.#events.push(event);
         }
+        for (const life of command.lives ?? []) this.#tree.shorten(life, now);
         return undefined;
       case "clusterVersion":
         this.#tree.setClusterVersion(command.value);

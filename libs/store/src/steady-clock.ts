@@ -5,6 +5,7 @@
  * Its scale is near that of Unix milliseconds, taken from the wall clock when the store is made.
  */
 import { readFileSync } from "node:fs";
+import { uptime } from "node:os";
 import { ByteReader, ByteWriter } from "./bytes.ts";
 import type { Kv, KvBatch } from "./kv.ts";
 import type { StoreClock } from "./state-machine.ts";
@@ -55,6 +56,8 @@ function savedSteadyMs(kv: Kv): number | undefined {
 const SYSTEM_TIME: TimeSource = {
   bootId() {
     try {
+      // Nothing that ran since the boot can have run longer: the clock is another one, or set by hand.
+      if (SYSTEM_TIME.monotonicMs() > (uptime() + 1) * 1000) return "";
       const boot = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
       return boot + timeNamespace();
     } catch {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Action, CommandSchema, ExpiredNodeSchema } from "@etcd2/proto/command";
+import { Action, CommandSchema, ExpiredNodeSchema, LifeLeftSchema } from "@etcd2/proto/command";
 import fc from "fast-check";
 import { decodeCommand, decodeRequestId, encodeCommand } from "../src/command-codec.ts";
 import type { Command, RequestId, WriteAction } from "../src/command.ts";
@@ -51,6 +51,17 @@ const expireCommand: fc.Arbitrary<Command> = fc.record(
   },
   PLAIN,
 );
+const livesCommand: fc.Arbitrary<Command> = fc.record(
+  {
+    action: fc.constant("expire" as const),
+    expired: fc.array(fc.record({ path, modifiedIndex: index, expirationMs: time }, PLAIN)),
+    lives: fc.array(
+      fc.record({ path, modifiedIndex: index, expirationMs: time, leftMs: index }, PLAIN),
+      { minLength: 1 },
+    ),
+  },
+  PLAIN,
+);
 const versionCommand: fc.Arbitrary<Command> = fc.record(
   {
     action: fc.constant("clusterVersion" as const),
@@ -58,7 +69,7 @@ const versionCommand: fc.Arbitrary<Command> = fc.record(
   },
   PLAIN,
 );
-const command = fc.oneof(writeCommand, expireCommand, versionCommand);
+const command = fc.oneof(writeCommand, expireCommand, livesCommand, versionCommand);
 const requestId: fc.Arbitrary<RequestId> = fc.record({ session: index, sequence: index }, PLAIN);
 
 const bytes = (value: string): Uint8Array => Buffer.from(value, "latin1");
@@ -80,7 +91,15 @@ function asMessage(id: RequestId, given: Command): ReturnType<typeof create<type
         expirationMs: BigInt(node.expirationMs),
       }),
     );
-    return create(CommandSchema, { ...head, action: Action.EXPIRE, expired });
+    const lives = (given.lives ?? []).map((node) =>
+      create(LifeLeftSchema, {
+        path: bytes(node.path),
+        modifiedIndex: BigInt(node.modifiedIndex),
+        expirationMs: BigInt(node.expirationMs),
+        leftMs: BigInt(node.leftMs),
+      }),
+    );
+    return create(CommandSchema, { ...head, action: Action.EXPIRE, expired, lives });
   }
   const { expirationMs, ttlMs } = given;
   return create(CommandSchema, {

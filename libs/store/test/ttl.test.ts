@@ -205,3 +205,81 @@ describe("lives given by a member whose wall clock shows a time near 1970", () =
     }
   });
 });
+
+describe("lives told by the leader", () => {
+  test("shorten deadlines that were counted from too late, and lengthen none", async () => {
+    const leader = await TestStore.open();
+    const late = await TestStore.open();
+    const life = leader.clock.ttl(100);
+    leader.set("/1/a", "x", life);
+    leader.set("/1/d", "", { dir: true, ...life });
+    leader.set("/1/lasting", "x");
+    leader.clock.advance(40_000);
+    late.clock.advance(40_000);
+    // Its own clock has another scale, and it learns of all that only now.
+    late.set("/1/a", "x", life);
+    late.set("/1/d", "", { dir: true, ...life });
+    late.set("/1/lasting", "x");
+    const before = late.machine.reader.peek("/1/a");
+    const { lives, next } = leader.machine.livesLeft(10);
+    assert.equal(next, undefined);
+    assert.deepEqual(
+      lives.map(({ path, leftMs }) => [path, leftMs]),
+      [
+        ["/1/a", 60_000],
+        ["/1/d", 60_000],
+      ],
+    );
+    const events: unknown[] = [];
+    late.machine.onEvents((told) => events.push(...told));
+    const { etcdIndex } = late.machine.reader;
+    for (const store of [late, leader]) store.apply({ action: "expire", expired: [], lives });
+    assert.deepEqual([late.get("/1/a").ttl, late.get("/1/d").ttl], [60, 60]);
+    assert.equal(leader.get("/1/a").ttl, 60);
+    assert.deepEqual([events, late.machine.reader.etcdIndex], [[], etcdIndex]);
+    assert.deepEqual({ ...late.machine.reader.peek("/1/a"), ttl: 100 }, before);
+    // Told again later, it would be longer.
+    late.clock.advance(30_000);
+    late.apply({ action: "expire", expired: [], lives });
+    assert.equal(late.get("/1/a").ttl, 30);
+    late.clock.advance(30_001);
+    assert.deepEqual(late.expireDue(), ["/1/a", "/1/d"]);
+    assert.deepEqual(late.keys("/1"), ["/1/lasting"]);
+    late.clock.advance(100_000);
+    assert.deepEqual(late.expireDue(), []);
+    assert.equal(late.machine.nextDeadline(), undefined);
+  });
+
+  test("leave alone what changed since the leader looked", async () => {
+    const store = await TestStore.open();
+    store.set("/1/a", "x", store.clock.ttl(10));
+    store.set("/1/gone", "x", store.clock.ttl(10));
+    store.set("/1/permanent", "x", store.clock.ttl(10));
+    const { lives } = store.machine.livesLeft(10);
+    store.set("/1/a", "y", store.clock.ttl(600));
+    store.set("/1/permanent", "y");
+    store.write("delete", "/1/gone");
+    store.apply({ action: "expire", expired: [], lives });
+    assert.equal(store.get("/1/a").ttl, 600);
+    assert.equal(store.get("/1/permanent").ttl, 0);
+  });
+
+  test("come page by page, each once, without nodes that went with their directory", async () => {
+    const store = await TestStore.open();
+    for (let i = 0; i < 25; i++) store.set(`/1/k${i}`, "x", store.clock.ttl(100 - i));
+    store.set("/1/d/a", "x", store.clock.ttl(50));
+    store.write("delete", "/1/d", { dir: true, recursive: true });
+    const paths: string[] = [];
+    let page = store.machine.livesLeft(7);
+    for (;;) {
+      assert.ok(page.lives.length <= 7);
+      paths.push(...page.lives.map(({ path }) => path));
+      if (page.next === undefined) break;
+      page = store.machine.livesLeft(7, page.next);
+    }
+    assert.deepEqual(
+      paths,
+      Array.from({ length: 25 }, (_, i) => `/1/k${24 - i}`),
+    );
+  });
+});

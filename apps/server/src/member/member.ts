@@ -137,12 +137,22 @@ export class Member {
       clientURLs: options.clientURLs,
       log: options.log.server,
     });
-    this.#ttl = new TtlSync({ server: this.server, storage, onFatal: options.onFatal });
+    this.#ttl = this.#createTtlSync();
     this.#timer = setInterval(() => {
       this.server.expireRequests();
       this.lives.look();
       void this.#publisher.ensureClusterVersion();
     }, EXPIRE_INTERVAL_MS);
+  }
+
+  #createTtlSync(): TtlSync {
+    const { storage, onFatal } = this.#options;
+    return new TtlSync({
+      server: this.server,
+      storage,
+      activeSince: (id) => this.transport.activeSince(id),
+      onFatal,
+    });
   }
 
   /** Starts a member on opened storage. */

@@ -2,14 +2,14 @@
  * Expiry: the leader looks for nodes whose life is over by its own monotonic clock and proposes
  * their removal, so that every member expires the same nodes at the same index. A node is never
  * removed early: deadlines count from when this member learned of the node. Lateness is bounded by
- * the interval plus one commit, and after a change of leader by the time the new one lagged.
+ * the interval plus one commit, and after a change of leader by the time the new one lagged, which
+ * lives-sync.ts keeps short.
  *
  * Every member, leader or not, also saves its steady time while it holds nodes with a deadline, so
  * that a reboot makes them late by little more than the time the machine was away.
  */
 import { type StateMachine, StoreError } from "@etcd2/store";
-import type { EtcdServer } from "./etcd-server.ts";
-import type { MemberStorage } from "../storage/member-storage.ts";
+import { LivesSync, type LivesSyncOptions } from "./lives-sync.ts";
 
 /** How often the leader looks; one peek at the next deadline. */
 const TTL_SYNC_INTERVAL_MS = 100;
@@ -23,15 +23,14 @@ const SAVE_INTERVAL_MS = 1000;
 /** How often it is saved against the loss of power: that costs a sync of the disk. */
 const DURABLE_INTERVAL_MS = 10_000;
 
-export interface TtlSyncOptions {
-  readonly server: EtcdServer;
-  readonly storage: MemberStorage;
+export interface TtlSyncOptions extends LivesSyncOptions {
   /** The steady time could not be saved: the disk fails. */
   readonly onFatal: (error: Error) => void;
 }
 
 export class TtlSync {
   readonly #options: TtlSyncOptions;
+  readonly #lives: LivesSync;
   readonly #timer: NodeJS.Timeout;
   #inFlight = false;
   /** Steady time as of the last durable save; undefined before. */
@@ -41,8 +40,10 @@ export class TtlSync {
 
   constructor(options: TtlSyncOptions) {
     this.#options = options;
+    this.#lives = new LivesSync(options);
     this.#timer = setInterval(() => {
       this.check();
+      this.#lives.check();
       this.saveTime();
     }, TTL_SYNC_INTERVAL_MS);
   }

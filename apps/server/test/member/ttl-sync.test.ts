@@ -175,37 +175,84 @@ describe("after a reboot with the wall clock", () => {
   }
 });
 
+/** Three members, not started yet; `env` by member. */
+async function threeMembers(
+  env: readonly Readonly<Record<string, string>>[],
+): Promise<readonly [ServerProcess, ServerProcess, ServerProcess]> {
+  const peers = await Promise.all(env.map(async () => `http://127.0.0.1:${await freePort()}`));
+  const cluster = peers.map((url, i) => `m${i}=${url}`).join(",");
+  const members: ServerProcess[] = [];
+  for (const [i, variables] of env.entries()) {
+    const server = new ServerProcess();
+    members.push(server);
+    running.push(server);
+    server.env = variables;
+    server.clientUrl = `http://127.0.0.1:${await freePort()}`;
+    const peer = peers[i] ?? "";
+    server.flags = [
+      ...["--name", `m${i}`, "--data-dir", server.dataDir, "--initial-cluster", cluster],
+      ...["--listen-client-urls", server.clientUrl, "--advertise-client-urls", server.clientUrl],
+      ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
+    ];
+  }
+  const [first, second, third] = members;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  await Promise.all(members.map((server) => server.spawn()));
+  await until("the cluster takes writes", async () => {
+    return (await put(first, "/probe", "value=x")).errorCode === undefined;
+  });
+  return [first, second, third];
+}
+
+async function leaderOf(members: readonly ServerProcess[]): Promise<ServerProcess> {
+  let leader: ServerProcess | undefined;
+  await until("one leads", async () => {
+    for (const server of members) {
+      const { body } = await ask("GET", `${server.clientUrl}/v2/stats/self`);
+      if (body.includes('"state":"StateLeader"')) leader = server;
+    }
+    return leader !== undefined;
+  });
+  assert.ok(leader !== undefined);
+  return leader;
+}
+
+describe("a member that was away", () => {
+  test("counts the lives of keys it learns of late as the leader does, before it leads", async () => {
+    const members = await threeMembers([{}, {}, {}]);
+    const leader = await leaderOf(members);
+    const away = members.find((server) => server !== leader);
+    assert.ok(away !== undefined);
+    await away.kill("SIGKILL");
+    await put(leader, "/long", "value=x&ttl=1000");
+    await put(leader, "/long-dir", "dir=true&ttl=1000");
+    await put(leader, "/passing", "value=x&ttl=6");
+    const left = async (server: ServerProcess, key: string): Promise<number> => {
+      const { body } = await ask("GET", `${server.clientUrl}/v2/keys${key}`);
+      return (JSON.parse(body) as Shown).node?.ttl ?? 0;
+    };
+    await goneAfter(leader, "/passing", 0);
+    await away.spawn();
+    for (const key of ["/long", "/long-dir"]) {
+      await until(`both count ${key} alike`, async () => {
+        const [own, leaders] = await Promise.all([left(away, key), left(leader, key)]);
+        return own > 0 && leaders < 996 && Math.abs(own - leaders) <= 1;
+      });
+    }
+    // The same holds when it leads.
+    await leader.kill("SIGTERM");
+    const rest = members.filter((server) => server !== leader);
+    const next = await leaderOf(rest);
+    assert.ok((await left(next, "/long")) < 996);
+  });
+});
+
 describe("in a cluster whose members have different wall clocks", () => {
   test("a change of leader ends no life early, and none much later", async () => {
     const offsets = [0, 2 * HOUR, -Date.now()];
-    const peers = await Promise.all(
-      offsets.map(async () => `http://127.0.0.1:${await freePort()}`),
+    const members = await threeMembers(
+      offsets.map((offsetMs, i) => new WallClock(`member-${i}`, offsetMs).env),
     );
-    const cluster = peers.map((url, i) => `m${i}=${url}`).join(",");
-    const members: ServerProcess[] = [];
-    for (const [i, offsetMs] of offsets.entries()) {
-      const server = new ServerProcess();
-      members.push(server);
-      running.push(server);
-      server.env = new WallClock(`member-${i}`, offsetMs).env;
-      server.clientUrl = `http://127.0.0.1:${await freePort()}`;
-      const peer = peers[i] ?? "";
-      server.flags = [
-        ...["--name", `m${i}`, "--data-dir", server.dataDir, "--initial-cluster", cluster],
-        ...["--listen-client-urls", server.clientUrl, "--advertise-client-urls", server.clientUrl],
-        ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
-      ];
-    }
-    await Promise.all(members.map((server) => server.spawn()));
-    const [first, second, third] = members;
-    assert.ok(first !== undefined && second !== undefined && third !== undefined);
-    await until("the cluster takes writes", async () => {
-      return (await put(first, "/probe", "value=x")).errorCode === undefined;
-    });
-    const leads = async (server: ServerProcess): Promise<boolean> => {
-      const { body } = await ask("GET", `${server.clientUrl}/v2/stats/self`);
-      return body.includes('"state":"StateLeader"');
-    };
     for (const [i, server] of members.entries()) {
       assert.equal((await put(server, `/long${i}`, "value=x&ttl=900")).node?.ttl, 900);
     }
@@ -213,12 +260,8 @@ describe("in a cluster whose members have different wall clocks", () => {
     for (const [i, server] of members.entries()) {
       assert.equal((await put(server, `/key${i}`, "value=x&ttl=8")).node?.ttl, 8);
     }
-    let leader: ServerProcess | undefined;
-    await until("one leads", async () => {
-      for (const server of members) if (await leads(server)) leader = server;
-      return leader !== undefined;
-    });
-    await leader?.kill("SIGKILL");
+    const leader = await leaderOf(members);
+    await leader.kill("SIGKILL");
     const rest = members.filter((server) => server !== leader);
     const [witness] = rest;
     assert.ok(witness !== undefined);

@@ -3,7 +3,7 @@
  * come in which order, what counts as what, and what the event shows. Pure: time comes in, nodes
  * come from a NodeSpace. It knows nothing of raft, disks or watchers.
  */
-import type { ByteString, ExpiredNode, WriteCommand } from "../command.ts";
+import type { ByteString, ExpiredNode, LifeLeft, WriteCommand } from "../command.ts";
 import { EtcdError } from "../errors.ts";
 import type { EventAction, NodeExtern } from "../event.ts";
 import type { StoreStats } from "../ports.ts";
@@ -140,6 +140,28 @@ export class Tree {
       refresh: false,
       removed,
     };
+  }
+
+  /**
+   * Ends the life of a node no later than the leader would, unless it changed since the leader looked.
+   * Deadlines are this member's own: what is replicated stays as it is, and no index is taken.
+   */
+  shorten(life: LifeLeft, now: Instant): void {
+    const { path } = life;
+    const node = isRoot(path) ? undefined : this.#space.get(path);
+    if (node?.deadlineMs === undefined || node.modifiedIndex !== life.modifiedIndex) return;
+    const deadlineMs = now.steadyMs + Math.min(LIFE_MAX_MS, life.leftMs);
+    if (node.expirationMs !== life.expirationMs || node.deadlineMs <= deadlineMs) return;
+    const { dir, value, createdIndex, modifiedIndex, expirationMs } = node;
+    const shortened = new TreeNode(
+      dir,
+      value,
+      createdIndex,
+      modifiedIndex,
+      expirationMs,
+      deadlineMs,
+    );
+    this.#space.put(path, shortened, node);
   }
 
   /** Stores the cluster version: a set that takes no index and makes no event. */
