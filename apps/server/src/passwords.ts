@@ -1,6 +1,6 @@
 /**
- * Owns the hashing and checking of passwords off the event loop: a worker thread, started at the
- * first use, and a bounded queue before it. It caches nothing; who asks again and again does.
+ * Owns the hashing and checking of passwords off the event loop: a worker thread, started when
+ * passwords are to be expected or at the first one, and a bounded queue before it. It caches nothing; who asks again and again does.
  */
 import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -56,6 +56,13 @@ export class WorkerPasswordHasher implements PasswordHasher {
   constructor(options: PasswordOptions) {
     this.#cost = options.cost;
     this.#location = options.worker;
+  }
+
+  /** Starts the thread unless it runs, so that the first password need not wait for it. */
+  prepare(): void {
+    if (this.#isClosed || this.#worker !== undefined) return;
+    this.#worker = this.#start();
+    this.#worker.unref();
   }
 
   /** @throws PasswordError */
@@ -118,9 +125,27 @@ export class WorkerPasswordHasher implements PasswordHasher {
   }
 }
 
-/** The password hasher of a member, whose thread starts with the first password. */
-export function createPasswords(options: PasswordOptions): WorkerPasswordHasher {
-  return new WorkerPasswordHasher(options);
+/** How often it is looked whether authentication was switched on, here or by another member. */
+const LOOK_MS = 1000;
+
+/** Prepares the hasher once passwords are needed: at once, or as soon as that is so. */
+export function prepareWhenNeeded(
+  hasher: Pick<WorkerPasswordHasher, "prepare">,
+  isNeeded: () => boolean,
+): { readonly stop: () => void } {
+  const look = (): void => {
+    if (!isNeeded()) return;
+    clearInterval(timer);
+    hasher.prepare();
+  };
+  const timer = setInterval(look, LOOK_MS);
+  timer.unref();
+  look();
+  return {
+    stop: () => {
+      clearInterval(timer);
+    },
+  };
 }
 
 /** Cut after 72 bytes, but not within a character. */

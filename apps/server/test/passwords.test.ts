@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
+import { setEnvironmentData } from "node:worker_threads";
+import { until } from "@etcd2/test-support";
 
-import { PasswordError, WorkerPasswordHasher } from "../src/passwords.ts";
+import { PasswordError, prepareWhenNeeded, WorkerPasswordHasher } from "../src/passwords.ts";
 
 const worker = new URL("../src/password-worker.ts", import.meta.url);
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -105,5 +107,50 @@ describe("a password queue", () => {
     await assert.rejects(hasher.hash(bytes("x")), isCode("worker"));
     await assert.rejects(hasher.hash(bytes("x")), isCode("worker"));
     await hasher.close();
+  });
+});
+
+describe("the preparation for passwords", () => {
+  /** Threads that were started, by their jobs: a code that tells when it runs. */
+  const counting = (): { worker: URL; started: () => number } => {
+    const shared = new Int32Array(new SharedArrayBuffer(4));
+    setEnvironmentData("passwords-test", shared);
+    const code = `
+      const { getEnvironmentData, parentPort } = require("node:worker_threads");
+      Atomics.add(getEnvironmentData("passwords-test"), 0, 1);
+      parentPort.on("message", () => parentPort.postMessage({ ok: true, value: "hash" }));`;
+    const worker = new URL(
+      `data:text/javascript,${encodeURIComponent(
+        `import { createRequire } from "node:module"; const require = createRequire("/");${code}`,
+      )}`,
+    );
+    return { worker, started: () => Atomics.load(shared, 0) };
+  };
+
+  it("starts the thread once, before the first password", async () => {
+    const { worker, started } = counting();
+    const hasher = new WorkerPasswordHasher({ cost: 4, worker });
+    assert.equal(started(), 0);
+    hasher.prepare();
+    hasher.prepare();
+    await until("it runs", () => started() === 1);
+    assert.equal(await hasher.hash(bytes("x")), "hash");
+    assert.equal(started(), 1);
+    await hasher.close();
+    hasher.prepare();
+    assert.equal(started(), 1);
+  });
+
+  it("happens at once where authentication is on, and soon after it is switched on elsewhere", async () => {
+    let prepared = 0;
+    const hasher = { prepare: () => prepared++ };
+    prepareWhenNeeded(hasher, () => true).stop();
+    assert.equal(prepared, 1);
+    let isOn = false;
+    const { stop } = prepareWhenNeeded(hasher, () => isOn);
+    assert.equal(prepared, 1);
+    isOn = true;
+    await until("it was prepared", () => prepared === 2);
+    stop();
   });
 });

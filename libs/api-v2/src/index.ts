@@ -1,4 +1,5 @@
 export { createApp } from "./app.ts";
+export { authWatch } from "./auth/auth-store.ts";
 export { ENDPOINT_RULES, type Caller, type EndpointRule } from "./auth/endpoint-rules.ts";
 export { createFrontDoor } from "./front-door.ts";
 export { attachTrace, onBodyBroken } from "./http-messages.ts";

@@ -104,6 +104,8 @@ export interface LeaderStats {
 
 /** Bcrypt, off the event loop. Implementations live above: the gateway has no threads. */
 export interface PasswordHasher {
+  /** Passwords may come soon: whatever takes time to start does so now. Cheap when called again. */
+  prepare?(): void;
   hash(password: Uint8Array): Promise<string>;
   verify(password: Uint8Array, hash: string): Promise<boolean>;
 }

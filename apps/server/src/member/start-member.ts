@@ -3,7 +3,7 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
-import { createApp } from "@etcd2/api-v2";
+import { authWatch, createApp } from "@etcd2/api-v2";
 import { RaftService } from "@etcd2/proto/raft";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
@@ -30,8 +30,7 @@ import { MemberStorage } from "../storage/member-storage.ts";
 import type { StorageOptions } from "../storage/member-storage.ts";
 import { createObservers } from "../metrics/observers.ts";
 import type { Observers } from "../metrics/observers.ts";
-import { createPasswords } from "../passwords.ts";
-import type { WorkerPasswordHasher } from "../passwords.ts";
+import { prepareWhenNeeded, WorkerPasswordHasher } from "../passwords.ts";
 import { startAccessLog } from "../logging/start-access-log.ts";
 import { peerUrlsWarning } from "../cluster/peer-urls-check.ts";
 import { openListeners } from "../listeners/start-listeners.ts";
@@ -281,7 +280,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const accessLog = await startAccessLog(config, logging, counters);
   const tracing = await startTracing(config, logging);
   const listeners = await openListeners({ config, layout, logging, counters });
-  const passwords = createPasswords({ cost: config.bcryptCost });
+  const passwords = new WorkerPasswordHasher({ cost: config.bcryptCost });
   let member: Member;
   let alarms: Alarms;
   try {
@@ -300,6 +299,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     throw error;
   }
   const { server } = member;
+  const preparing = prepareWhenNeeded(passwords, authWatch(server));
   addHealthService(listeners.grpc, {
     services: [RaftService.typeName],
     isHealthy: async () => (await server.health()).healthy,
@@ -325,6 +325,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     alarms.close();
+    preparing.stop();
     await member.close(() => listeners.close(CLOSE_GRACE_MS));
     await passwords.close();
     await tracing?.close();

@@ -49,6 +49,12 @@ export class AuthStore {
     return this.#flag === "on";
   }
 
+  /** The same without counting: for the server's own purposes. */
+  peekEnabled(): boolean {
+    this.#refresh();
+    return this.#flag === "on";
+  }
+
   user(name: ByteString): AuthUser | undefined {
     return this.#cached(this.#users, name, USERS, parseUser);
   }
@@ -177,4 +183,10 @@ function parseUser(text: ByteString): AuthUser {
 
 function parseRole(text: ByteString): AuthRole {
   return readRole(JsonDocument.parse(text, "refused"));
+}
+
+/** Makes a way to ask whether authentication is on, for those who start what it needs. */
+export function authWatch(server: EtcdServer): () => boolean {
+  const store = new AuthStore(server);
+  return () => store.peekEnabled();
 }

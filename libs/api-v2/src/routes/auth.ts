@@ -42,7 +42,12 @@ export interface AuthParts {
 export function createAuthRouter(parts: AuthParts): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const handler = new AuthHandler(parts);
-  const handle: RequestHandler = (req, res) => handler.handle(req, res);
+  const { passwords } = parts.server;
+  const handle: RequestHandler = (req, res) => {
+    // Who looks at users is about to make one: clients ask first whether it exists.
+    passwords.prepare?.();
+    return handler.handle(req, res);
+  };
   router.use(PREFIX, handle);
   return router;
 }

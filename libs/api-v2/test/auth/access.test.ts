@@ -121,6 +121,17 @@ test("a user without a password is nobody, whatever the hasher would say", async
   await call("DELETE", "/v2/auth/users/bare", ROOT);
 });
 
+test("the first look at users tells the hasher that passwords may come", async () => {
+  const { passwords } = running.server;
+  let prepared = 0;
+  passwords.prepare = () => prepared++;
+  await status("GET", "/v2/keys/a", ROOT);
+  assert.equal(prepared, 0);
+  await status("GET", "/v2/auth/users/nobody", ROOT);
+  assert.equal(prepared, 1);
+  delete passwords.prepare;
+});
+
 test("documents of names that were asked for are kept, but not of any number of names", () => {
   const { server } = running;
   const store = new AuthStore(server);
