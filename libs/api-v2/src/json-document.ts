@@ -5,6 +5,7 @@
  */
 import type { ByteString } from "@etcd2/store";
 import { fromByteString, toByteString } from "./byte-string.ts";
+import { jsonComplaint } from "./json-complaint.ts";
 
 /** A body that is no JSON, or not of the expected shape. */
 export class JsonDecodeError extends Error {
@@ -34,7 +35,9 @@ export class JsonDocument {
   static parse(bytes: ByteString, trailing: "refused" | "ignored"): JsonDocument {
     const text = fromByteString(bytes);
     const end = documentEnd(text);
-    if (end < 0) throw new JsonDecodeError("unexpected end of JSON input");
+    if (end < 0) {
+      throw new JsonDecodeError(jsonComplaint(bytes) ?? "unexpected end of JSON input");
+    }
     const document = text.slice(0, end);
     const value = parseText(trailing === "ignored" ? document : text);
     if (value === null) return new JsonDocument([]);
@@ -111,7 +114,7 @@ function parseText(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new JsonDecodeError(cause instanceof Error ? cause.message : "invalid JSON", { cause });
+    throw new JsonDecodeError(jsonComplaint(toByteString(text)) ?? "invalid JSON", { cause });
   }
 }
 
