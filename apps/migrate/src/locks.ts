@@ -1,30 +1,87 @@
 /**
- * Telling whether a running server holds a data directory, by the system's list of file locks. Old
- * servers lock their log files (0.4 locks nothing), this project's server its store. Systems
- * without such a list cannot tell.
+ * Keeps a data directory from being used by a server while it is read or repaired. This project's own
+ * directories are locked as its server locks them. Old servers lock their log files (0.4 locks
+ * nothing): whether one runs is told by the system's list of file locks, where there is one.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
-import type { DetectedSource } from "./detect.ts";
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import {
+  holderOf,
+  lockDirectory,
+  lockDirectoryForReading,
+  LockError,
+  readLockHolders,
+} from "@etcd2/raft";
+import type { DetectedSource, SourceOwn } from "./detect.ts";
 import { MigrateError } from "./errors.ts";
 
-/** @throws MigrateError "locked" when a process holds a lock on one of the directory's files. */
-export function refuseLocked(source: DetectedSource): void {
-  const locks = readLocks();
-  if (locks.size === 0) return;
+/** "read" lets others read as well; "repair" keeps them out. */
+export type Purpose = "read" | "repair";
+
+/**
+ * Holds the directory until what it returns is called, or this process ends.
+ * @throws MigrateError "locked" when another process uses it.
+ */
+export function holdSource(source: DetectedSource, purpose: Purpose): () => void {
+  const releases = source.kind === "own" ? holdOwn(source, purpose) : [];
+  const release = (): void => {
+    for (const one of releases) one();
+  };
+  try {
+    refuseLocked(source);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return release;
+}
+
+function holdOwn({ storeDir, walDir }: SourceOwn, purpose: Purpose): readonly (() => void)[] {
+  const releases: (() => void)[] = [];
+  const take = purpose === "read" ? lockDirectoryForReading : lockDirectory;
+  for (const directory of [dirname(storeDir), walDir]) {
+    if (!existsSync(directory)) continue;
+    try {
+      releases.push(take(directory));
+    } catch (error) {
+      for (const release of releases) release();
+      throw describe(error, directory);
+    }
+  }
+  return releases;
+}
+
+function describe(error: unknown, directory: string): unknown {
+  if (!(error instanceof Error)) return error;
+  const { cause, message } = error;
+  const pid = /held by process (\d+)/.exec(message)?.[1];
+  if (pid !== undefined) return inUse(directory, Number(pid), error);
+  if (!(cause instanceof LockError)) return error;
+  if (cause.failure === "held") return inUse(directory, 0, error);
+  return new MigrateError("locked", `cannot be locked: ${cause.message}`, {
+    file: directory,
+    cause,
+  });
+}
+
+function inUse(file: string, pid: number, cause?: unknown): MigrateError {
+  return new MigrateError(
+    "locked",
+    pid > 0 ? `is in use by a running server (process ${pid})` : "is in use by a running server",
+    {
+      file,
+      remedy: 'stop the server, or copy it while it runs with "etcd-migrate mirror"',
+      cause,
+    },
+  );
+}
+
+function refuseLocked(source: DetectedSource): void {
+  const holders = readLockHolders();
+  if (holders.size === 0) return;
   for (const path of lockableFiles(source)) {
-    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-    if (stat === undefined) continue;
-    const pid = locks.get(lockKey(stat.dev, stat.ino));
-    if (pid === undefined) continue;
-    throw new MigrateError(
-      "locked",
-      pid > 0 ? `is in use by a running server (process ${pid})` : "is in use by a running server",
-      {
-        file: path,
-        remedy: 'stop the server, or copy it while it runs with "etcd-migrate mirror"',
-      },
-    );
+    const pid = holderOf(path, holders);
+    if (pid !== undefined) throw inUse(path, pid);
   }
 }
 
@@ -41,6 +98,7 @@ function lockableFiles(source: DetectedSource): readonly string[] {
       return source.v3Path === undefined ? logs : [...logs, source.v3Path];
     }
     case "own":
+      // A server of a version before the lock file locks only its store.
       return inside(source.storeDir, /^generation-/).map((path) => join(path, "LOCK"));
   }
 }
@@ -51,31 +109,4 @@ function list(directory: string): readonly string[] {
   } catch {
     return [];
   }
-}
-
-/** Held locks by device and inode, with the holder's process id (0 where it is not told). */
-function readLocks(): ReadonlyMap<string, number> {
-  const locks = new Map<string, number>();
-  let text: string;
-  try {
-    text = readFileSync("/proc/locks", "latin1");
-  } catch {
-    return locks;
-  }
-  for (const line of text.split("\n")) {
-    // "1: FLOCK  ADVISORY  WRITE 1234 08:01:131073 0 EOF"; waiting requests have "->" behind "1:".
-    const match = /^\d+: +[A-Z]+ +\w+ +\w+ +(-?\d+) ([0-9a-f]+):([0-9a-f]+):(\d+) /.exec(line);
-    if (match === null) continue;
-    const [, pid, major, minor, inode] = match;
-    locks.set(`${major}:${minor}:${inode}`, Math.max(0, Number(pid)));
-  }
-  return locks;
-}
-
-/** As the list of locks names a file: device in two hexadecimal parts, then the inode. */
-function lockKey(device: bigint, inode: bigint): string {
-  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n);
-  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n);
-  const hex = (value: bigint): string => value.toString(16).padStart(2, "0");
-  return `${hex(major)}:${hex(minor)}:${inode}`;
 }

@@ -10,7 +10,6 @@ import { formatInitialCluster } from "./config/initial-cluster.ts";
 import { inspectDataDir, layoutOf, unknownNames } from "./storage/data-dir.ts";
 import { DiscoveryError } from "./discovery/discovery-error.ts";
 import { withSrvCluster } from "./discovery/find-cluster.ts";
-import { RegistrationFile } from "./discovery/registration-file.ts";
 import { startMember } from "./member/start-member.ts";
 import { urlTexts } from "./config/urls.ts";
 import { versionLines } from "./version.ts";
@@ -47,8 +46,6 @@ export async function startServer(
     log.notice(`the server is already initialized as ${kind} before, starting as etcd ${kind}...`);
   }
   if (kind === "member") {
-    // Left behind by a crash in the moment between making the storage and this.
-    new RegistrationFile(config.dataDir).remove();
     if (config.discovery !== "") {
       log.warning(
         `discovery token ignored since a cluster has already been initialized. Valid log found at "${layout.walDir}"`,

@@ -41,6 +41,10 @@ export type {
 } from "./transport-options.ts";
 export { Wal } from "./wal/wal.ts";
 export type { OpenedWal, WalOptions } from "./wal/wal.ts";
+export { isLockName, LOCK_NAME, lockDirectory, lockDirectoryForReading } from "./wal/lock.ts";
+export { LockError } from "./wal/lock-file.ts";
+export { holderOf, readLockHolders } from "./wal/lock-holders.ts";
+export type { LockHolders } from "./wal/lock-holders.ts";
 export { readWal } from "./wal/read-wal.ts";
 export type { WalItem } from "./wal/read-wal.ts";
 export { dumpWal } from "./wal/dump.ts";

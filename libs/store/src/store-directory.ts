@@ -40,12 +40,18 @@ function syncUnlessGone(path: string): void {
   }
 }
 
-/** Syncs every file of a folder tree, and the folders. */
+/**
+ * Files that processes lock and keep empty: RocksDB's, and those of directories. A process that closes
+ * one loses its lock on it, whichever way it was opened, so nothing here ever opens them.
+ */
+const LOCK_FILE = /^LOCK$|\.lock$/;
+
+/** Syncs every file of a folder tree, and the folders; leaves out lock files. */
 export function syncTree(path: string): void {
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const child = join(path, entry.name);
     if (entry.isDirectory()) syncTree(child);
-    else if (entry.isFile()) syncUnlessGone(child);
+    else if (entry.isFile() && !LOCK_FILE.test(entry.name)) syncUnlessGone(child);
   }
   syncPath(path);
 }

@@ -13,7 +13,7 @@ import { exportImportFile } from "../export/export-import-file.ts";
 import { exportJson } from "../export/export-json.ts";
 import type { LoadedStore } from "../import/load-store.ts";
 import { withLoadedStore } from "../import/load-store.ts";
-import { refuseLocked } from "../locks.ts";
+import { holdSource } from "../locks.ts";
 import { requireDataDir } from "./flags.ts";
 
 interface ExportFlags {
@@ -54,19 +54,23 @@ async function exportDirectory(flags: ExportFlags): Promise<number> {
   }
   const dataDir = requireDataDir(flags.dataDir);
   const source = detectSource(dataDir, { walDir: flags.walDir, notice: printNotice });
-  refuseLocked(source);
+  const release = holdSource(source, "read");
   const progress = (): void => undefined;
   const { name, skipCorrupt } = flags;
-  await withInterrupt((signal) =>
-    withLoadedStore(
-      source,
-      { name, skipCorrupt, notice: printNotice, progress, signal },
-      async (store) => {
-        if (flags.file === "-") await writePieces(exporter(store), process.stdout, signal);
-        else await writeFile(exporter(store), flags.file, signal);
-      },
-    ),
-  );
+  try {
+    await withInterrupt((signal) =>
+      withLoadedStore(
+        source,
+        { name, skipCorrupt, notice: printNotice, progress, signal },
+        async (store) => {
+          if (flags.file === "-") await writePieces(exporter(store), process.stdout, signal);
+          else await writeFile(exporter(store), flags.file, signal);
+        },
+      ),
+    );
+  } finally {
+    release();
+  }
   return EXIT.ok;
 }
 

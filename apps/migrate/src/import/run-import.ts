@@ -13,7 +13,7 @@ import { MigrateError } from "../errors.ts";
 import type { V3Count } from "../etcd3/count-keys.ts";
 import { countV3Keys } from "../etcd3/count-keys.ts";
 import { FormatError } from "../io/format-error.ts";
-import { refuseLocked } from "../locks.ts";
+import { holdSource } from "../locks.ts";
 import type { Notice, NoticeSink } from "../notices.ts";
 import { Pacer } from "../pacer.ts";
 import { parseVersion } from "../replay/rules.ts";
@@ -68,8 +68,22 @@ export async function runImport(options: ImportOptions): Promise<ImportReport> {
     options.notice(item);
   };
   const source = detectSource(options.dataDir, { walDir: options.walDir, notice });
-  refuseLocked(source);
-  const opened = openOldSource(source, { ...options, notice });
+  const release = holdSource(source, "read");
+  try {
+    return await importHeld(source, { ...options, notice }, notices, started);
+  } finally {
+    release();
+  }
+}
+
+async function importHeld(
+  source: DetectedSource,
+  options: ImportOptions,
+  notices: readonly Notice[],
+  started: number,
+): Promise<ImportReport> {
+  const { notice } = options;
+  const opened = openOldSource(source, options);
   const v3 = source.kind === "etcd2" ? countV3(source.v3Path, notice) : undefined;
   const workspace = openWorkspace(source, options);
   try {

@@ -24,8 +24,8 @@ export async function repairOwn(source: SourceOwn): Promise<Repair> {
     const offset = damage.batchOffset;
     const bytes = statSync(file).size - offset;
     const copy = copyAside(file);
-    // Opening cuts the end; closing leaves the log in good order.
-    const { wal } = await Wal.open(walDir);
+    // The caller holds the lock. Opening cuts the end; closing leaves the log in good order.
+    const { wal } = await Wal.open(walDir, { unlock: () => undefined });
     await wal.close();
     return { cut: { file, offset, bytes, kind: "cutShort" }, copies: [copy] };
   }

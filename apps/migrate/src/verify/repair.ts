@@ -19,7 +19,7 @@ import { Log04Reader } from "../etcd04/log.ts";
 import { listSegments } from "../etcd2/segments.ts";
 import { WalReader } from "../etcd2/wal.ts";
 import { FileCursor } from "../io/file-cursor.ts";
-import { refuseLocked } from "../locks.ts";
+import { holdSource } from "../locks.ts";
 import type { TailDamage } from "../tail.ts";
 import { repairOwn } from "./repair-own.ts";
 
@@ -33,11 +33,15 @@ export interface Repair {
 /** @throws MigrateError when the damage is of another kind; nothing is changed then. */
 export async function repairDirectory(dataDir: string, walDir?: string): Promise<Repair> {
   const source = detectSource(dataDir, { walDir, notice: () => undefined });
-  refuseLocked(source);
-  if (source.kind === "own") return repairOwn(source);
-  const cut = findTail(source);
-  if (cut === undefined) return { cut, copies: [] };
-  return { cut, copies: [cutAt(cut)] };
+  const release = holdSource(source, "repair");
+  try {
+    if (source.kind === "own") return await repairOwn(source);
+    const cut = findTail(source);
+    if (cut === undefined) return { cut, copies: [] };
+    return { cut, copies: [cutAt(cut)] };
+  } finally {
+    release();
+  }
 }
 
 function findTail(source: Exclude<DetectedSource, { kind: "own" }>): TailDamage | undefined {

@@ -6,7 +6,7 @@ import type { LoadedStore } from "../import/load-store.ts";
 import { withLoadedStore } from "../import/load-store.ts";
 import type { StoreFacts } from "../import/store-facts.ts";
 import { countStore } from "../import/store-facts.ts";
-import { refuseLocked } from "../locks.ts";
+import { holdSource } from "../locks.ts";
 import type { Notice } from "../notices.ts";
 import { Pacer } from "../pacer.ts";
 import type { ProgressSink } from "../sources/source.ts";
@@ -41,7 +41,21 @@ export async function verifyDirectory(options: VerifyOptions): Promise<VerifyRep
     if (finding !== undefined) add(findings, finding);
   };
   const source = detectSource(options.dataDir, { walDir: options.walDir, notice });
-  refuseLocked(source);
+  const release = holdSource(source, "read");
+  try {
+    const store = await checkAll(source, options, notice, findings);
+    return { directory: options.dataDir, kind: source.kind, findings, store };
+  } finally {
+    release();
+  }
+}
+
+async function checkAll(
+  source: DetectedSource,
+  options: VerifyOptions,
+  notice: (item: Notice) => void,
+  findings: Finding[],
+): Promise<VerifyReport["store"]> {
   const pacer = new Pacer(options.signal);
   if (source.kind !== "own") {
     for (const finding of await checkSnapshots(source, pacer)) add(findings, finding);
@@ -50,8 +64,7 @@ export async function verifyDirectory(options: VerifyOptions): Promise<VerifyRep
     const broken = await checkLogChain(source, pacer, options.progress);
     if (broken !== undefined) add(findings, broken);
   }
-  const store = await checkStore(source, options, notice, findings);
-  return { directory: options.dataDir, kind: source.kind, findings, store };
+  return checkStore(source, options, notice, findings);
 }
 
 async function checkStore(

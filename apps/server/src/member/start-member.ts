@@ -14,7 +14,7 @@ import { Cluster } from "../cluster/cluster.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { ConsensusObserver } from "./consensus-observer.ts";
 import type { DataDirLayout } from "../storage/data-dir.ts";
-import { checkWritable, ensureWritable } from "../storage/data-dir.ts";
+import { checkWritable, inspectDataDir } from "../storage/data-dir.ts";
 import { addHealthService } from "../listeners/grpc-health.ts";
 import { pageOptions } from "../listeners/page-options.ts";
 import { decideIdentity } from "../cluster/identity.ts";
@@ -26,10 +26,13 @@ import type { Logging } from "../logging/logger.ts";
 import { withRequestLines } from "../logging/request-lines.ts";
 import type { MemberLog, MemberOptions } from "./member-options.ts";
 import { Member } from "./member.ts";
+import { MemberLocks } from "../storage/member-locks.ts";
 import { MemberStorage } from "../storage/member-storage.ts";
 import type { StorageOptions } from "../storage/member-storage.ts";
 import { createObservers } from "../metrics/observers.ts";
 import type { Observers } from "../metrics/observers.ts";
+import { RegistrationFile } from "../discovery/registration-file.ts";
+import { StartError } from "../start-error.ts";
 import { prepareWhenNeeded, WorkerPasswordHasher } from "../passwords.ts";
 import { startAccessLog } from "../logging/start-access-log.ts";
 import { peerUrlsWarning } from "../cluster/peer-urls-check.ts";
@@ -81,6 +84,8 @@ function memberLog(logging: Logging): MemberLog {
 }
 
 interface StorageSurroundings {
+  /** Undefined: they are taken here. */
+  readonly locks: MemberLocks | undefined;
   readonly observers: Observers;
   readonly consensus: ConsensusObserver;
   readonly credentials: PeerCredentials;
@@ -117,14 +122,30 @@ function doubtOf(founders: number): Doubt {
   return founders > 1 ? "founding" : "none";
 }
 
+/** Keeps other processes out of the directories; nothing of ours is written before. @throws StartError */
+function lockDirectories({ layout, isInitialized }: StartMemberOptions): MemberLocks {
+  if (isInitialized) {
+    checkWritable(layout);
+    return MemberLocks.forExisting(layout);
+  }
+  const locks = MemberLocks.forNew(layout);
+  // What was seen before the lock was taken may be out of date.
+  if (inspectDataDir(layout) === "empty") return locks;
+  locks.release();
+  throw new StartError(`${layout.dataDir} was taken by another process just now: start again`);
+}
+
 async function openStorage(
   options: StartMemberOptions,
-  { observers, consensus, credentials }: StorageSurroundings,
+  { locks: lockedBefore, observers, consensus, credentials }: StorageSurroundings,
 ): Promise<OpenedStorage> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
+  announceConfig(config, options.isInitialized, log);
+  const locks = lockedBefore ?? lockDirectories(options);
   const storageOptions: StorageOptions = {
     layout,
+    locks,
     watchHistory: config.watchHistory,
     onWalSync: (seconds) => {
       observers.counters.walSynced(seconds);
@@ -136,9 +157,9 @@ async function openStorage(
       log.warning(message);
     },
   };
-  announceConfig(config, options.isInitialized, log);
   if (options.isInitialized) {
-    checkWritable(layout);
+    // Left behind by a crash in the moment between making the storage and settling.
+    new RegistrationFile(config.dataDir).remove();
     const storage = await MemberStorage.open(storageOptions);
     log.info(
       `restarting member ${formatId(storage.memberId)} in cluster ${formatId(storage.clusterId)} ` +
@@ -154,10 +175,9 @@ async function openStorage(
     if (config.forceNewCluster) life.settle();
     return { storage, life };
   }
-  const undoDirectories = ensureWritable(config.dataDir, config.walDir);
   const identity = await decideIdentity(config, { logging, credentials }).catch(
     (error: unknown) => {
-      undoDirectories();
+      locks.undo();
       throw error;
     },
   );
@@ -264,8 +284,30 @@ function createAlarms(
   });
 }
 
-export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
+interface OpenedPorts {
+  readonly listeners: Listeners;
+  /** Undefined where opening the ports wrote nothing. */
+  readonly locks: MemberLocks | undefined;
+}
+
+/** Opens all ports. Certificates made on the way are written, so the directories are locked first. */
+async function openPorts(
+  options: StartMemberOptions,
+  counters: Observers["counters"],
+): Promise<OpenedPorts> {
   const { config, layout, logging } = options;
+  const makesFiles = config.clientTls.autoTls || config.peerTls.autoTls;
+  const locks = makesFiles ? lockDirectories(options) : undefined;
+  try {
+    return { listeners: await openListeners({ config, layout, logging, counters }), locks };
+  } catch (error) {
+    if (!options.isInitialized) locks?.undo();
+    throw error;
+  }
+}
+
+export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
+  const { config, logging } = options;
   const log = logging.logger("etcdserver");
   const observers = createObservers(config);
   const { counters } = observers;
@@ -279,12 +321,13 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   });
   const accessLog = await startAccessLog(config, logging, counters);
   const tracing = await startTracing(config, logging);
-  const listeners = await openListeners({ config, layout, logging, counters });
+  const { listeners, locks } = await openPorts(options, counters);
   const passwords = new WorkerPasswordHasher({ cost: config.bcryptCost });
   let member: Member;
   let alarms: Alarms;
   try {
     const opened = await openStorage(options, {
+      locks,
       observers,
       consensus,
       credentials: listeners.peerCredentials,

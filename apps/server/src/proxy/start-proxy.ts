@@ -3,7 +3,6 @@
  * the order: nothing is written before the peers are known, nothing is served before they have
  * been asked once.
  */
-import { existsSync } from "node:fs";
 import type { ConnectionOptions } from "node:tls";
 import { fetchClusterInfo } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
@@ -12,7 +11,7 @@ import { clientFigures, openClientPorts } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { pageOptions } from "../listeners/page-options.ts";
 import type { DataDirLayout } from "../storage/data-dir.ts";
-import { ensureWritable } from "../storage/data-dir.ts";
+import { ensureWritable, isMemberBegun } from "../storage/data-dir.ts";
 import { proxySeeds } from "../discovery/find-cluster.ts";
 import { connectionBudget, fdLimit, fdsUsed } from "../listeners/fd-limit.ts";
 import type { Logging } from "../logging/logger.ts";
@@ -163,7 +162,7 @@ async function openSides({ config, layout, logging }: StartProxyOptions): Promis
 /** @throws StartError, DiscoveryError */
 export async function startProxy(options: StartProxyOptions): Promise<RunningServer> {
   const { config, layout, logging } = options;
-  if (existsSync(layout.memberDir)) {
+  if (isMemberBegun(layout)) {
     throw new StartError(
       `invalid datadir. ${layout.memberDir} was begun by a member, so this directory cannot be a proxy's: ` +
         `give the proxy a --data-dir of its own, or remove it if that member never started`,

@@ -4,9 +4,13 @@
  */
 import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { isLockName } from "@etcd2/raft";
 import { makeDirectories } from "@etcd2/store";
 import type { UndoDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
+
+/** What a file system has in its root: any of our directories may be one. */
+export const LOST_AND_FOUND = "lost+found";
 
 export type DataDirKind = "empty" | "member" | "proxy";
 
@@ -44,9 +48,7 @@ function describe(error: unknown): string {
 
 /** Whether it is a log of another etcd: they are named alike, only ours has lock files beside it. */
 function isForeignLog(names: readonly string[]): boolean {
-  return (
-    names.some((name) => name.endsWith(".wal")) && !names.some((name) => /^lock-\d{8}$/.test(name))
-  );
+  return names.some((name) => name.endsWith(".wal")) && !names.some(isLockName);
 }
 
 /** Names that only other etcd versions write at these places. */
@@ -57,7 +59,7 @@ function foreignVersion(layout: DataDirLayout, top: readonly string[]): string |
   if (member.includes("snap")) return "etcd 2.x or 3.x";
   const wal = list(join(layout.memberDir, "wal"));
   // Logs are named alike; only ours is locked by files beside it.
-  const isOurs = wal.some((name) => /^lock-\d{8}$/.test(name));
+  const isOurs = wal.some(isLockName);
   if (!member.includes("store") && wal.length > 0 && !isOurs) return "etcd 2.x or 3.x";
   if (top.includes("snap") && top.includes("wal")) return "etcd 2.0";
   if (top.includes("standby_info") || (top.includes("log") && top.includes("conf")))
@@ -72,6 +74,20 @@ function separateLog(layout: DataDirLayout): readonly string[] {
 }
 
 /**
+ * Whether a member was begun here. One that was killed before it wrote anything leaves only its lock;
+ * an empty directory was made by somebody else, who meant a member.
+ */
+export function isMemberBegun({ memberDir, walDir }: DataDirLayout): boolean {
+  if (!existsSync(memberDir)) return false;
+  const names = list(memberDir);
+  if (!names.some(isLockName)) return true;
+  const isNothing = (name: string): boolean => isLockName(name) || name === LOST_AND_FOUND;
+  const others = names.filter((name) => !isNothing(name));
+  const isLogOnly = others.length === 1 && walDir === join(memberDir, others[0] ?? "");
+  return isLogOnly ? !list(walDir).every(isNothing) : others.length > 0;
+}
+
+/**
  * Looks at the directory, which need not exist.
  * @throws StartError when it cannot be used, with what to do.
  */
@@ -80,7 +96,7 @@ export function inspectDataDir(layout: DataDirLayout): DataDirKind {
     throw new StartError(`cannot access data directory: ${layout.dataDir} is not a directory`);
   }
   const top = list(layout.dataDir);
-  const hasMember = top.includes("member");
+  const hasMember = isMemberBegun(layout);
   if (hasMember && top.includes("proxy")) {
     throw new StartError(
       `invalid datadir. Both member and proxy directories exist. (${layout.dataDir})`,
@@ -111,7 +127,7 @@ export function unknownNames(layout: DataDirLayout): readonly string[] {
   const known = new Set([
     "member",
     "proxy",
-    "lost+found",
+    LOST_AND_FOUND,
     ".touch",
     "tls",
     "registration",

@@ -3,14 +3,15 @@
  * two to agreement after a crash. Knows the layout of the member directory and which of the two
  * comes first; knows nothing of clusters, sockets or flags.
  */
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { decodeConfState, Wal } from "@etcd2/raft";
+import { decodeConfState, isLockName, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
 import { StateMachine, StoreDirectory, StoreError, SteadyClock } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
+import { LOST_AND_FOUND } from "./data-dir.ts";
 import type { DataDirLayout } from "./data-dir.ts";
-import { ensureWritable } from "./data-dir.ts";
+import { MemberLocks } from "./member-locks.ts";
 import { StartError } from "../start-error.ts";
 import { messageOf } from "../message-of.ts";
 
@@ -35,6 +36,8 @@ export interface StorageOptions {
   readonly watchHistory: number;
   readonly onWalSync: (seconds: number) => void;
   readonly onSlowWalSync: (seconds: number) => void;
+  /** Held already; the storage releases them when it is closed. Default: it takes them itself. */
+  readonly locks?: MemberLocks | undefined;
   /** Something an operator should know, such as a repaired tail. */
   readonly warn: (message: string) => void;
 }
@@ -101,6 +104,15 @@ function describeMisfit(
   );
 }
 
+/** Empties a directory, which may be a mount point. Our own lock is held and stays. */
+function removeContent(path: string): void {
+  if (!existsSync(path)) return;
+  for (const name of readdirSync(path)) {
+    if (isLockName(name) || name === LOST_AND_FOUND) continue;
+    rmSync(join(path, name), { recursive: true, force: true });
+  }
+}
+
 /**
  * A log without state beside it is what a crash in create() leaves: then nothing was ever written
  * to it. Any other is somebody's data.
@@ -108,7 +120,8 @@ function describeMisfit(
  */
 async function discardUnusedLog({ walDir, storeDir }: DataDirLayout): Promise<void> {
   if (!Wal.exists(walDir)) return;
-  const { wal, hardState } = await Wal.open(walDir);
+  // The lock stays with the caller: what is removed below must still be nobody else's.
+  const { wal, hardState } = await Wal.open(walDir, { unlock: () => undefined });
   const isUnused = wal.log.lastIndex() === 0 && hardState.term === 0;
   await wal.close();
   if (!isUnused) {
@@ -116,8 +129,7 @@ async function discardUnusedLog({ walDir, storeDir }: DataDirLayout): Promise<vo
       `${walDir} holds the log of a member whose state is missing in ${storeDir}: restore a backup, or move the log away and rebuild this member`,
     );
   }
-  // The directory itself may be a mount point.
-  for (const name of readdirSync(walDir)) rmSync(join(walDir, name), { recursive: true });
+  removeContent(walDir);
 }
 
 export class MemberStorage {
@@ -128,16 +140,19 @@ export class MemberStorage {
   readonly hardState: HardState;
   readonly #directory: StoreDirectory;
   readonly #options: StorageOptions;
+  readonly #locks: MemberLocks;
   #machine: StateMachine;
 
   private constructor(
     options: StorageOptions,
+    locks: MemberLocks,
     directory: StoreDirectory,
     machine: StateMachine,
     opened: { wal: Wal; memberId: NodeId; clusterId: NodeId; hardState: HardState },
   ) {
     this.layout = options.layout;
     this.#options = options;
+    this.#locks = locks;
     this.#directory = directory;
     this.#machine = machine;
     this.wal = opened.wal;
@@ -193,28 +208,58 @@ export class MemberStorage {
     ids: { memberId: NodeId; clusterId: NodeId },
     bootstrapDocument: string,
   ): Promise<MemberStorage> {
+    const locks = options.locks ?? MemberLocks.forNew(options.layout);
+    try {
+      return await MemberStorage.#create(options, locks, ids, bootstrapDocument);
+    } catch (error) {
+      locks.release();
+      throw error;
+    }
+  }
+
+  static async #create(
+    options: StorageOptions,
+    locks: MemberLocks,
+    ids: { memberId: NodeId; clusterId: NodeId },
+    bootstrapDocument: string,
+  ): Promise<MemberStorage> {
     const { layout } = options;
-    ensureWritable(layout.dataDir);
     await discardUnusedLog(layout);
-    rmSync(layout.storeDir, { recursive: true, force: true });
+    removeContent(layout.storeDir);
     const directory = new StoreDirectory(layout.storeDir);
     const path = directory.next();
     const machine = await openMachine(path, options, { mustExist: false });
-    machine.apply([], new Map([[META_BOOTSTRAP, Buffer.from(bootstrapDocument, "utf8")]]));
-    machine.flushDurable();
-    const wal = await Wal.create(layout.walDir, {
-      metadata: ids,
-      onSync: options.onWalSync,
-      onSlowSync: options.onSlowWalSync,
-    });
-    // The last step: before it there is no member, whatever a crash leaves behind.
-    directory.switchTo(path);
-    const hardState = { term: 0, vote: "", commit: 0 };
-    return new MemberStorage(options, directory, machine, { wal, ...ids, hardState });
+    try {
+      machine.apply([], new Map([[META_BOOTSTRAP, Buffer.from(bootstrapDocument, "utf8")]]));
+      machine.flushDurable();
+      const wal = await Wal.create(layout.walDir, {
+        metadata: ids,
+        onSync: options.onWalSync,
+        onSlowSync: options.onSlowWalSync,
+        unlock: locks.unlockWal,
+      });
+      // The last step: before it there is no member, whatever a crash leaves behind.
+      directory.switchTo(path);
+      const hardState = { term: 0, vote: "", commit: 0 };
+      return new MemberStorage(options, locks, directory, machine, { wal, ...ids, hardState });
+    } catch (error) {
+      await machine.close();
+      throw error;
+    }
   }
 
   /** Opens an existing member. @throws StartError, FatalError */
   static async open(options: StorageOptions): Promise<MemberStorage> {
+    const locks = options.locks ?? MemberLocks.forExisting(options.layout);
+    try {
+      return await MemberStorage.#open(options, locks);
+    } catch (error) {
+      locks.release();
+      throw error;
+    }
+  }
+
+  static async #open(options: StorageOptions, locks: MemberLocks): Promise<MemberStorage> {
     const { layout } = options;
     const directory = new StoreDirectory(layout.storeDir);
     const path = directory.current();
@@ -225,7 +270,7 @@ export class MemberStorage {
     }
     const machine = await openMachine(path, options, { mustExist: true });
     try {
-      const storage = await MemberStorage.#openLog(options, directory, machine);
+      const storage = await MemberStorage.#openLog(options, locks, directory, machine);
       // Not before it is sure that the one in use is the right one.
       directory.removeOthers();
       return storage;
@@ -237,6 +282,7 @@ export class MemberStorage {
 
   static async #openLog(
     options: StorageOptions,
+    locks: MemberLocks,
     directory: StoreDirectory,
     machine: StateMachine,
   ): Promise<MemberStorage> {
@@ -250,6 +296,7 @@ export class MemberStorage {
     const opened = await Wal.open(layout.walDir, {
       onSync: options.onWalSync,
       onSlowSync: options.onSlowWalSync,
+      unlock: locks.unlockWal,
     });
     if (opened.repaired !== undefined) {
       const { file, offset, droppedBytes } = opened.repaired;
@@ -275,7 +322,7 @@ export class MemberStorage {
       });
     }
     const commit = Math.max(opened.hardState.commit, machine.appliedIndex);
-    return new MemberStorage(options, directory, machine, {
+    return new MemberStorage(options, locks, directory, machine, {
       wal,
       memberId: opened.metadata.memberId,
       clusterId: opened.metadata.clusterId,
@@ -310,5 +357,6 @@ export class MemberStorage {
   async close(): Promise<void> {
     await this.wal.close();
     await this.#machine.close();
+    this.#locks.release();
   }
 }

@@ -107,7 +107,7 @@ export class ServerProcess {
   }
 
   async dispose(): Promise<void> {
-    await this.kill("SIGKILL");
+    if (this.#exit !== undefined) await this.kill("SIGKILL");
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -1,212 +1,110 @@
 /**
- * Keeps two processes out of one directory. Owns the lock files and the question whether the
- * process named in one still lives; knows nothing of what the directory holds.
+ * Keeps two processes out of one directory. Owns the name of the lock file, what a refusal says, and
+ * what versions before this lock file have left; how a file is locked is lock-file.ts's business, what
+ * the directory holds nobody's here.
  *
- * Node has no file locks, so a lock is a file that names its holder: process id and, because ids
- * are used again, the start time of that process. Removing the lock of a dead holder is where such
- * schemes go wrong: two processes see the same dead holder, one replaces its lock, and the other
- * then removes the new one. So locks are numbered and never removed by their holder:
- *
- *   - the holder of `lock-N` with the highest N holds the directory, if it lives and has not
- *     marked the lock as released;
- *   - when it does not, whoever creates `lock-(N+1)` exclusively holds the directory, and only then
- *     removes the lower ones;
- *   - whoever created a lock looks again, and yields if a higher one is there by now: it had
- *     looked at an outdated state and created a number that was used before.
- *
- * Process ids mean nothing across machines and process-id namespaces: two containers that share a
- * volume are not kept apart.
+ * The file stays where it is, empty, when its lock is released. Nothing that walks a directory may
+ * open it: see lock-file.ts.
  */
-import { closeSync, fsyncSync, linkSync, openSync, readdirSync, readFileSync } from "node:fs";
-import { renameSync, statSync, unlinkSync, writeSync } from "node:fs";
-import { uptime } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FatalError } from "../errors.ts";
-import { errorCode } from "./file-system.ts";
+import { holderOf, readLockHolders } from "./lock-holders.ts";
+import { LockError, lockFile, PROBE_INFIX, removeFile } from "./lock-file.ts";
+import type { LockMode, TakeLock } from "./lock-file.ts";
 
-const PREFIX = "lock-";
-const DIGITS = 8;
-const LOCK_NAME = /^lock-[0-9]{8}$/;
-/** Attempts at the next number before giving up: each failure means that somebody else won. */
-const ATTEMPTS_MAX = 8;
+/** Name of the lock file in a directory that is locked, or was. */
+export const LOCK_NAME = "etcd2.lock";
 
-/** Content of a lock whose holder has given it up. */
-const RELEASED = "released\n";
+/** Versions before the lock file kept the id of the holding process in a file of such a name. */
+const OLD_LOCK_NAME = /^lock-[0-9]{8}$/;
 
-interface Holder {
-  readonly pid: number;
-  /** In clock ticks since boot; "" where the system does not tell. */
-  readonly startTime: string;
+/** Also what those versions left when they were killed in the middle of it. */
+const OLD_LEFTOVER = /^lock-[0-9]{8}(\.\d+-\d+\.tmp)?$/;
+
+/** Whether the name is of a file that locks this directory, or did for an earlier version. */
+export function isLockName(name: string): boolean {
+  return name === LOCK_NAME || OLD_LOCK_NAME.test(name);
 }
 
 /**
+ * Locks an existing directory until it is released, or this process ends.
  * @returns what releases the lock; calling it again does nothing.
- * @throws FatalError when a living process holds the directory.
+ * @throws FatalError when another process holds the directory, or it cannot be locked.
  */
-export function lockDirectory(directory: string): () => void {
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
-    const highest = highestLock(directory);
-    if (highest > 0) refuseIfHeld(directory, highest);
-    const mine = highest + 1;
-    if (!createLock(directory, mine)) continue;
-    if (highestLock(directory) !== mine) {
-      removeLock(directory, mine);
-      continue;
-    }
-    for (const lower of lockNumbers(directory)) if (lower < mine) removeLock(directory, lower);
-    let released = false;
-    return () => {
-      if (released) return;
-      released = true;
-      release(directory, mine);
-    };
-  }
-  throw new FatalError(`open wal error: file already locked: ${directory} is being taken over`);
-}
-
-function refuseIfHeld(directory: string, number: number): void {
-  const path = join(directory, lockName(number));
-  let content: string;
+export function lockDirectory(directory: string, take?: TakeLock): () => void {
+  const release = lockWith(directory, "exclusive", take) ?? (() => undefined);
   try {
-    content = readFileSync(path, "latin1");
+    refuseOldHolder(directory);
+    for (const name of readdirSync(directory)) {
+      const isProbe = name.startsWith(LOCK_NAME + PROBE_INFIX);
+      if (isProbe || OLD_LEFTOVER.test(name)) removeFile(join(directory, name));
+    }
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return;
+    release();
     throw error;
   }
-  if (content === RELEASED || isLostContent(path, content)) return;
-  const holder = parseHolder(content);
-  if (holder === undefined) {
-    throw new FatalError(
-      `open wal error: file already locked: ${path} does not name its holder; ` +
-        "remove it if no etcd process uses this directory",
-    );
+  return release;
+}
+
+/**
+ * Keeps everybody from taking the directory while it is read, other readers excepted. Changes nothing,
+ * so a directory that no server of this version has ever locked stays unlocked.
+ * @returns what ends it; calling it again does nothing.
+ * @throws FatalError when a process holds the directory.
+ */
+export function lockDirectoryForReading(directory: string, take?: TakeLock): () => void {
+  return lockWith(directory, "shared", take) ?? (() => undefined);
+}
+
+function lockWith(directory: string, mode: LockMode, take?: TakeLock): (() => void) | undefined {
+  const path = join(directory, LOCK_NAME);
+  try {
+    return lockFile(path, mode, take);
+  } catch (error) {
+    if (!(error instanceof LockError)) throw error;
+    const message =
+      error.failure === "held"
+        ? `open wal error: file already locked: ${path} is held by ${describeHolder(path)}`
+        : `open wal error: ${error.message}`;
+    throw new FatalError(message, { cause: error });
   }
-  if (!isAlive(holder)) return;
+}
+
+function describeHolder(path: string): string {
+  const pid = holderOf(path, readLockHolders()) ?? 0;
+  if (pid === process.pid) return "this very process";
+  const who = pid > 0 ? `process ${pid}` : "a process of another container or machine";
+  return `${who}; stop that process, or start with another data directory`;
+}
+
+/** A server of an earlier version that still runs does not know our lock file. */
+function refuseOldHolder(directory: string): void {
+  const newest = readdirSync(directory)
+    .filter((name) => OLD_LOCK_NAME.test(name))
+    .sort()
+    .at(-1);
+  if (newest === undefined) return;
+  const path = join(directory, newest);
+  const match = /^pid ([0-9]+) start ([0-9]+)\n$/.exec(readFileSync(path, "latin1"));
+  const pid = Number(match?.[1]);
+  if (match === null || pid === process.pid || !isRunning(pid, match[2] ?? "")) return;
   throw new FatalError(
-    `open wal error: file already locked: ${path} is held by process ${holder.pid}; ` +
+    `open wal error: file already locked: ${path} is held by process ${pid}; ` +
       "stop that process, or start with another data directory",
   );
 }
 
-/**
- * A power loss can take the content of a file and leave its name. Locks are complete when they get
- * their name, so one without content that is older than this boot has no holder.
- */
-function isLostContent(path: string, content: string): boolean {
-  if (!/^\0*$/.test(content)) return false;
-  const bootedAtMs = Date.now() - uptime() * 1000;
-  return statSync(path).mtimeMs < bootedAtMs;
-}
-
-function parseHolder(content: string): Holder | undefined {
-  const match = /^pid ([0-9]+) start ([0-9]*)\n$/.exec(content);
-  if (match === null) return undefined;
-  return { pid: Number(match[1]), startTime: match[2] ?? "" };
-}
-
-function isAlive(holder: Holder): boolean {
+/** Whether a process of that id runs that was started at that time, in clock ticks since boot. */
+function isRunning(pid: number, startTime: string): boolean {
+  let stat: string;
   try {
-    process.kill(holder.pid, 0);
-  } catch (error) {
-    // EPERM: it lives and belongs to somebody else.
-    if (errorCode(error) === "ESRCH") return false;
-  }
-  const { state, startTime } = processStat(holder.pid);
-  // A process that was killed but not waited for by its parent still has an entry.
-  if (state === "Z" || state === "X") return false;
-  return holder.startTime === "" || startTime === "" || startTime === holder.startTime;
-}
-
-/** State letter and start time, in clock ticks since boot; "" where the system does not tell. */
-function processStat(pid: number): { readonly state: string; readonly startTime: string } {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The command, field 2, is in parentheses and may hold anything. The state follows it, as
-    // field 3; the start time is field 22.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { state: fields[0] ?? "", startTime: fields[19] ?? "" };
+    stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   } catch {
-    return { state: "", startTime: "" };
+    return false;
   }
-}
-
-/** Creates a lock that names this process, complete or not at all; false when it exists. */
-function createLock(directory: string, number: number): boolean {
-  const content = `pid ${process.pid} start ${processStat(process.pid).startTime}\n`;
-  const temporary = writeTemporary(directory, number, content);
-  try {
-    linkSync(temporary, join(directory, lockName(number)));
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    if (errorCode(error) !== "EPERM" && errorCode(error) !== "ENOTSUP") throw error;
-    // No hard links here. A crash between creating and writing leaves a lock without a holder,
-    // which the operator is asked to remove.
-    return createWithoutLink(join(directory, lockName(number)), content);
-  } finally {
-    unlinkSync(temporary);
-  }
-}
-
-function createWithoutLink(path: string, content: string): boolean {
-  try {
-    writeFile(path, "wx", content);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/** A directory that was removed needs no release. */
-function release(directory: string, number: number): void {
-  try {
-    const temporary = writeTemporary(directory, number, RELEASED);
-    renameSync(temporary, join(directory, lockName(number)));
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
-}
-
-/** Counts the temporary names of this process, so that none is used twice. */
-let temporaries = 0;
-
-function writeTemporary(directory: string, number: number, content: string): string {
-  temporaries += 1;
-  const path = join(directory, `${lockName(number)}.${process.pid}-${temporaries}.tmp`);
-  writeFile(path, "w", content);
-  return path;
-}
-
-function writeFile(path: string, flags: string, content: string): void {
-  const file = openSync(path, flags, 0o600);
-  try {
-    writeSync(file, content);
-    // A name without its content would be in the way after a power loss.
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function removeLock(directory: string, number: number): void {
-  try {
-    unlinkSync(join(directory, lockName(number)));
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
-}
-
-function lockNumbers(directory: string): readonly number[] {
-  return readdirSync(directory)
-    .filter((name) => LOCK_NAME.test(name))
-    .map((name) => Number(name.slice(PREFIX.length)));
-}
-
-function highestLock(directory: string): number {
-  return Math.max(0, ...lockNumbers(directory));
-}
-
-function lockName(number: number): string {
-  return PREFIX + number.toString().padStart(DIGITS, "0");
+  // The command, field 2, is in parentheses and may hold anything. The state follows it, as field 3;
+  // the start time is field 22. A process that ended and was not waited for still has an entry.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] !== "Z" && fields[0] !== "X" && fields[19] === startTime;
 }

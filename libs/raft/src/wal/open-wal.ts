@@ -33,6 +33,11 @@ export interface WalOptions {
   readonly onSlowSync?: (seconds: number) => void;
   /** Default 1000. */
   readonly slowSyncMs?: number;
+  /**
+   * Releases the lock on the directory, which the caller has taken already; the log calls it when it
+   * is closed, not when it could not be opened. Default: the log takes the lock itself.
+   */
+  readonly unlock?: (() => void) | undefined;
 }
 
 export interface CreateWalOptions extends WalOptions {
@@ -77,7 +82,7 @@ export function* createParts(directory: string, options: CreateWalOptions): Step
   const store = storeOf(directory, options);
   const { fileSystem } = store;
   fileSystem.makeDirectory(directory);
-  const unlock = fileSystem.lock(directory);
+  const unlock = options.unlock ?? fileSystem.lock(directory);
   try {
     if (listSegments(fileSystem, directory).length > 0) {
       throw new FatalError(`create wal error: there is a log in ${directory} already`);
@@ -96,7 +101,7 @@ export function* createParts(directory: string, options: CreateWalOptions): Step
       repaired: undefined,
     };
   } catch (error) {
-    unlock();
+    if (options.unlock === undefined) unlock();
     throw error;
   }
 }
@@ -108,11 +113,11 @@ export function* openParts(directory: string, options: WalOptions): Steps<WalPar
   if (listSegments(fileSystem, directory).length === 0) {
     throw new FatalError(`open wal error: there is no log in ${directory}`);
   }
-  const unlock = fileSystem.lock(directory);
+  const unlock = options.unlock ?? fileSystem.lock(directory);
   try {
     return yield* recoverParts(store, options, unlock);
   } catch (error) {
-    unlock();
+    if (options.unlock === undefined) unlock();
     throw error;
   }
 }

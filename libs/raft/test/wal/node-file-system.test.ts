@@ -1,17 +1,10 @@
-/** The log on the file system of this machine: modes, sizes, locks between processes, speed. */
+/** The log on the file system of this machine: modes, sizes, speed. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { statSync, utimesSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { FatalError } from "../../src/errors.ts";
-import { lockDirectory } from "../../src/wal/lock.ts";
 import { nodeFileSystem } from "../../src/wal/node-file-system.ts";
 import { Wal } from "../../src/wal/wal.ts";
 import { describeLog, entriesOf, hardStateOf, METADATA, snapshotAt } from "./wal-harness.ts";
@@ -25,30 +18,6 @@ let directories = 0;
 function newDirectory(): string {
   directories += 1;
   return join(base, `member-${directories}`, "wal");
-}
-
-const CHILD = fileURLToPath(new URL("lock-child.ts", import.meta.url));
-
-interface Child {
-  readonly process: ChildProcess;
-  /** The first line it prints: "open PID", or why it could not. */
-  readonly line: string;
-}
-
-async function startChild(...args: string[]): Promise<Child> {
-  const flags = ["--conditions=etcd2-source", CHILD, ...args];
-  const child = spawn(process.execPath, flags, { stdio: ["pipe", "pipe", "inherit"] });
-  const lines = createInterface({ input: child.stdout });
-  const [line] = (await once(lines, "line")) as [string];
-  return { process: child, line };
-}
-
-async function stopChild(child: Child, signal?: NodeJS.Signals): Promise<void> {
-  if (child.process.exitCode !== null || child.process.signalCode !== null) return;
-  const exit = once(child.process, "exit");
-  if (signal === undefined) child.process.stdin?.end();
-  else child.process.kill(signal);
-  await exit;
 }
 
 describe("on a real file system", () => {
@@ -127,73 +96,5 @@ describe("on a real file system", () => {
     assert.equal(again.log.lastIndex(), 20_000);
     assert.equal(repaired, undefined);
     await again.close();
-  });
-});
-
-describe("the lock", () => {
-  it("keeps a second process out, names the first, and falls with it", async () => {
-    const directory = newDirectory();
-    const child = await startChild(directory, "--create");
-    assert.equal(child.line, `open ${child.process.pid ?? 0}`);
-    await assert.rejects(Wal.open(directory), (error: Error) => {
-      assert.ok(error instanceof FatalError);
-      assert.match(error.message, /^open wal error: file already locked: /);
-      assert.ok(error.message.includes(directory));
-      assert.ok(error.message.includes(`held by process ${child.process.pid ?? 0}`));
-      return true;
-    });
-    await stopChild(child, "SIGKILL");
-    const { wal } = await Wal.open(directory);
-    const second = await startChild(directory);
-    assert.match(second.line, new RegExp(`already locked: .* held by process ${process.pid};`));
-    await stopChild(second);
-    await wal.close();
-    const third = await startChild(directory);
-    assert.match(third.line, /^open \d+$/);
-    await stopChild(third);
-    const locks = readdirSync(directory).filter((name) => name.startsWith("lock-"));
-    assert.equal(locks.length, 1);
-  });
-
-  it("of a dead process is taken over by exactly one of many", async () => {
-    const directory = newDirectory();
-    const dead = await startChild(directory, "--create");
-    await stopChild(dead, "SIGKILL");
-    const children = await Promise.all(Array.from({ length: 5 }, () => startChild(directory)));
-    const winners = children.filter(({ line }) => /^open \d+$/.test(line));
-    for (const { line } of children) assert.match(line, /^open \d+$|file already locked/);
-    await Promise.all(children.map((child) => stopChild(child)));
-    assert.equal(winners.length, 1);
-  });
-
-  it("of a process whose id was given to another is taken over", () => {
-    const directory = newDirectory();
-    nodeFileSystem.makeDirectory(directory);
-    writeFileSync(join(directory, "lock-00000007"), `pid ${process.pid} start 12345\n`);
-    const unlock = lockDirectory(directory);
-    assert.deepEqual(readdirSync(directory), ["lock-00000008"]);
-    assert.throws(() => lockDirectory(directory), /already locked/);
-    unlock();
-    unlock();
-    lockDirectory(directory)();
-    assert.deepEqual(readdirSync(directory), ["lock-00000009"]);
-  });
-
-  it("that names nobody is left to the operator", () => {
-    const directory = newDirectory();
-    nodeFileSystem.makeDirectory(directory);
-    writeFileSync(join(directory, "lock-00000001"), "");
-    assert.throws(() => lockDirectory(directory), /does not name its holder; remove it if no etcd/);
-    // Older than this boot, a power loss took its content.
-    utimesSync(join(directory, "lock-00000001"), 1e9, 1e9);
-    lockDirectory(directory)();
-  });
-
-  it("can be released after its directory is gone", () => {
-    const directory = newDirectory();
-    nodeFileSystem.makeDirectory(directory);
-    const unlock = lockDirectory(directory);
-    rmSync(directory, { recursive: true });
-    unlock();
   });
 });
