@@ -93,6 +93,7 @@ interface Given {
   readonly voters?: readonly NodeId[];
   readonly entries?: readonly Entry[];
   readonly uncommittedBytesMax?: number;
+  readonly mayVote?: () => boolean;
 }
 
 /** Member 1 and everything around it. */
@@ -104,9 +105,10 @@ class Loop {
   readonly dropped: string[] = [];
   readonly terms: (readonly [term: number, queued: readonly string[]])[] = [];
   readonly refused: string[] = [];
+  readonly contradicted: unknown[] = [];
   readonly node: RaftNode;
 
-  constructor({ voters = ["1"], entries = [], ...limits }: Given = {}) {
+  constructor({ voters = ["1"], entries = [], mayVote, ...limits }: Given = {}) {
     const conf = confState(voters);
     const storage = new MemoryStorage({ index: 0, term: 0, confState: conf });
     storage.append(entries);
@@ -129,9 +131,13 @@ class Loop {
         onFatal: (error) => this.fatal.push(error),
         onDropped: (data) => this.dropped.push(text(data)),
         onProposalTerm: (term, queued) => this.terms.push([term, queued.map(text)]),
-        onRefused: (_message, reason) => this.refused.push(reason),
+        onRefused: (_message, reason, entry) => {
+          this.refused.push(reason);
+          if (entry !== undefined) this.contradicted.push(entry);
+        },
       },
       tickMs: 0,
+      ...(mayVote !== undefined && { mayVote }),
     });
   }
 
@@ -415,6 +421,84 @@ describe("the end", () => {
     await assert.rejects(
       loop.node.exclusively(() => Promise.resolve()),
       { code: "stopped" },
+    );
+  });
+});
+
+describe("what a member answers for", () => {
+  it("is what it told the leader, once that is durable, and begins anew with a term", async () => {
+    const loop = await Loop.following();
+    assert.deepEqual(loop.node.position, { term: 1, index: 0 });
+    loop.log.isSlow = true;
+    loop.node.step([loop.append(0, logOf([1, 1]), 0)]);
+    await loop.settle();
+    assert.deepEqual(loop.node.position, { term: 1, index: 0 });
+    loop.log.release();
+    await loop.settle();
+    assert.deepEqual(loop.node.position, { term: 1, index: 2 });
+    loop.node.step([loop.heartbeat(2)]);
+    await loop.settle();
+    assert.deepEqual(loop.node.position, { term: 2, index: 0 });
+  });
+
+  it("is its durable log while it leads, and it knows what others told it", async () => {
+    const loop = await Loop.leading();
+    const { term } = loop.node;
+    loop.propose("a");
+    await loop.settle();
+    assert.deepEqual(loop.node.position, { term, index: 2 });
+    assert.equal(loop.node.acknowledgedBy("2"), undefined);
+    const hint = { reject: false, rejectHint: 0, rejectTerm: 0 };
+    loop.node.step([{ type: "appendResponse", from: "2", to: "1", term, index: 1, ...hint }]);
+    await loop.settle();
+    assert.deepEqual(loop.node.acknowledgedBy("2"), { term, index: 1 });
+  });
+});
+
+describe("a member that may not vote", () => {
+  it("neither stands nor answers who does, and follows who leads", async () => {
+    let mayVote = false;
+    const loop = new Loop({ voters: ["1", "2"], mayVote: () => mayVote });
+    loop.node.campaign();
+    await loop.settle();
+    const vote = { type: "vote", from: "2", to: "1", term: 9, force: false } as const;
+    loop.node.step([{ ...vote, lastIndex: 5, lastTerm: 5 }]);
+    loop.node.step([{ type: "timeoutNow", from: "2", to: "1", term: 9 }]);
+    await loop.settle();
+    assert.deepEqual(loop.typesSent(), []);
+    loop.node.step([{ ...loop.append(0, logOf([1]), 1), term: 9 }]);
+    await loop.settle();
+    assert.deepEqual(loop.typesSent(), ["appendResponse"]);
+    assert.equal(loop.node.leader, "2");
+    mayVote = true;
+    loop.node.step([{ ...vote, term: 10, lastIndex: 5, lastTerm: 9, force: true }]);
+    await loop.settle();
+    assert.deepEqual(loop.typesSent(), ["voteResponse"]);
+  });
+});
+
+describe("a leader that contradicts a committed entry", () => {
+  it("is reported with that entry, and reads can be held until more is known", async () => {
+    const loop = await Loop.following();
+    loop.node.step([loop.append(0, logOf([1, 1]), 2)]);
+    await loop.settle();
+    const answers: unknown[] = [];
+    loop.node.readIndex((error) => answers.push(error));
+    await loop.settle();
+    const request = loop.transport.take().find(({ type }) => type === "readIndex");
+    assert.ok(request?.type === "readIndex");
+    loop.node.step([{ ...loop.append(1, logOf([3], 2), 2), term: 3 }]);
+    assert.deepEqual(loop.contradicted, [{ index: 2, term: 1 }]);
+    loop.node.holdReads(true);
+    const { context } = request;
+    loop.node.step([{ type: "readIndexResponse", from: "2", to: "1", term: 1, context, index: 2 }]);
+    await loop.settle();
+    assert.deepEqual(answers, []);
+    loop.node.holdReads(false);
+    assert.deepEqual(answers, [undefined]);
+    assert.deepEqual(
+      [1, 2, 3].map((index) => loop.node.committedTerm(index)),
+      [1, 1, 0],
     );
   });
 });

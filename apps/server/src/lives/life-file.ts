@@ -12,7 +12,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync } from "node:fs";
-import { statSync, writeSync } from "node:fs";
+import { rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../message-of.ts";
 import { StartError } from "../start-error.ts";
@@ -125,7 +125,9 @@ export class LifeFile {
   /** A full disk has room for what is there already: one block, written as a whole. */
   #saveInPlace(cause: unknown): void {
     try {
-      if ((cause as NodeJS.ErrnoException).code !== "ENOSPC") throw cause;
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code !== "ENOSPC" && code !== "EDQUOT") throw cause;
+      rmSync(`${this.#path}.tmp`, { force: true });
       this.#write(this.#path, "r+");
     } catch (error) {
       throw new StartError(`cannot write ${this.#path}: ${messageOf(error)}`, { cause: error });

@@ -37,9 +37,9 @@ export class PeersFile {
       return [];
     }
     try {
-      return Object.entries(JSON.parse(text) as Record<string, RememberedLife>).filter(([, life]) =>
-        isLife(life),
-      );
+      const entries = Object.entries(JSON.parse(text) as Record<string, RememberedLife>);
+      if (entries.every(([, life]) => isLife(life))) return entries;
+      throw new Error("a member is missing something");
     } catch {
       this.#warn(`${this.#path} is damaged; the other members are met anew`);
       return [];

@@ -4,7 +4,7 @@ import test from "node:test";
 import { TERM_LEAP_MAX } from "../../src/core/plausible.ts";
 import type { Message } from "../../src/core/types.ts";
 import { accepted, append, follower, heartbeat, leader } from "./given.ts";
-import { entry, logOf, type Host } from "./host.ts";
+import { confState, entry, logOf, type Host } from "./host.ts";
 
 const HUGE = Number.MAX_SAFE_INTEGER;
 
@@ -58,6 +58,32 @@ test("entries that contradict committed ones are refused, repeats of them are no
   assert.match(refused(host, forged), /entry 2 contradicts one committed up to 2/);
   passes(host, { ...forged, prevTerm: 1, entries: [entry(1, 2), entry(2, 3)] });
   passes(host, { ...forged, prevIndex: HUGE - 5, entries: [entry(2, HUGE - 4)] });
+});
+
+test("an entry that contradicts a committed one is named, whichever way the leader shows it", () => {
+  const host = follower({ entries: logOf([1, 1, 1]) });
+  host.feed({ ...append(host, [], 3, 2), prevTerm: 1 });
+  const contradicted = (message: Message): unknown => {
+    const entry = host.raw.contradictedBy(message);
+    if (entry !== undefined) refused(host, message);
+    return entry;
+  };
+  const later = { ...append(host, [], 0), term: 5 };
+  const second = { index: 2, term: 1 };
+  const overwriting = { ...later, prevIndex: 1, prevTerm: 1, entries: [entry(5, 2)] };
+  assert.deepEqual(contradicted(overwriting), second);
+  assert.deepEqual(contradicted({ ...later, prevIndex: 2, prevTerm: 4 }), second);
+  const snapshot = { index: 2, term: 4, confState: confState(["1", "2", "3"]) };
+  const { from, to } = later;
+  assert.deepEqual(contradicted({ type: "snapshot", from, to, term: 5, snapshot }), second);
+
+  assert.equal(contradicted({ ...overwriting, term: 0 }), undefined);
+  assert.equal(contradicted({ ...later, prevIndex: 2, prevTerm: 1 }), undefined);
+  assert.equal(contradicted({ ...later, prevIndex: 3, prevTerm: 4 }), undefined);
+  assert.deepEqual(
+    [1, 2, 3].map((index) => host.raw.committedTerm(index)),
+    [1, 1, 0],
+  );
 });
 
 test("a leader refuses what it never sent and whoever claims its term", () => {

@@ -1,0 +1,115 @@
+/** When a member whose memory is in doubt may vote. */
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import type { Life } from "@etcd2/raft";
+import { Admission } from "../../src/lives/admission.ts";
+import type { Doubt } from "../../src/lives/life-file.ts";
+
+let nowMs = 0;
+let settled = 0;
+let warnings: string[] = [];
+
+function life(isFounding: boolean): Life {
+  const numbers = { starts: 1, term: 1, lastIndex: 1 };
+  return { incarnation: "a", session: "b", ...numbers, isFounding };
+}
+
+function admission(doubt: Doubt, size: number, self = "1"): Admission {
+  const all = Array.from({ length: size }, (_, at) => String(at + 1));
+  return new Admission({
+    doubt,
+    self,
+    voters: () => all,
+    now: () => nowMs,
+    onAdmitted: () => {
+      settled += 1;
+    },
+    warn: (message) => warnings.push(message),
+    shownId: (id) => `#${id}`,
+  });
+}
+
+beforeEach(() => {
+  nowMs = 0;
+  settled = 0;
+  warnings = [];
+});
+
+/** After which number of others that let it in the member is admitted. */
+function othersNeeded(doubt: Doubt, size: number, isFounding: boolean): number {
+  const asked = admission(doubt, size);
+  let met = 0;
+  while (!asked.isAdmitted) {
+    met += 1;
+    asked.greeted(String(met + 1), life(isFounding));
+  }
+  return met;
+}
+
+describe("a founder without data", () => {
+  it("waits for a majority, itself included, if one of it is past its founding", () => {
+    const needed = [1, 2, 3, 4, 5, 7].map((size) => othersNeeded("founding", size, false));
+    assert.deepEqual(needed, [0, 1, 1, 2, 2, 3]);
+  });
+
+  it("waits for all when all are founding, for five seconds once a majority has met", () => {
+    assert.deepEqual(
+      [2, 3, 5].map((size) => othersNeeded("founding", size, true)),
+      [1, 2, 4],
+    );
+    settled = 0;
+    const asked = admission("founding", 3);
+    nowMs = 60_000;
+    asked.look();
+    asked.greeted("2", life(true));
+    nowMs += 4999;
+    asked.look();
+    assert.deepEqual([asked.isAdmitted, settled], [false, 0]);
+    nowMs += 1;
+    asked.look();
+    asked.look();
+    assert.deepEqual([asked.isAdmitted, settled], [true, 1]);
+  });
+
+  it("never votes alone, however long it waits, and says for whom", () => {
+    const asked = admission("founding", 3);
+    asked.look();
+    assert.deepEqual(warnings, []);
+    for (; nowMs < 120_000; nowMs += 100) asked.look();
+    assert.equal(asked.isAdmitted, false);
+    assert.equal(warnings.length, 4);
+    assert.match(warnings[0] ?? "", /no answer from #2, #3/);
+  });
+
+  it("takes members of earlier versions for founding", () => {
+    const asked = admission("founding", 3);
+    asked.greeted("2", undefined);
+    assert.equal(asked.isAdmitted, false);
+    asked.greeted("3", undefined);
+    assert.equal(asked.isAdmitted, true);
+  });
+});
+
+describe("a copied directory", () => {
+  it("waits until one of each majority it was part of has let it in", () => {
+    const needed = [1, 2, 3, 4, 5, 7].map((size) => othersNeeded("copy", size, false));
+    assert.deepEqual(needed, [0, 1, 2, 2, 3, 4]);
+  });
+
+  it("never votes before, however long it waits", () => {
+    const asked = admission("copy", 3);
+    asked.greeted("2", life(false));
+    for (; nowMs < 60_000; nowMs += 100) asked.look();
+    assert.equal(asked.isAdmitted, false);
+    assert.match(warnings[0] ?? "", /is a copy.*no answer from #3/);
+  });
+});
+
+describe("who is in no doubt, or has no vote", () => {
+  it("is admitted at once", async () => {
+    assert.equal(admission("none", 3).isAdmitted, true);
+    const learner = admission("copy", 3, "9");
+    assert.equal(learner.isAdmitted, true);
+    await learner.admitted;
+  });
+});

@@ -1,0 +1,85 @@
+/** The record by which a data directory is known: starts, copies, full disks. */
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, beforeEach, describe, it } from "node:test";
+import { LifeFile } from "../../src/lives/life-file.ts";
+import { StartError } from "../../src/start-error.ts";
+
+const root = mkdtempSync(join(tmpdir(), "etcd2-life-"));
+const INCARNATION = "00000000000000aa";
+let count = 0;
+let directory: string;
+
+beforeEach(() => {
+  count += 1;
+  directory = join(root, String(count));
+  mkdirSync(directory);
+});
+
+after(() => {
+  rmSync(root, { recursive: true });
+});
+
+describe("the life of a data directory", () => {
+  it("keeps its incarnation and counts its starts, each with a session of its own", () => {
+    const first = LifeFile.create(directory, { incarnation: INCARNATION, doubt: "none" });
+    const second = LifeFile.open(directory, undefined);
+    const third = LifeFile.open(directory, undefined);
+    const lives = [first, second, third];
+    assert.deepEqual(
+      lives.map(({ incarnation, starts, doubt }) => [incarnation, starts, doubt]),
+      [1, 2, 3].map((starts) => [INCARNATION, starts, "none"]),
+    );
+    assert.equal(new Set(lives.map(({ session }) => session)).size, 3);
+  });
+
+  it("is in doubt until that is settled, over restarts", () => {
+    LifeFile.create(directory, { incarnation: INCARNATION, doubt: "founding" });
+    const second = LifeFile.open(directory, undefined);
+    assert.equal(second.doubt, "founding");
+    second.settle();
+    assert.equal(LifeFile.open(directory, undefined).doubt, "none");
+  });
+
+  it("is in doubt in a copy, until that is settled", () => {
+    LifeFile.create(directory, { incarnation: INCARNATION, doubt: "none" });
+    const copy = `${directory}-copy`;
+    cpSync(directory, copy, { recursive: true, preserveTimestamps: true });
+    assert.equal(LifeFile.open(copy, undefined).doubt, "copy");
+    const again = LifeFile.open(copy, undefined);
+    assert.deepEqual([again.doubt, again.incarnation, again.starts], ["copy", INCARNATION, 3]);
+    again.settle();
+    assert.equal(LifeFile.open(copy, undefined).doubt, "none");
+    assert.equal(LifeFile.open(directory, undefined).doubt, "none");
+  });
+
+  it("begins anew without the file, or as it was meant to when it could not be written", () => {
+    const imported = LifeFile.open(directory, undefined);
+    assert.equal(imported.doubt, "none");
+    assert.match(imported.incarnation, /^[0-9a-f]{16}$/);
+    rmSync(join(directory, "life"));
+    assert.notEqual(LifeFile.open(directory, undefined).incarnation, imported.incarnation);
+    rmSync(join(directory, "life"));
+    const meant = LifeFile.open(directory, { incarnation: INCARNATION, doubt: "founding" });
+    assert.deepEqual([meant.incarnation, meant.doubt], [INCARNATION, "founding"]);
+  });
+
+  it("ends when it is condemned: every start is refused with the reason", () => {
+    LifeFile.create(directory, { incarnation: INCARNATION, doubt: "none" }).condemn(
+      "two histories",
+    );
+    for (let start = 0; start < 2; start++) {
+      assert.throws(() => LifeFile.open(directory, undefined), new StartError("two histories"));
+    }
+  });
+
+  it("is not made up when the file is damaged", () => {
+    for (const text of ["", "{}", "garbage", '{"incarnation":"00000000000000aa","starts":-1}']) {
+      writeFileSync(join(directory, "life"), text);
+      assert.throws(() => LifeFile.open(directory, undefined), /life is damaged/);
+      assert.equal(readFileSync(join(directory, "life"), "utf8"), text);
+    }
+  });
+});
