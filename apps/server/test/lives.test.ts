@@ -225,6 +225,20 @@ describe("a data directory", () => {
     }
   });
 
+  it("that was moved serves on at once where there is nobody to ask", async () => {
+    const server = await ServerProcess.start();
+    running.push(server);
+    await put(server, "kept", "1");
+    await server.kill("SIGTERM");
+    const copy = join(server.directory, "copy");
+    cpSync(server.dataDir, copy, { recursive: true });
+    rmSync(server.dataDir, { recursive: true });
+    renameSync(copy, server.dataDir);
+    await server.spawn();
+    await until("it is healthy", () => isHealthy(server));
+    assert.equal(await valueAt(server, "kept"), "1");
+  });
+
   it("of an earlier version, without an incarnation, gets one at its first start", async () => {
     const { all } = await found();
     await Promise.all(all.map((server) => server.kill("SIGTERM")));

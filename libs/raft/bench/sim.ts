@@ -1,7 +1,7 @@
 /**
  * Runs many seeds of the cluster simulator: --seeds N (default 1000), --start S (default 1). Each
  * failing seed is printed with the rule it broke; `--seeds 1 --start SEED --trace` repeats one and
- * prints what the adversary did. Ends with status 1 when a seed failed.
+ * prints what the adversary did; --amnesia has one member of each run forget what it had promised. Ends with status 1 when a seed failed.
  */
 import { parseArgs } from "node:util";
 import { simulate, SimulationFailure } from "../test/sim/simulation.ts";
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "1000" },
     start: { type: "string", default: "1" },
     trace: { type: "boolean", default: false },
+    amnesia: { type: "boolean", default: false },
   },
 });
 const seeds = Number(values.seeds);
@@ -22,14 +23,15 @@ const start = Number(values.start);
 const began = performance.now();
 const totals = {
   ...{ committed: 0, acknowledged: 0, reads: 0, elections: 0 },
-  ...{ messages: 0, lost: 0, crashes: 0, snapshots: 0 },
+  ...{ messages: 0, lost: 0, crashes: 0, snapshots: 0, retired: 0 },
 };
 let failed = 0;
 let slowest = 0;
 for (let seed = start; seed < start + seeds; seed += 1) {
   try {
     const trace = values.trace ? { trace: print } : {};
-    const result = simulate({ seed, ...trace });
+    const amnesia = values.amnesia ? { amnesia: "guarded" as const } : {};
+    const result = simulate({ seed, ...trace, ...amnesia });
     for (const key of Object.keys(totals) as (keyof typeof totals)[]) totals[key] += result[key];
     slowest = Math.max(slowest, result.convergence);
   } catch (error) {

@@ -91,13 +91,16 @@ function helloBytes(hello: Hello): Uint8Array {
   const { life, ...rest } = hello;
   const message = create(HelloSchema, rest);
   if (life !== undefined) {
-    const { starts, term, lastIndex } = life;
+    const { starts, term, lastIndex, end } = life;
     const numbers = {
       starts: BigInt(starts),
       term: BigInt(term),
       lastIndex: BigInt(lastIndex),
+      endTerm: BigInt(end.term),
+      endIndex: BigInt(end.index),
     };
-    message.life = create(LifeSchema, { ...life, ...numbers });
+    const { incarnation, session, isFounding } = life;
+    message.life = create(LifeSchema, { incarnation, session, isFounding, ...numbers });
   }
   return toBinary(HelloSchema, message);
 }
@@ -135,6 +138,7 @@ function parseLife(life: WireLife): Life {
     term: safeNumber(life.term),
     lastIndex: safeNumber(life.lastIndex),
     isFounding,
+    end: { term: safeNumber(life.endTerm), index: safeNumber(life.endIndex) },
   };
 }
 

@@ -49,6 +49,8 @@ export { readWal } from "./wal/read-wal.ts";
 export type { WalItem } from "./wal/read-wal.ts";
 export { dumpWal } from "./wal/dump.ts";
 export type { DumpOptions, DumpResult } from "./wal/dump.ts";
+export { isUpToDate } from "./core/raft-log.ts";
+export type { LogEnd } from "./core/raft-log.ts";
 export { PeerLives } from "./peer-lives.ts";
 export type {
   Life,

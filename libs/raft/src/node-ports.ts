@@ -76,10 +76,10 @@ export interface RaftNodeOptions {
   /** Milliseconds of one tick; 0 leaves ticking to the caller (tests). */
   readonly tickMs: number;
   /**
-   * Whether this member may take part in elections: one that may have forgotten what it promised
-   * must not. It follows whoever leads. By default always.
+   * Whether this member may hear or say this about an election: one that may have forgotten what it
+   * promised must not. It follows whoever leads. By default always.
    */
-  readonly mayVote?: () => boolean;
+  readonly mayVote?: (message: Message) => boolean;
 }
 
 /** Called once: when a read of the local state is linearizable, or with the reason why it never is. */

@@ -6,6 +6,7 @@
  * one message per follower, one state machine batch. It knows neither what entries mean nor how
  * messages travel, and it owns no timer but the ticker.
  */
+import type { LogEnd } from "./core/raft-log.ts";
 import { RawNode } from "./core/raw-node.ts";
 import type { Ready } from "./core/ready.ts";
 import type { Status } from "./core/status.ts";
@@ -70,7 +71,7 @@ export class RaftNode {
   #heartbeatAt: number | undefined;
   #ticked = false;
   readonly #tickMs: number;
-  readonly #mayVote: () => boolean;
+  readonly #mayVote: (message: Message) => boolean;
   #scheduled = false;
   #busy = false;
   /** Messages that arrived while exclusively() kept the core as it is. */
@@ -129,6 +130,11 @@ export class RaftNode {
     const { term, index } = this.#acknowledged;
     if (!this.isLeader || this.#raw.term !== term) return this.#acknowledged;
     return { term, index: Math.max(index, this.#raw.stableIndex) };
+  }
+
+  /** The last entry that is durable here. */
+  get stableEnd(): LogEnd {
+    return this.#raw.stableEnd;
   }
 
   /** As leader: what that member has acknowledged in this term, if anything. */
@@ -217,7 +223,7 @@ export class RaftNode {
 
   /** A snapshot comes with its data, through snapshotInstalled(), or not at all. */
   #stepForeign(message: Message): void {
-    if (isAboutVotes(message) && !this.#mayVote()) return;
+    if (isAboutVotes(message) && !this.#mayVote(message)) return;
     if (message.type === "snapshot") {
       this.#listener.onRefused?.(message, "a snapshot without data");
     } else if (!this.#refuses(message)) this.#raw.step(message);
@@ -498,7 +504,9 @@ export class RaftNode {
 
   #transportSend(messages: readonly Message[]): void {
     if (messages.length === 0) return;
-    if (!this.#mayVote()) messages = messages.filter((message) => !isAboutVotes(message));
+    if (messages.some((message) => isAboutVotes(message) && !this.#mayVote(message))) {
+      messages = messages.filter((message) => !isAboutVotes(message) || this.#mayVote(message));
+    }
     if (this.#ticked) this.#heartbeatsSent();
     // A snapshot message names the state that is streamed, which is the one applied right now.
     const fresh = messages.some((message) => message.type === "snapshot")

@@ -11,6 +11,7 @@
  * What is remembered comes only from the member itself, where it was dialled: whoever dials in can
  * be refused by it, and cannot change it. Keeps everything in memory; the host makes it durable.
  */
+import type { LogEnd } from "./core/raft-log.ts";
 import type { Index, NodeId, Term } from "./core/types.ts";
 
 /** Which data directory a member speaks for, and which run of the server on it. */
@@ -26,6 +27,8 @@ export interface Life {
   readonly lastIndex: Index;
   /** Founded the cluster, and has not heard from enough of the other founders yet. */
   readonly isFounding: boolean;
+  /** The last entry that is durable at this moment. */
+  readonly end: LogEnd;
 }
 
 /** The highest index that a member has told the leader of `term` to hold, or holds as that leader. */

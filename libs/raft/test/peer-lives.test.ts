@@ -14,6 +14,7 @@ function life(more: Partial<Life> = {}): Life {
     term: 3,
     lastIndex: 40,
     isFounding: false,
+    end: { term: 3, index: 40 },
     ...more,
   };
 }

@@ -41,6 +41,20 @@ describe("the simulated cluster", () => {
     }
   });
 
+  it("loses nothing when one member is wiped, or put back to an earlier image of its disk", (t) => {
+    t.diagnostic(`SEED=${START}`);
+    let retired = 0;
+    for (let seed = START; seed < START + SEEDS; seed += 1) {
+      retired += simulate({ seed, amnesia: "guarded" }).retired;
+    }
+    t.diagnostic(`${retired} members were refused`);
+    assert.ok(retired > SEEDS / 4, `the runs prove little: ${retired} members were refused`);
+  });
+
+  it("would lose writes if such a member were taken as it comes", () => {
+    assert.ok(firstFailure({ amnesia: "unguarded" }) !== undefined);
+  });
+
   it("keeps its leader and its term when connections to a live leader are reset", () => {
     for (let seed = START; seed < START + RESET_SEEDS; seed += 1) {
       const result = simulate({ seed, onlyResets: true });

@@ -8,10 +8,13 @@
  *     knows better may be among the silent: for those it waits a few seconds more.
  *   - A copy of a data directory may be older than what its member has answered for. It waits for
  *     so many of the others that one of them took part in every write that it can have acknowledged.
+ *     From then on it votes for, and stands as, nobody whose log ends before theirs did; when its own
+ *     log has come that far, the doubt is over.
  *
  * docs/decisions/0010-incarnations.md says what this cannot tell.
  */
-import type { Life, NodeId } from "@etcd2/raft";
+import { isUpToDate } from "@etcd2/raft";
+import type { Life, LogEnd, Message, NodeId } from "@etcd2/raft";
 import type { Doubt } from "./life-file.ts";
 
 /** Founders that are silent when a majority has met get this long. */
@@ -25,6 +28,8 @@ export interface AdmissionOptions {
   readonly self: NodeId;
   /** The members that vote. */
   readonly voters: () => readonly NodeId[];
+  /** Where this member's log ends. */
+  readonly logEnd: () => LogEnd;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Called once, before the first vote: to be durable when it returns. */
@@ -38,6 +43,8 @@ export class Admission {
   readonly #startedAt: number;
   /** Members that let this one in, and whether they are known to be beyond their founding. */
   readonly #met = new Map<NodeId, boolean>();
+  /** The furthest that the log of a member that let this one in was seen to reach. */
+  #furthest: LogEnd = { term: 0, index: 0 };
   readonly #admitted = Promise.withResolvers<undefined>();
   #isAdmitted = false;
   #majorityAt: number | undefined;
@@ -47,7 +54,8 @@ export class Admission {
     this.#options = options;
     this.#startedAt = options.now();
     this.#saidAt = this.#startedAt + FIRST_WORD_MS - REPEAT_MS;
-    this.look();
+    // Where the log of this member ends is known only later.
+    if (options.doubt !== "copy") this.look();
   }
 
   get isAdmitted(): boolean {
@@ -59,9 +67,19 @@ export class Admission {
     return this.#admitted.promise;
   }
 
+  /** Whether this member may hear or say this about an election. */
+  permits(message: Message): boolean {
+    if (this.#isAdmitted) return true;
+    if (this.#options.doubt !== "copy" || !this.#hasMetEnough()) return false;
+    // What says how far a log reaches must reach far enough; answers follow from such questions.
+    if (message.type !== "vote" && message.type !== "preVote") return true;
+    return isUpToDate({ term: message.lastTerm, index: message.lastIndex }, this.#furthest);
+  }
+
   /** A member that was dialled let this one in. */
   greeted(id: NodeId, life: Life | undefined): void {
     if (this.#isAdmitted) return;
+    if (life !== undefined && isUpToDate(life.end, this.#furthest)) this.#furthest = life.end;
     // Earlier versions do not say that they are founding.
     this.#met.set(id, life?.isFounding === false);
     this.look();
@@ -80,8 +98,13 @@ export class Admission {
   }
 
   #isSettled(): boolean {
-    const { doubt, self, voters, now } = this.#options;
+    const { doubt, logEnd } = this.#options;
     if (doubt === "none") return true;
+    return this.#hasMetEnough() && (doubt !== "copy" || isUpToDate(logEnd(), this.#furthest));
+  }
+
+  #hasMetEnough(): boolean {
+    const { doubt, self, voters, now } = this.#options;
     const all = voters();
     const others = all.filter((id) => id !== self);
     // Who does not vote has nothing to be kept from.

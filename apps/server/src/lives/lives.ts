@@ -4,7 +4,16 @@
  * everybody who comes in; see PeerLives in libs/raft for the verdict.
  */
 import { PeerLives } from "@etcd2/raft";
-import type { Life, LifeRegistry, NodeId, Position, RaftNode, Term, Index } from "@etcd2/raft";
+import type {
+  Life,
+  LifeRegistry,
+  Message,
+  NodeId,
+  Position,
+  RaftNode,
+  Term,
+  Index,
+} from "@etcd2/raft";
 import type { Cluster } from "../cluster/cluster.ts";
 import { formatId } from "../cluster/ids.ts";
 import { Admission } from "./admission.ts";
@@ -54,6 +63,7 @@ export class Lives implements LifeRegistry {
       doubt: life.doubt,
       self: memberId,
       voters,
+      logEnd: () => node().stableEnd,
       now,
       onAdmitted: () => {
         life.settle();
@@ -66,11 +76,13 @@ export class Lives implements LifeRegistry {
   get own(): Life {
     const { life, found } = this.#options;
     const { incarnation, starts, session, doubt } = life;
-    return { incarnation, starts, session, ...found, isFounding: doubt === "founding" };
+    const { stableEnd: end } = this.#options.node();
+    return { incarnation, starts, session, ...found, isFounding: doubt === "founding", end };
   }
 
-  get mayVote(): boolean {
-    return this.#admission.isAdmitted;
+  /** Whether this member may hear or say this about an election. */
+  mayVote(message: Message): boolean {
+    return this.#admission.permits(message);
   }
 
   /** Resolves when this member may vote, never otherwise. */

@@ -363,7 +363,7 @@ export class Member {
           if (entry !== undefined) this.#contradictions.suspect(from, entry);
         },
       },
-      mayVote: () => this.lives.mayVote,
+      mayVote: (message) => this.lives.mayVote(message),
       tickMs: options.tickMs,
     });
   }

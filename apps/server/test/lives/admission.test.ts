@@ -1,16 +1,17 @@
 /** When a member whose memory is in doubt may vote. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import type { Life } from "@etcd2/raft";
+import type { Life, LogEnd, Message } from "@etcd2/raft";
 import { Admission } from "../../src/lives/admission.ts";
 import type { Doubt } from "../../src/lives/life-file.ts";
 
 let nowMs = 0;
+let ownEnd: LogEnd;
 let settled = 0;
 let warnings: string[] = [];
 
 function life(isFounding: boolean): Life {
-  const numbers = { starts: 1, term: 1, lastIndex: 1 };
+  const numbers = { starts: 1, term: 1, lastIndex: 1, end: { term: 2, index: 7 } };
   return { incarnation: "a", session: "b", ...numbers, isFounding };
 }
 
@@ -20,6 +21,7 @@ function admission(doubt: Doubt, size: number, self = "1"): Admission {
     doubt,
     self,
     voters: () => all,
+    logEnd: () => ownEnd,
     now: () => nowMs,
     onAdmitted: () => {
       settled += 1;
@@ -31,6 +33,7 @@ function admission(doubt: Doubt, size: number, self = "1"): Admission {
 
 beforeEach(() => {
   nowMs = 0;
+  ownEnd = { term: 2, index: 7 };
   settled = 0;
   warnings = [];
 });
@@ -39,6 +42,7 @@ beforeEach(() => {
 function othersNeeded(doubt: Doubt, size: number, isFounding: boolean): number {
   const asked = admission(doubt, size);
   let met = 0;
+  asked.look();
   while (!asked.isAdmitted) {
     met += 1;
     asked.greeted(String(met + 1), life(isFounding));
@@ -96,6 +100,28 @@ describe("a copied directory", () => {
     assert.deepEqual(needed, [0, 1, 2, 2, 3, 4]);
   });
 
+  it("votes for nobody whose log ends before theirs, until its own has come that far", () => {
+    ownEnd = { term: 2, index: 5 };
+    const asked = admission("copy", 3);
+    const vote = (lastTerm: number, lastIndex: number): Message => {
+      const from = { type: "vote", from: "2", to: "1", term: 9, force: false } as const;
+      return { ...from, lastTerm, lastIndex };
+    };
+    const answer = { type: "voteResponse", from: "1", to: "2", term: 9, reject: false } as const;
+    asked.greeted("2", life(false));
+    assert.deepEqual([asked.permits(vote(9, 9)), asked.permits(answer)], [false, false]);
+    asked.greeted("3", life(false));
+    const permitted = [vote(9, 1), vote(2, 7), answer, vote(2, 6), vote(1, 9)];
+    assert.deepEqual(
+      permitted.map((message) => asked.permits(message)),
+      [true, true, true, false, false],
+    );
+    assert.equal(asked.isAdmitted, false);
+    ownEnd = { term: 2, index: 7 };
+    asked.look();
+    assert.deepEqual([asked.isAdmitted, asked.permits(vote(1, 1))], [true, true]);
+  });
+
   it("never votes before, however long it waits", () => {
     const asked = admission("copy", 3);
     asked.greeted("2", life(false));
@@ -109,6 +135,7 @@ describe("who is in no doubt, or has no vote", () => {
   it("is admitted at once", async () => {
     assert.equal(admission("none", 3).isAdmitted, true);
     const learner = admission("copy", 3, "9");
+    learner.look();
     assert.equal(learner.isAdmitted, true);
     await learner.admitted;
   });

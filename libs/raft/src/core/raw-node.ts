@@ -14,6 +14,7 @@ import * as leading from "./leader.ts";
 import { contradictedBy, whyImplausible } from "./plausible.ts";
 import type { CommittedEntry } from "./plausible.ts";
 import { Raft } from "./raft.ts";
+import type { LogEnd } from "./raft-log.ts";
 import type { Ready } from "./ready.ts";
 import { statusOf, type Status } from "./status.ts";
 import type {
@@ -128,6 +129,12 @@ export class RawNode {
   /** Highest index that is durable here. */
   get stableIndex(): Index {
     return this.#raft.log.stableIndex;
+  }
+
+  /** The last entry that is durable here. */
+  get stableEnd(): LogEnd {
+    const { log } = this.#raft;
+    return { index: log.stableIndex, term: log.termAt(log.stableIndex) };
   }
 
   /**

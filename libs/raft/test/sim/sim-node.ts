@@ -48,6 +48,12 @@ export interface SimNodeOptions {
   readonly send: (message: Message, data: MachineState | undefined) => void;
 }
 
+/** What a member has on its disks at one moment. */
+export interface DiskImage {
+  readonly disk: SimulatedDisk;
+  readonly state: MachineState;
+}
+
 /** A write of this process that it has not seen applied. */
 interface PendingWrite {
   readonly write: Write;
@@ -64,7 +70,7 @@ interface Read {
 
 export class SimNode {
   readonly id: NodeId;
-  readonly disk: SimulatedDisk;
+  disk: SimulatedDisk;
   /** Undefined while the process is down. */
   raw: RawNode | undefined;
   state: MachineState;
@@ -115,6 +121,29 @@ export class SimNode {
 
   get firstIndex(): Index {
     return this.#wal?.log.firstIndex() ?? 0;
+  }
+
+  /** A copy of what is on the disks; undefined while they are being written to. */
+  image(): DiskImage | undefined {
+    if (this.isBusy || !this.isUp || this.isArmed) return undefined;
+    try {
+      return { disk: this.disk.clone(this.#options.random), state: this.#durable };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The disks hold what they held when the image was taken. The process must be down. */
+  putBack({ disk, state }: DiskImage): void {
+    this.disk = disk;
+    this.#durable = state;
+  }
+
+  /** The disks are empty. The process must be down. */
+  wipe(): void {
+    this.disk = new SimulatedDisk({ random: this.#options.random });
+    this.#durable = initialState(this.#options.bootstrap);
+    this.#hasLog = false;
   }
 
   /** Opens what is on disk and starts the core; false when a planted fault prevented it. */

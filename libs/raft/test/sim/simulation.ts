@@ -11,6 +11,8 @@ import type { ConfState, Message, NodeId, Random } from "../../src/core/types.ts
 import type { PowerLoss } from "../../src/wal/simulated-file.ts";
 import { confState, encodeChange } from "../core/host.ts";
 import { pick, seededRandom, upTo } from "../wal/wal-harness.ts";
+import { Amnesia } from "./amnesia.ts";
+import type { AmnesiaKind } from "./amnesia.ts";
 import { Checker, Violation } from "./checker.ts";
 import type { Mutation } from "./mutation.ts";
 import type { MachineState } from "./machine.ts";
@@ -26,6 +28,8 @@ export interface SimulationOptions {
   readonly onlyResets?: boolean;
   /** One quorum after the other is alone with a candidate, for a short while; otherwise the seed decides. */
   readonly duels?: boolean;
+  /** One of three or five members forgets what it had promised; nothing else happens to the membership. */
+  readonly amnesia?: AmnesiaKind;
   readonly trace?: (line: string) => void;
 }
 
@@ -44,6 +48,8 @@ export interface SimulationResult {
   readonly convergence: number;
   /** Snapshots taken over by members that were behind. */
   readonly snapshots: number;
+  /** Members that were refused because they had forgotten something. */
+  readonly retired: number;
 }
 
 /** A run that broke a rule; says how to repeat it. */
@@ -81,6 +87,7 @@ class Simulation {
   readonly #checker = new Checker();
   readonly #network: Network;
   readonly #nodes = new Map<NodeId, SimNode>();
+  readonly #amnesia: Amnesia | undefined;
   readonly #bootstrap: ConfState;
   /** How wild this run is: faults per unit of time. */
   readonly #wildness: number;
@@ -100,13 +107,23 @@ class Simulation {
     this.#network = new Network(this.#random);
     const ids: NodeId[] = [];
     const count = pick(this.#random, [1, 2, 3, 3, 3, 3, 5, 5]);
-    const size = options.onlyResets === true ? Math.max(3, count) : count;
+    const isLarge = options.onlyResets === true || options.amnesia !== undefined;
+    const size = isLarge ? Math.max(3, count) : count;
+    if (options.amnesia !== undefined) {
+      this.#amnesia = new Amnesia({
+        ...{ kind: options.amnesia, random: this.#random, nodes: this.#nodes },
+        note: (line) => {
+          this.#note(line);
+        },
+      });
+    }
     for (let at = 0; at < size; at += 1) ids.push(this.#newId());
     this.#bootstrap = confState(ids);
     this.#wildness = pick(this.#random, [0.02, 0.05, 0.1, 0.2]);
-    this.#changesMembers = this.#random() < 0.6;
+    this.#changesMembers = this.#random() < 0.6 && options.amnesia === undefined;
     this.#duels = options.duels ?? this.#random() < 0.2;
-    this.#leases = options.mutation === "pauseLeases" || this.#random() < 0.2;
+    const leases = options.mutation === "pauseLeases" || this.#random() < 0.2;
+    this.#leases = leases && options.amnesia === undefined;
     this.#messageBytesMax = pick(this.#random, [1, 100, 400, 400, 4000]);
     for (const id of ids) this.#create(id);
   }
@@ -118,6 +135,7 @@ class Simulation {
       while (this.now < rounds) {
         if (this.#duels) this.#duel();
         if (this.#random() < this.#wildness) this.#doHarm();
+        this.#amnesia?.strike(this.now);
         this.#beClients();
         this.#pass();
       }
@@ -133,6 +151,7 @@ class Simulation {
       digest: this.#newest().state.digest,
       convergence: this.now - healedAt,
       snapshots: [...this.#nodes.values()].reduce((sum, node) => sum + node.snapshots, 0),
+      retired: this.#amnesia?.retired.size ?? 0,
     };
   }
 
@@ -166,6 +185,7 @@ class Simulation {
   }
 
   #deliver(node: SimNode, message: Message, data: MachineState | undefined): void {
+    if (this.#amnesia?.mayArrive(node, message) === false) return;
     const before = node.snapshots;
     node.step(message, data);
     if (node.snapshots > before && node.isUp) this.#aimAtInstall(node);
@@ -304,12 +324,14 @@ class Simulation {
   }
 
   #restart(node: SimNode): void {
+    if (this.#amnesia?.retired.has(node.id) === true) return;
     const random = this.#random;
     this.#crashes += 1;
     if (random() < 0.3) node.disk.restartProcess();
     else node.disk.restartAfterPowerLoss(pick(random, LOSSES));
     this.#note(`restart ${node.id}`);
     node.start();
+    this.#amnesia?.started(node);
   }
 
   #cutLinks(): void {
@@ -396,6 +418,7 @@ class Simulation {
     const leader = this.#leader()?.raw;
     if (leader === undefined || leader.committed < leader.lastIndex) return false;
     return [...conf.voters, ...conf.learners].every((id) => {
+      if (this.#amnesia?.retired.has(id) === true) return true;
       const node = this.#nodes.get(id);
       if (node?.raw === undefined || node.pendingReads > 0) return false;
       return node.raw.leader === leader.status().id && node.state.index === leader.lastIndex;
@@ -434,11 +457,13 @@ class Simulation {
       messageBytesMax: this.#messageBytesMax,
       leases: this.#leases,
       send: (message, data) => {
+        if (this.#amnesia?.mayLeave(message) === false) return;
         this.#network.send(this.now, message, data);
       },
     });
     this.#nodes.set(id, node);
     node.start();
+    this.#amnesia?.started(node);
   }
 
   #any(): SimNode | undefined {
