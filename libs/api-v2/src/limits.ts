@@ -33,11 +33,11 @@ export const TCP_KEEPALIVE_DELAY_MS = 30_000;
 /** Bodies up to this size carry Content-Length, larger ones are chunked. */
 export const LENGTH_KNOWN_BYTES_MAX = 2048;
 
-/** Rows of a listing formatted in one turn of the event loop. */
-export const LISTING_ROWS_PER_TURN = 500;
+/** Steps of a listing made in one turn of the event loop: a request of others takes several turns. */
+export const LISTING_STEPS_PER_TURN = 6;
 
 /** Text of a listing formatted in one turn; exceeded by one step at most. */
-export const LISTING_BYTES_PER_TURN = 256 << 10;
+export const LISTING_BYTES_PER_TURN = 128 << 10;
 
 /** Rows taken from the store at once: each may hold a value of several megabytes. */
 export const LISTING_ROWS_PER_STEP = 32;

@@ -9,8 +9,8 @@ import { answer, type FlatHeaders } from "./answer.ts";
 import {
   LISTING_BYTES_PER_TURN,
   LISTING_ROWS_PER_STEP,
-  LISTING_ROWS_PER_TURN,
   LISTING_STALL_MS,
+  LISTING_STEPS_PER_TURN,
 } from "./limits.ts";
 import { nodeHead, nodeTail, nodeText } from "./write-event.ts";
 
@@ -62,15 +62,14 @@ export class ListingFormatter {
   take(listing: Listing): ByteString {
     let text = this.#pendingHead;
     this.#pendingHead = "";
-    let count = 0;
-    while (count < LISTING_ROWS_PER_TURN && text.length < LISTING_BYTES_PER_TURN) {
-      const rows = listing.next(LISTING_ROWS_PER_STEP);
-      if (rows.length === 0) {
+    for (let step = 0; step < LISTING_STEPS_PER_TURN; step++) {
+      if (text.length >= LISTING_BYTES_PER_TURN) break;
+      const rows = listing.take(LISTING_ROWS_PER_STEP);
+      if (rows === undefined) {
         this.ended = true;
         return text + this.#closeTo(0) + "}\n";
       }
       for (const row of rows) text += this.#row(row);
-      count += rows.length;
     }
     return text;
   }
@@ -108,7 +107,7 @@ class ListingStream {
     this.#res = res;
     this.#listing = listing;
     this.#formatter = formatter;
-    res.on("drain", this.#next);
+    res.on("drain", this.#nextTurn);
     res.on("close", this.#close);
   }
 
@@ -116,12 +115,17 @@ class ListingStream {
     if (this.#formatter.ended) {
       this.#res.end(text, "latin1");
     } else if (this.#res.write(text, "latin1")) {
-      setImmediate(this.#next);
+      this.#nextTurn();
     } else {
       this.#stall ??= setTimeout(this.#cutOff, LISTING_STALL_MS);
       this.#stall.refresh();
     }
   }
+
+  /** The kernel may take a slice at once and say so in the same turn, which belongs to others too. */
+  readonly #nextTurn = (): void => {
+    setImmediate(this.#next);
+  };
 
   readonly #next = (): void => {
     if (this.#res.destroyed || this.#formatter.ended) return;

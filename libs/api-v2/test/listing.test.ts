@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, mock, test } from "node:test";
 import { writeCommand, type Listing, type ReadResult } from "@etcd2/store";
 import { LISTING_STALL_MS } from "../src/limits.ts";
+import { ListingFormatter } from "../src/listing-stream.ts";
 import { RawConnection } from "../src/testing/index.ts";
 import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
 
@@ -39,6 +40,11 @@ function counted(listing: Listing): Listing {
     isOpen = false;
   };
   return {
+    take: (rowsMax) => {
+      const rows = listing.take(rowsMax);
+      if (rows === undefined) close();
+      return rows;
+    },
     next: (rowsMax) => {
       const rows = listing.next(rowsMax);
       if (rows.length === 0) close();
@@ -73,6 +79,28 @@ test("a large tree arrives whole and in order, while other requests are served",
   assert.equal(keys.length, KEYS);
   assert.deepEqual(keys, keys.toSorted());
   assert.equal(openListings, 0);
+  connection.close();
+});
+
+test("a turn of a listing is bounded, also where all of it is hidden", async () => {
+  const { server } = running;
+  for (let i = 0; i < 5000; i++) {
+    server.apply(writeCommand({ action: "set", path: `/1/hidden/_${String(i)}` }));
+  }
+  const { children, node } = server.reader.get("/1/hidden", { recursive: true, sorted: true });
+  assert.ok(children !== undefined);
+  const formatter = new ListingFormatter(node);
+  let turns = 0;
+  let text = "";
+  for (; !formatter.ended; turns++) text += formatter.take(children);
+  assert.ok(turns > 5, `${String(turns)} turns`);
+  assert.ok(text.startsWith('{"key":"/hidden","dir":true'), text);
+  assert.doesNotMatch(text, /nodes/);
+  const connection = await RawConnection.open(running.baseUrl);
+  const target = "/v2/keys/hidden?recursive=true";
+  const response = await connection.exchange({ method: "GET", target });
+  assert.equal(response.status, 200);
+  assert.equal((JSON.parse(response.body) as { node: Shown }).node.key, "/hidden");
   connection.close();
 });
 

@@ -12,7 +12,7 @@ import { errorStatus } from "../src/error-status.ts";
 import {
   LISTING_BYTES_PER_TURN,
   LISTING_ROWS_PER_STEP,
-  LISTING_ROWS_PER_TURN,
+  LISTING_STEPS_PER_TURN,
 } from "../src/limits.ts";
 import { ListingFormatter } from "../src/listing-stream.ts";
 import { errorText, eventText, rfc3339, sharedEventText } from "../src/write-event.ts";
@@ -111,6 +111,7 @@ function listingOf(tree: Tree, directory: string): Listing & { isClosed: boolean
   visit(tree, directory, 1);
   return {
     isClosed: false,
+    take: (rowsMax) => (rows.length === 0 ? undefined : rows.splice(0, Math.min(rowsMax, 3))),
     next: (rowsMax) => rows.splice(0, Math.min(rowsMax, 3)),
     close(): void {
       this.isClosed = true;
@@ -173,17 +174,18 @@ test("one turn formats a bounded number of rows and bytes", () => {
   const taken = (value: string): number => {
     let rows = 0;
     const formatter = new ListingFormatter(node("/1/d", undefined));
+    const next = (rowsMax: number): ListingRow[] => {
+      rows += rowsMax;
+      return Array.from({ length: rowsMax }, () => ({ node: node("/1/d/a", value), depth: 1 }));
+    };
     formatter.take({
-      next: (rowsMax) => {
-        rows += rowsMax;
-        return Array.from({ length: rowsMax }, () => ({ node: node("/1/d/a", value), depth: 1 }));
-      },
+      take: next,
+      next,
       close: () => undefined,
     });
     assert.equal(formatter.ended, false);
     return rows;
   };
-  assert.ok(taken("x") >= LISTING_ROWS_PER_TURN);
-  assert.ok(taken("x") < LISTING_ROWS_PER_TURN + LISTING_ROWS_PER_STEP);
+  assert.equal(taken("x"), LISTING_STEPS_PER_TURN * LISTING_ROWS_PER_STEP);
   assert.equal(taken("x".repeat(LISTING_BYTES_PER_TURN)), LISTING_ROWS_PER_STEP);
 });

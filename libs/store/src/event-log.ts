@@ -8,6 +8,7 @@ import { EtcdError, StoreError } from "./errors.ts";
 import { eventIndexOf, readEventRecord, writeEventRecord } from "./event-record.ts";
 import { PREFIX, indexKey, indexOfKey, prefixRange } from "./keyspace.ts";
 import type { Kv, KvBatch } from "./kv.ts";
+import type { CompletedSweep } from "./subtree-sweeps.ts";
 import { type RecordedEvent, RemovedNames } from "./tree/recorded-event.ts";
 
 /** A row of events is closed when it holds this much. */
@@ -33,6 +34,8 @@ export interface EventLogOptions {
   readonly countMax: number;
   /** Bytes of rows to keep. */
   readonly bytesMax: number;
+  /** Names that went with the event of an index and are not listed yet. */
+  readonly unlisted?: (etcdIndex: number) => RemovedNames | undefined;
 }
 
 /** What must be stored to open a log again. */
@@ -47,7 +50,7 @@ export interface EventLogState {
 
 function eventBytes(event: RecordedEvent): number {
   const { node, prevNode, removed } = event;
-  const removedCount = removed?.paths?.length ?? 0;
+  const removedCount = removed?.heldCount ?? 0;
   return (
     EVENT_OVERHEAD_BYTES +
     node.key.length +
@@ -61,6 +64,7 @@ export class EventLog {
   readonly #kv: Kv;
   readonly #countMax: number;
   readonly #bytesMax: number;
+  readonly #unlisted: NonNullable<EventLogOptions["unlisted"]>;
   #storedFirst: number;
   #lastIndex: number;
   #bytes: number;
@@ -79,6 +83,7 @@ export class EventLog {
     this.#kv = options.kv;
     this.#countMax = Math.max(1, options.countMax);
     this.#bytesMax = options.bytesMax;
+    this.#unlisted = options.unlisted ?? ((): undefined => undefined);
     this.#storedFirst = state.firstIndex;
     this.#lastIndex = state.lastIndex;
     this.#bytes = state.bytes;
@@ -163,25 +168,47 @@ export class EventLog {
     this.#writer.length = 0;
   }
 
+  /** Adds names that were not listed when their event was added; `batch` is written next. */
+  listed({ path, etcdIndex, removal }: CompletedSweep, batch: KvBatch): void {
+    if (removal === undefined) return;
+    const { paths } = removal.names;
+    if (etcdIndex >= this.#storedFirst && paths !== undefined) {
+      this.#putNames(etcdIndex, path, paths, batch);
+    }
+    removal.removed.settle(this.#loader(etcdIndex, path));
+  }
+
   #putRemoved(event: RecordedEvent, removed: RemovedNames, batch: KvBatch): void {
-    const { paths } = removed;
-    if (paths === undefined) return;
-    const writer = new ByteWriter(paths.length * 32);
-    const skip = event.node.key.length;
-    for (const path of paths) writer.sizedText(path.slice(skip));
-    batch.put(indexKey(PREFIX.removedNames, event.etcdIndex), writer.view());
+    if (removed.isUnlisted || removed.paths === undefined) return;
+    this.#putNames(event.etcdIndex, event.node.key, removed.paths, batch);
+  }
+
+  #putNames(
+    etcdIndex: number,
+    directory: ByteString,
+    paths: readonly ByteString[],
+    batch: KvBatch,
+  ): void {
+    const writer = new ByteWriter(Math.max(64, paths.length * 32));
+    for (const path of paths) writer.sizedText(path.slice(directory.length));
+    batch.put(indexKey(PREFIX.removedNames, etcdIndex), writer.view());
     this.#bytes += writer.length;
   }
 
   #removedNames(etcdIndex: number, directory: ByteString): RemovedNames {
-    return RemovedNames.lazy(() => {
+    const unlisted = this.#unlisted(etcdIndex);
+    return unlisted ?? RemovedNames.lazy(this.#loader(etcdIndex, directory));
+  }
+
+  #loader(etcdIndex: number, directory: ByteString): () => readonly ByteString[] | undefined {
+    return () => {
       const row = this.#kv.get(indexKey(PREFIX.removedNames, etcdIndex));
       if (row === undefined) return undefined;
       const reader = new ByteReader(row);
       const paths: ByteString[] = [];
       while (!reader.ended) paths.push(directory + reader.sizedText());
       return paths;
-    });
+    };
   }
 
   #remember(event: RecordedEvent): void {

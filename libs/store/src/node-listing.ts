@@ -21,9 +21,11 @@ export interface NodeListingOptions {
 }
 
 const FETCH_ROWS_MIN = 16;
-const FETCH_ROWS_MAX = 512;
+const FETCH_ROWS_MAX = 256;
 /** Rows stepped over one by one before a seek pays. */
 const STEP_ROWS_MAX = 24;
+/** Rows that take() looks at for each that it may return. */
+const LOOKS_PER_ROW = 4;
 const UNDERSCORE = 0x5f;
 const SEGMENT_END = 0x01;
 const NO_ROWS: KvRows = [];
@@ -48,8 +50,17 @@ export class NodeListing implements Listing {
   }
 
   next(rowsMax: number): readonly ListingRow[] {
+    for (;;) {
+      const rows = this.take(rowsMax);
+      if (rows === undefined) return [];
+      if (rows.length > 0) return rows;
+    }
+  }
+
+  take(rowsMax: number): readonly ListingRow[] | undefined {
     const shown: ListingRow[] = [];
-    while (shown.length < rowsMax && !this.#ended) {
+    let looks = rowsMax * LOOKS_PER_ROW;
+    while (shown.length < rowsMax && looks > 0 && !this.#ended) {
       const key = this.#rows[this.#at];
       const value = this.#rows[this.#at + 1];
       if (key === undefined || value === undefined) {
@@ -57,11 +68,12 @@ export class NodeListing implements Listing {
         continue;
       }
       this.#at += 2;
+      looks -= 1;
       if (this.#isSkipped(asBuffer(key))) continue;
       const row = this.#row(asBuffer(key), value);
       if (row !== undefined) shown.push(row);
     }
-    return shown;
+    return shown.length === 0 && this.#ended ? undefined : shown;
   }
 
   close(): void {

@@ -26,17 +26,18 @@ import {
   readValueLength,
   writeNodeRecord,
 } from "./node-record.ts";
+import { PathSet } from "./path-set.ts";
 import type { StoreState } from "./state-row.ts";
-import { SubtreeSweeps } from "./subtree-sweeps.ts";
+import { type CompletedSweep, SubtreeSweeps } from "./subtree-sweeps.ts";
+import { SweptNames } from "./swept-names.ts";
 import type { NodeSpace } from "./tree/node-space.ts";
 import { NO_NAMES, RemovedNames } from "./tree/recorded-event.ts";
 import type { TreeNode } from "./tree/tree-node.ts";
-import { isBelow } from "./tree/watch-rule.ts";
 
 export interface NodeTableOptions {
   readonly kv: Kv;
   readonly cacheBytes: number;
-  /** A subtree of at most this many nodes is deleted with the command that removes it. */
+  /** A subtree of at most this many rows is deleted with the command that removes it. */
   readonly directRemovalMax: number;
   /** Names kept of a removed subtree; of a larger one every name counts as having existed. */
   readonly removedNamesMax: number;
@@ -71,6 +72,8 @@ export class NodeTable implements NodeSpace {
   readonly #kv: Kv;
   /** Changes since the last flush; null is removed. */
   #changes = new Map<ByteString, TreeNode | null>();
+  /** Paths of nodes among the changes, once something asked what lies below one. */
+  #changedPaths: PathSet | undefined;
   #ttlChanges: TtlChange[] = [];
   /** No TTL row has a deadline before this; -1 when not known. */
   #deadlineMin = -1;
@@ -105,7 +108,10 @@ export class NodeTable implements NodeSpace {
       if (changed !== undefined) return changed ?? undefined;
     }
     const cached = this.cache.get(path);
-    if (cached !== undefined) return cached ?? undefined;
+    if (cached === null) return undefined;
+    if (cached !== undefined) {
+      return this.sweeps.isSwept(path, cached.createdIndex) ? undefined : cached;
+    }
     const node = this.#decode(path, this.#kv.get(nodeKeyView(path)));
     this.cache.set(path, node);
     return node;
@@ -123,6 +129,7 @@ export class NodeTable implements NodeSpace {
     this.live.added(path, node.value.length);
     if (previous === undefined) {
       if (!this.#takesSweptRow(path)) this.nodeCount += 1;
+      if (this.sweeps.pending) this.sweeps.noteMade(path);
     } else {
       this.live.removed(path, previous.value.length);
       if (previous.deadlineMs !== undefined) {
@@ -134,6 +141,7 @@ export class NodeTable implements NodeSpace {
       this.#deadlineMin = Math.min(this.#deadlineMin, Math.max(0, node.deadlineMs));
     }
     this.#changes.set(path, node);
+    this.#changedPaths?.add(path);
   }
 
   remove(path: ByteString, previous: TreeNode): void {
@@ -143,14 +151,18 @@ export class NodeTable implements NodeSpace {
       this.#ttlChanges.push({ deadlineMs: previous.deadlineMs, path, present: false });
     }
     this.#changes.set(path, null);
+    this.#changedPaths?.delete(path);
+    if (this.sweeps.pending) this.sweeps.noteRemoved(path);
   }
 
   hasChildren(path: ByteString): boolean {
-    for (const [changed, node] of this.#changes) {
-      if (node !== null && isBelow(changed, path)) return true;
+    for (const changed of this.#paths().below(path)) {
+      if ((this.#changes.get(changed) ?? null) !== null) return true;
     }
+    const made = this.sweeps.hasMadeBelow(path);
+    if (made !== undefined) return made;
     let found = false;
-    this.#scanBelow(path, () => {
+    this.#scanBelow(path, Number.MAX_SAFE_INTEGER, () => {
       found = true;
       return false;
     });
@@ -158,28 +170,53 @@ export class NodeTable implements NodeSpace {
   }
 
   removeBelow(path: ByteString, etcdIndex: number): RemovedNames {
-    const { directRemovalMax, removedNamesMax } = this.#options;
-    const countMax = Math.max(directRemovalMax, removedNamesMax);
+    const { directRemovalMax } = this.#options;
+    const fresh = this.#removeFreshBelow(path);
     const names: ByteString[] = [];
-    for (const [changed, node] of this.#changes) {
-      if (node === null || !isBelow(changed, path)) continue;
-      names.push(changed);
+    const isWhole = this.#scanBelow(path, directRemovalMax, (name) => names.push(name) > 0);
+    if (this.sweeps.pending) this.sweeps.noteRemovedBelow(path);
+    if (!isWhole) return this.#sweepBelow(path, etcdIndex, fresh);
+    this.live.removedUnread(names.length, this.nodeCount);
+    for (const name of names) this.#changes.set(name, null);
+    this.nodeCount -= names.length;
+    return names.length + fresh.length === 0 ? NO_NAMES : this.#names([...fresh, ...names]);
+  }
+
+  /** Removes those nodes below a directory that the open batch wrote. */
+  #removeFreshBelow(path: ByteString): readonly ByteString[] {
+    const fresh: ByteString[] = [];
+    for (const changed of this.#paths().takeBelow(path)) {
+      const node = this.#changes.get(changed) ?? null;
+      if (node === null) continue;
+      fresh.push(changed);
       this.live.removed(changed, node.value.length);
+      this.#changes.set(changed, null);
     }
-    const fresh = names.length;
-    this.#scanBelow(path, (name) => names.push(name) <= countMax);
-    if (names.length === 0) return NO_NAMES;
-    if (names.length <= directRemovalMax) {
-      this.live.removedUnread(names.length - fresh, this.nodeCount - fresh);
-      for (const name of names) this.#changes.set(name, null);
-      this.nodeCount -= names.length;
-    } else {
-      for (let i = 0; i < fresh; i++) this.#changes.set(names[i] ?? "", null);
-      this.nodeCount -= fresh;
-      this.sweeps.add(path, etcdIndex);
-      this.cache.deletePrefix(`${path}/`);
+    this.nodeCount -= fresh.length;
+    return fresh;
+  }
+
+  /** Leaves what is below a directory to a sweep, which also lists the names. */
+  #sweepBelow(path: ByteString, etcdIndex: number, fresh: readonly ByteString[]): RemovedNames {
+    const earlier = this.sweeps.filter();
+    const namesMax = this.#options.removedNamesMax;
+    const names = new SweptNames({ kv: this.#kv, etcdIndex, earlier, namesMax });
+    for (const name of fresh) names.add(name);
+    const removed = RemovedNames.unlisted(names);
+    this.sweeps.add(path, etcdIndex, { names, removed });
+    return removed;
+  }
+
+  #names(paths: readonly ByteString[]): RemovedNames {
+    return new RemovedNames(paths.length > this.#options.removedNamesMax ? undefined : paths);
+  }
+
+  #paths(): PathSet {
+    if (this.#changedPaths === undefined) {
+      this.#changedPaths = new PathSet();
+      for (const [path, node] of this.#changes) if (node !== null) this.#changedPaths.add(path);
     }
-    return new RemovedNames(names.length > removedNamesMax ? undefined : names);
+    return this.#changedPaths;
   }
 
   /** Adds everything changed since the last flush to a batch that is written next. */
@@ -198,6 +235,7 @@ export class NodeTable implements NodeSpace {
     }
     writer.reset();
     if (this.#changes.size > 0) this.#changes = new Map();
+    this.#changedPaths = undefined;
     for (const { deadlineMs, path, present } of this.#ttlChanges) {
       if (present) batch.put(ttlKey(deadlineMs, path), EMPTY);
       else batch.delete(ttlKey(deadlineMs, path));
@@ -206,10 +244,12 @@ export class NodeTable implements NodeSpace {
     this.sweeps.flush(batch);
   }
 
-  /** Deletes rows of removed subtrees; `rowsMax` bounds the rows looked at. */
-  sweep(batch: KvBatch, rowsMax: number): void {
+  /** Deletes rows of removed subtrees; `rowsMax` bounds the rows looked at. @returns What is done. */
+  sweep(batch: KvBatch, rowsMax: number): readonly CompletedSweep[] {
     const onDeleted = this.#onSwept;
-    this.nodeCount -= this.sweeps.slice(this.#kv, batch, { rowsMax, onDeleted });
+    const { deleted, completed } = this.sweeps.slice(this.#kv, batch, { rowsMax, onDeleted });
+    this.nodeCount -= deleted;
+    return completed;
   }
 
   /**
@@ -287,24 +327,28 @@ export class NodeTable implements NodeSpace {
     return this.sweeps.isSwept(path, node.createdIndex) ? undefined : node;
   }
 
-  /** Calls `visit` for each node below a directory that the open batch does not touch. */
-  #scanBelow(path: ByteString, visit: (name: ByteString) => boolean): void {
+  /**
+   * Calls `visit` for each node below a directory that the open batch does not touch, until that says
+   * no. @returns Whether all rows were looked at; false when there are more than `rowsMax`.
+   */
+  #scanBelow(path: ByteString, rowsMax: number, visit: (name: ByteString) => boolean): boolean {
     const filtered = this.sweeps.touches(path);
     const iterator = this.#kv.iterator(descendantsRange(path), { keysOnly: !filtered });
     try {
-      let count = 8;
-      for (;;) {
-        const rows = iterator.nextMany(count);
-        if (rows.length === 0) return;
+      let looked = 0;
+      for (let count = 8; ; count = SCAN_ROWS) {
+        const rows = iterator.nextMany(Math.min(count, rowsMax - looked + 1));
+        if (rows.length === 0) return true;
+        looked += rows.length / 2;
+        if (looked > rowsMax) return false;
         for (let i = 0; i < rows.length; i += 2) {
           const [key, value] = [rows[i], rows[i + 1]];
           if (key === undefined) continue;
           const name = pathOfKey(key);
           if (this.#changes.has(name)) continue;
           if (filtered && value !== undefined && this.#isGone(name, value)) continue;
-          if (!visit(name)) return;
+          if (!visit(name)) return false;
         }
-        count = SCAN_ROWS;
       }
     } finally {
       iterator.close();
@@ -313,6 +357,7 @@ export class NodeTable implements NodeSpace {
 
   readonly #onSwept = (path: ByteString, node: TreeNode): void => {
     this.live.removed(path, node.value.length);
+    this.cache.delete(path);
   };
 
   /** Whether a new node takes the place of a row that counts as gone but is still there. */
@@ -322,6 +367,8 @@ export class NodeTable implements NodeSpace {
     if (value === undefined || !this.#isGone(path, value)) return false;
     this.#reader.reset(value);
     this.live.removed(path, readValueLength(this.#reader));
+    this.#reader.reset(value);
+    this.sweeps.noteReplaced(path, readCreatedIndex(this.#reader));
     return true;
   }
 

@@ -42,8 +42,13 @@ export interface ListingRow {
   readonly depth: number;
 }
 
-/** A cursor over one consistent snapshot. Bounded memory; each call costs O(rows returned). */
+/** A cursor over one consistent snapshot. Bounded memory. */
 export interface Listing {
+  /**
+   * Next rows, at most `rowsMax`, from a few times as many that are looked at: where much is hidden
+   * there may be none before the end, which is undefined (the cursor is then closed).
+   */
+  take(rowsMax: number): readonly ListingRow[] | undefined;
   /** Next rows, at most `rowsMax`; an empty array means the end (the cursor is then closed). */
   next(rowsMax: number): readonly ListingRow[];
   close(): void;

@@ -45,11 +45,14 @@ export interface StateMachineOptions {
   readonly historyBytesMax?: number;
   /** Memory for decoded nodes. Default 16 MiB. */
   readonly cacheBytes?: number;
-  /** A directory with at most this many nodes below is removed at once. Default 4,096. */
+  /**
+   * A directory with at most this many rows below is removed at once; those of a larger one go in
+   * slices after the write. Local. Default 256.
+   */
   readonly directRemovalMax?: number;
   /**
-   * Names of removed nodes kept with the event of their directory; above it, watchers of any name
-   * below are told. The same on all members. Default 20,000.
+   * Names of removed nodes kept with the event of their directory. With more, watchers from a past
+   * index are told of any name below; live ones never are. The same on all members. Default 20,000.
    */
   readonly removedNamesMax?: number;
   /** Runs a slice of background work in a later turn. Default setImmediate. */
@@ -59,14 +62,14 @@ export interface StateMachineOptions {
 const HISTORY_MAX = 100_000;
 const HISTORY_BYTES_MAX = 512 << 20;
 const CACHE_BYTES = 16 << 20;
-const DIRECT_REMOVAL_MAX = 4096;
+const DIRECT_REMOVAL_MAX = 256;
 const REMOVED_NAMES_MAX = 20_000;
 
 /** Changed rows after which a long run of entries is written in parts. */
 const FLUSH_ROWS = 4096;
 
 /** Rows looked at in one background slice of removing a large subtree. */
-const SWEEP_ROWS = 512;
+const SWEEP_ROWS = 256;
 
 export type EventsListener = (events: readonly RecordedEvent[]) => void;
 
@@ -111,6 +114,7 @@ export class StateMachine {
         kv,
         countMax: options.historyMax ?? HISTORY_MAX,
         bytesMax: options.historyBytesMax ?? HISTORY_BYTES_MAX,
+        unlisted: (etcdIndex) => this.#table.sweeps.removedBy(etcdIndex),
       },
       state.history,
     );
@@ -386,7 +390,7 @@ export class StateMachine {
       this.#sweepScheduled = false;
       if (this.#closed) return;
       const batch = this.kv.batch();
-      this.#table.sweep(batch, SWEEP_ROWS);
+      for (const sweep of this.#table.sweep(batch, SWEEP_ROWS)) this.history.listed(sweep, batch);
       writeState(this.#writer, batch, this.#state());
       batch.write({ sync: false });
       this.#continueSweep();

@@ -1,5 +1,5 @@
 /**
- * Removal of large subtrees in two steps. The removal itself is one small row: from then on every
+ * Removal of subtrees in two steps. The removal itself is one small row: from then on every
  * node below the directory that is not newer than the removal counts as gone. Its rows are then
  * deleted in slices, between other work. A pending sweep is local: members may be at different
  * points and still hold the same tree.
@@ -17,6 +17,9 @@ import {
 } from "./keyspace.ts";
 import type { Kv, KvBatch, KvRows } from "./kv.ts";
 import { readNodeRecord } from "./node-record.ts";
+import { PathSet } from "./path-set.ts";
+import type { SweptNames } from "./swept-names.ts";
+import type { RemovedNames } from "./tree/recorded-event.ts";
 import type { TreeNode } from "./tree/tree-node.ts";
 import { isBelow } from "./tree/watch-rule.ts";
 
@@ -26,6 +29,29 @@ interface Sweep {
   readonly etcdIndex: number;
   /** Where the next slice goes on. */
   from: Uint8Array;
+  /** What went away; undefined for a sweep that was under way when the store was opened. */
+  readonly removal: Removal | undefined;
+  /** Nodes made below since then; undefined in the same case. */
+  readonly made: PathSet | undefined;
+}
+
+/** The names that a sweep collects, and what the event of the removal holds of them. */
+export interface Removal {
+  readonly names: SweptNames;
+  readonly removed: RemovedNames;
+}
+
+/** A sweep whose rows are gone. */
+export interface CompletedSweep {
+  readonly path: ByteString;
+  readonly etcdIndex: number;
+  readonly removal: Removal | undefined;
+}
+
+export interface Slice {
+  /** Rows deleted. */
+  readonly deleted: number;
+  readonly completed: readonly CompletedSweep[];
 }
 
 export interface SliceOptions {
@@ -33,6 +59,11 @@ export interface SliceOptions {
   /** Is told of each node whose row goes. */
   readonly onDeleted: (path: ByteString, node: TreeNode) => void;
 }
+
+/** Bytes of rows after which a slice ends, however many rows it may look at. */
+const SLICE_BYTES_MAX = 256 << 10;
+/** Rows fetched at once. */
+const FETCH_ROWS = 64;
 
 const SWEEP_KEY_PATH_START = 8;
 const EMPTY = Buffer.alloc(0);
@@ -51,7 +82,9 @@ export class SubtreeSweeps {
         const key = rows[i];
         if (key === undefined) continue;
         const path = pathOfKey(key, SWEEP_KEY_PATH_START);
-        sweeps.push({ path, etcdIndex: indexOfKey(key), from: descendantsRange(path).from });
+        const { from } = descendantsRange(path);
+        const etcdIndex = indexOfKey(key);
+        sweeps.push({ path, etcdIndex, from, removal: undefined, made: undefined });
       }
     }
     iterator.close();
@@ -73,9 +106,50 @@ export class SubtreeSweeps {
   }
 
   /** Declares everything below a directory gone; the row follows with the next flush(). */
-  add(path: ByteString, etcdIndex: number): void {
+  add(path: ByteString, etcdIndex: number, removal: Removal): void {
     this.#unwritten.push(sweepKey(etcdIndex, path));
-    this.#sweeps = [...this.#sweeps, { path, etcdIndex, from: descendantsRange(path).from }];
+    const { from } = descendantsRange(path);
+    const made = new PathSet();
+    this.#sweeps = [...this.#sweeps, { path, etcdIndex, from, removal, made }];
+  }
+
+  /** The names of a removal whose sweep is pending. */
+  removedBy(etcdIndex: number): RemovedNames | undefined {
+    return this.#sweeps.find((sweep) => sweep.etcdIndex === etcdIndex)?.removal?.removed;
+  }
+
+  /** Is told of a new node. */
+  noteMade(path: ByteString): void {
+    for (const sweep of this.#sweeps) if (isBelow(path, sweep.path)) sweep.made?.add(path);
+  }
+
+  /** Is told of a node that was removed by itself. */
+  noteRemoved(path: ByteString): void {
+    for (const sweep of this.#sweeps) if (isBelow(path, sweep.path)) sweep.made?.delete(path);
+  }
+
+  /** Is told that everything below a directory went. */
+  noteRemovedBelow(path: ByteString): void {
+    for (const { path: swept, made } of this.#sweeps) {
+      if (path === swept || isBelow(path, swept)) made?.takeBelow(path);
+    }
+  }
+
+  /** Is told of a row that counts as gone and is replaced by that of a new node. */
+  noteReplaced(path: ByteString, createdIndex: number): void {
+    const sweep = this.#sweeps.find(
+      ({ path: swept, etcdIndex }) => createdIndex <= etcdIndex && isBelow(path, swept),
+    );
+    sweep?.removal?.names.add(path);
+  }
+
+  /** Whether anything is below a directory that is being swept; undefined when rows must tell. */
+  hasMadeBelow(path: ByteString): boolean | undefined {
+    for (const { path: swept, made } of this.#sweeps) {
+      if (made === undefined || !(path === swept || isBelow(path, swept))) continue;
+      return made.below(path).next().done !== true;
+    }
+    return undefined;
   }
 
   flush(batch: KvBatch): void {
@@ -83,8 +157,9 @@ export class SubtreeSweeps {
     this.#unwritten.length = 0;
   }
 
-  /** Deletes rows, looking at no more than `rowsMax`, oldest sweep first. @returns Rows deleted. */
-  slice(kv: Kv, batch: KvBatch, { rowsMax, onDeleted }: SliceOptions): number {
+  /** Deletes rows, looking at no more than `rowsMax`, oldest sweep first. */
+  slice(kv: Kv, batch: KvBatch, { rowsMax, onDeleted }: SliceOptions): Slice {
+    const completed: CompletedSweep[] = [];
     let deleted = 0;
     let left = rowsMax;
     // Rows deleted in this batch would be met again by a sweep that overlaps: one sweep a batch.
@@ -92,20 +167,22 @@ export class SubtreeSweeps {
       const sweep = this.#sweeps[0];
       if (sweep === undefined) break;
       const iterator = kv.iterator({ from: sweep.from, to: descendantsRange(sweep.path).to });
-      while (left > 0) {
-        const rows = iterator.nextMany(left);
+      for (let bytes = 0; left > 0 && bytes < SLICE_BYTES_MAX;) {
+        const rows = iterator.nextMany(Math.min(left, FETCH_ROWS));
         if (rows.length === 0) {
           batch.delete(sweepKey(sweep.etcdIndex, sweep.path));
           this.#sweeps = this.#sweeps.slice(1);
+          completed.push(sweep);
           break;
         }
         left -= rows.length / 2;
+        for (const row of rows) bytes += row.length;
         deleted += deleteSwept(rows, sweep, { batch, onDeleted });
       }
       iterator.close();
       left -= 1;
     }
-    return deleted;
+    return { deleted, completed };
   }
 
   /** Whether a directory lies at or below one that is being swept: its rows need the filter. */
@@ -135,6 +212,7 @@ function deleteSwept(
     batch.delete(key);
     if (node.deadlineMs !== undefined) batch.delete(ttlKey(node.deadlineMs, path));
     onDeleted(path, node);
+    sweep.removal?.names.add(path);
     deleted += 1;
   }
   return deleted;

@@ -130,7 +130,7 @@ class Run {
 
   static async start(options: RunOptions): Promise<Run> {
     // Small limits, so that small trees meet them.
-    const limits = { cacheBytes: 20_000, directRemovalMax: 4, removedNamesMax: 7 };
+    const limits = { cacheBytes: 20_000, directRemovalMax: 4, removedNamesMax: 10_000 };
     const kv = await options.kv();
     const store = await TestStore.open({ kv, historyMax: options.historyMax, ...limits });
     return new Run(options, store, limits.removedNamesMax);

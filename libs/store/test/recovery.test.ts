@@ -50,6 +50,17 @@ function randomCommand(random: SeededRandom, clock: FakeClock): Command {
   return random.chance(0.5) ? { action: "group", writes } : command("update", path, { value: "u" });
 }
 
+/** The newest event is the same; a crash may have cost the names that went with it. */
+function sameLastEvent(again: TestStore, store: TestStore): void {
+  const [a, b] = [again, store].map(({ machine }) => {
+    const [event] = machine.history.read(machine.history.lastIndex);
+    const names = event?.removed === undefined ? [] : event.removed.paths?.toSorted();
+    return { event: { ...event, removed: 0 }, names };
+  });
+  assert.deepEqual(a?.event, b?.event);
+  if (a?.names !== undefined && b?.names !== undefined) assert.deepEqual(a.names, b.names);
+}
+
 describe("after a crash", () => {
   test("the log replayed over whatever was left gives the same state", async () => {
     const random = new SeededRandom(testSeed());
@@ -85,10 +96,7 @@ describe("after a crash", () => {
         assert.deepEqual(await hashOf(again), whole);
         assert.deepEqual(again.keys("/1"), store.keys("/1"));
         assert.equal(again.machine.history.firstIndex, store.machine.history.firstIndex);
-        assert.deepEqual(
-          again.machine.history.read(store.machine.history.lastIndex),
-          store.machine.history.read(store.machine.history.lastIndex),
-        );
+        sameLastEvent(again, store);
       }
     }
   });
@@ -244,6 +252,7 @@ describe("removing large subtrees", () => {
       for (let i = 0; i < count; i++) store.set(`/1/${directory}/${i}`);
       store.write("delete", `/1/${directory}`, { recursive: true });
     }
+    store.turns.drain();
     const [known] = store.machine.history.read(51);
     const [unknown] = store.machine.history.read(103);
     assert.deepEqual(

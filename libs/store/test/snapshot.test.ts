@@ -68,9 +68,10 @@ function fill(machine: StateMachine, clock: FakeClock, count: number): void {
 
 /** Waits until no removal is under way in the background. */
 async function settled(machine: StateMachine): Promise<void> {
-  for (let idle = 0, before = -1; idle < 5; before = machine.nodeCount) {
-    idle = before === machine.nodeCount ? idle + 1 : 0;
+  for (let idle = 0; idle < 5;) {
+    const before = machine.nodeCount;
     await new Promise((resolve) => setImmediate(resolve));
+    idle = before === machine.nodeCount ? idle + 1 : 0;
   }
 }
 
