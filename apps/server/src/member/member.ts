@@ -104,6 +104,7 @@ export class Member {
         this.server.authChanged();
       },
       log: options.log.server,
+      onFatal: options.onFatal,
     });
     this.lives = this.#createLives(hardState);
     this.#contradictions = this.#createContradictions();

@@ -57,7 +57,7 @@ function foreignVersion(layout: DataDirLayout, top: readonly string[]): string |
   // Imported in place: the old files stay beside ours.
   if (list(layout.storeDir).includes("CURRENT")) return undefined;
   if (member.includes("snap")) return "etcd 2.x or 3.x";
-  const wal = list(join(layout.memberDir, "wal"));
+  const wal = list(join(layout.memberDir, "wal")).filter((name) => name !== LOST_AND_FOUND);
   // Logs are named alike; only ours is locked by files beside it.
   const isOurs = wal.some(isLockName);
   if (!member.includes("store") && wal.length > 0 && !isOurs) return "etcd 2.x or 3.x";

@@ -132,6 +132,11 @@ async function discardUnusedLog({ walDir, storeDir }: DataDirLayout): Promise<vo
   removeContent(walDir);
 }
 
+/** A received state got its name, but nobody knows whether the disk will keep that: stop the member. */
+export class TakeoverError extends Error {
+  override readonly name = "TakeoverError";
+}
+
 export class MemberStorage {
   readonly layout: DataDirLayout;
   readonly wal: Wal;
@@ -339,19 +344,44 @@ export class MemberStorage {
     return this.#directory.next();
   }
 
-  /** Replaces the state machine by a complete generation; the raft loop must stand still. */
+  /**
+   * Replaces the state machine by a complete generation; the raft loop must stand still. The old one
+   * stays open until the new one has its name.
+   * @throws TakeoverError when it cannot be told which one a restart would find; any other error means
+   * that the old one is in use as before.
+   */
   async switchTo(path: string): Promise<StateMachine> {
-    // Says that the log may be behind this state, should a crash come before the log restarts.
     const incoming = await openMachine(path, this.#options, { mustExist: true });
-    const index = Buffer.from(String(incoming.appliedIndex), "utf8");
-    incoming.apply([], new Map([[META_INSTALLED, index]]));
-    incoming.flushDurable();
-    await incoming.close();
-    await this.#machine.close();
-    this.#directory.switchTo(path);
-    this.#machine = await openMachine(path, this.#options, { mustExist: true });
-    this.#directory.removeOthers();
-    return this.#machine;
+    try {
+      // Says that the log may be behind this state, should a crash come before the log restarts.
+      const index = Buffer.from(String(incoming.appliedIndex), "utf8");
+      incoming.apply([], new Map([[META_INSTALLED, index]]));
+      incoming.flushDurable();
+      this.#directory.switchTo(path);
+    } catch (error) {
+      await incoming.close();
+      if (this.#isNamed(path)) throw new TakeoverError(messageOf(error), { cause: error });
+      throw error;
+    }
+    const old = this.#machine;
+    this.#machine = incoming;
+    try {
+      await old.close();
+      this.#directory.removeOthers();
+    } catch (error) {
+      // Nobody reads it any more, and the next start tries again.
+      this.#options.warn(`the state before the snapshot could not be removed: ${messageOf(error)}`);
+    }
+    return incoming;
+  }
+
+  /** Whether the generation is the one in use, or may be for all the disk tells. */
+  #isNamed(path: string): boolean {
+    try {
+      return this.#directory.current() === path;
+    } catch {
+      return true;
+    }
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,8 @@ import { importSnapshot } from "@etcd2/store";
 import type { Kv, StoreWatcherHub } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { Cluster } from "../cluster/cluster.ts";
+import { messageOf } from "../message-of.ts";
+import { TakeoverError } from "./member-storage.ts";
 import type { MemberStorage } from "./member-storage.ts";
 
 export interface SnapshotExchangeOptions {
@@ -19,6 +21,8 @@ export interface SnapshotExchangeOptions {
   /** The cluster may look different after an install: connect to who is there now. */
   readonly onInstalled: () => void;
   readonly log: (message: string) => void;
+  /** Neither the old state nor the new one can be relied on: the member must stop. */
+  readonly onFatal: (error: Error) => void;
 }
 
 export class SnapshotExchange {
@@ -88,7 +92,7 @@ class IncomingSnapshot implements SnapshotSink {
   }
 
   async commit(): Promise<void> {
-    const { storage, cluster, hub, node, log } = this.#options;
+    const { storage, node, log } = this.#options;
     try {
       this.#pipe.end();
       const kv = await this.#imported;
@@ -96,14 +100,33 @@ class IncomingSnapshot implements SnapshotSink {
       await node().exclusively(async () => {
         // The log may have caught up by itself in the meantime, or the sender been succeeded.
         if (!node().wantsSnapshot(this.#message)) return;
-        hub.attach(await storage.switchTo(this.#path));
-        cluster.reload();
-        node().snapshotInstalled({ ...this.#message, snapshot: storage.snapshotMetadata() });
+        await this.#takeOver();
         log(`applied snapshot at index ${storage.machine.appliedIndex}`);
       });
       this.#options.onInstalled();
     } finally {
       this.#onEnd();
+    }
+  }
+
+  /** Until the new state is in place the old one serves; from then on everything must succeed. */
+  async #takeOver(): Promise<void> {
+    const { storage, cluster, hub, node, log, onFatal } = this.#options;
+    let isReplaced = false;
+    try {
+      const machine = await storage.switchTo(this.#path);
+      isReplaced = true;
+      hub.attach(machine);
+      cluster.reload();
+      node().snapshotInstalled({ ...this.#message, snapshot: storage.snapshotMetadata() });
+    } catch (error) {
+      const text = messageOf(error);
+      if (isReplaced || error instanceof TakeoverError) {
+        onFatal(new Error(`a snapshot could not be taken over: ${text}`, { cause: error }));
+      } else {
+        log(`a snapshot could not be taken over, the state before it stays in use: ${text}`);
+      }
+      throw error;
     }
   }
 

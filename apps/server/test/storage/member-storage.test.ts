@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { importSnapshot, StoreDirectory } from "@etcd2/store";
+import { RocksKv } from "@etcd2/store/rocks";
 
 import { inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
 import type { DataDirLayout } from "../../src/storage/data-dir.ts";
-import { MemberStorage } from "../../src/storage/member-storage.ts";
+import { MemberStorage, TakeoverError } from "../../src/storage/member-storage.ts";
 import type { StorageOptions } from "../../src/storage/member-storage.ts";
 import { StartError } from "../../src/start-error.ts";
 
@@ -107,4 +109,104 @@ describe("making a new member's storage", () => {
       /applied index 0: a part of the store was lost/,
     );
   });
+});
+
+describe("taking over a received state", () => {
+  let directory = "";
+  let storage: MemberStorage;
+  let warnings: string[] = [];
+  let layout: DataDirLayout;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), "etcd2-takeover-"));
+    layout = layoutOf(join(directory, "data"), undefined);
+    warnings = [];
+    const options: StorageOptions = {
+      layout,
+      watchHistory: 100,
+      onWalSync: () => undefined,
+      onSlowWalSync: () => undefined,
+      warn: (message) => warnings.push(message),
+    };
+    storage = await MemberStorage.create(options, ids, "{}");
+  });
+  afterEach(async () => {
+    mock.restoreAll();
+    await storage.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  async function received(): Promise<string> {
+    const path = storage.nextGeneration();
+    const kv = await RocksKv.open(path);
+    await importSnapshot(kv, storage.machine.exportSnapshot());
+    await kv.close();
+    return path;
+  }
+
+  let applied = 0;
+  /** The machine takes writes and reads them back. */
+  function assertServes(): void {
+    applied += 1;
+    storage.machine.apply([], new Map([["local-test", Buffer.from(String(applied))]]));
+    assert.equal(
+      Buffer.from(storage.machine.readMeta("local-test") ?? []).toString(),
+      String(applied),
+    );
+  }
+
+  async function assertOldServes(path: string): Promise<void> {
+    const old = storage.machine;
+    await assert.rejects(storage.switchTo(path), (error) => !(error instanceof TakeoverError));
+    assert.equal(storage.machine, old);
+    assertServes();
+    assert.notEqual(new StoreDirectory(layout.storeDir).current(), path);
+  }
+
+  it("leaves the old one in use where the new one cannot be named, and works when it can", async () => {
+    mkdirSync(join(layout.storeDir, "CURRENT.tmp"));
+    await assertOldServes(await received());
+    rmdirSync(join(layout.storeDir, "CURRENT.tmp"));
+    const path = await received();
+    await storage.switchTo(path);
+    assertServes();
+    assert.equal(new StoreDirectory(layout.storeDir).current(), path);
+    assert.equal(warnings.length, 0);
+  });
+
+  it("leaves the old one in use where the new one cannot be opened", async () => {
+    const path = await received();
+    rmSync(join(path, "CURRENT"));
+    await assertOldServes(path);
+  });
+
+  for (const code of ["ENOSPC", "EIO", "EROFS"]) {
+    it(`leaves the old one in use after ${code} before the new one has its name`, async () => {
+      const path = await received();
+      mock.method(StoreDirectory.prototype, "switchTo", () => {
+        throw Object.assign(new Error(code), { code });
+      });
+      await assertOldServes(path);
+    });
+
+    it(`tells that the member must stop after ${code} behind the rename`, async () => {
+      const path = await received();
+      const name = path.slice(layout.storeDir.length + 1);
+      mock.method(StoreDirectory.prototype, "switchTo", () => {
+        writeFileSync(join(layout.storeDir, "CURRENT"), `${name}\n`);
+        throw Object.assign(new Error(code), { code });
+      });
+      await assert.rejects(storage.switchTo(path), TakeoverError);
+    });
+
+    it(`warns after ${code} on the removal of the old one, and the new one serves`, async () => {
+      const path = await received();
+      mock.method(StoreDirectory.prototype, "removeOthers", () => {
+        throw Object.assign(new Error(code), { code });
+      });
+      await storage.switchTo(path);
+      assertServes();
+      assert.match(warnings.join(), new RegExp(`could not be removed: ${code}`));
+    });
+  }
 });
