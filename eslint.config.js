@@ -10,6 +10,7 @@ const root = import.meta.dirname;
 // A project may depend on earlier layers only.
 const layers = [
   "layer:test-support",
+  "layer:net-url",
   "layer:proto",
   "layer:raft",
   "layer:store",

@@ -14,6 +14,7 @@ import {
   NoEndpointsError,
   ServerFaultError,
 } from "./errors.ts";
+import { redirectTarget, UrlError } from "@etcd2/net-url";
 import { encodePath } from "./go-text.ts";
 import { dialTimeout } from "./socket-errors.ts";
 import type { Answer, Request, Target, Transport } from "./transport.ts";
@@ -249,16 +250,13 @@ function serverFault(endpoint: Endpoint, status: number, body: Buffer): ServerFa
 
 function redirected(from: Target, location: string | undefined): Target {
   if (location === undefined || location === "") throw new ClientError("Location header not set");
-  const host = from.host.includes(":") ? `[${from.host}]` : from.host;
-  const url = URL.parse(location, `${from.scheme}://${host}:${from.port}${from.path}`);
-  if (url === null) throw new ClientError(`Location header not valid URL: ${location}`);
-  return {
-    scheme: url.protocol.slice(0, -1),
-    host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port),
-    path: url.pathname + url.search,
-    endpointText: from.endpointText,
-  };
+  try {
+    const target = redirectTarget(from, location);
+    return { ...target, endpointText: from.endpointText };
+  } catch (error) {
+    if (!(error instanceof UrlError)) throw error;
+    throw new ClientError(`Location header not valid URL: ${location}`, { cause: error });
+  }
 }
 
 function isUnconnected(error: unknown): boolean {

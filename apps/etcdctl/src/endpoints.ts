@@ -5,8 +5,8 @@
 import { ClientError } from "./errors.ts";
 import { exitCodes, Failure } from "./exit-codes.ts";
 import type { FlagValues } from "./flags.ts";
-import { quote } from "./go-text.ts";
-import { urlComplaint } from "./go-url.ts";
+import type { NetUrl, ParseOptions } from "@etcd2/net-url";
+import { parseUrl, portOf, UrlError } from "@etcd2/net-url";
 
 /** One place to send requests to. */
 export interface Endpoint {
@@ -38,39 +38,35 @@ function splitScheme(text: string): [scheme: string, rest: string] {
 
 /** Reads one endpoint. Text without a scheme is taken as a host, `name:port` as scheme `name`. */
 export function parseEndpoint(text: string): Endpoint {
-  const complaint = urlComplaint(text);
-  if (complaint !== undefined) throw new ClientError(complaint);
+  // Text that begins with an address has always been taken here.
+  const given = readUrl(text, { mayStartWithColon: true });
   const [scheme, rest] = splitScheme(text);
   if (scheme !== "" && !rest.startsWith("//")) return unusable(text, scheme);
   if (scheme !== "" && scheme !== "http" && scheme !== "https") return unusable(text, scheme);
   const shown = scheme === "" ? `http://${text.replace(/^\/\//, "")}` : `${scheme}:${rest}`;
   if (/^https?:\/*$/.test(shown)) return unusable(text === "" ? "http:" : shown, "http");
-  // A port that no connection can have is a fault of the connection, not of the text.
-  const [, before = "", highPort = "", after = ""] =
-    /^(https?:\/\/[^/?#]*):(\d{5,})(?![^/?#])(.*)$/is.exec(shown) ?? [];
-  const isTooHigh = Number(highPort) > portMax;
-  let url: URL;
-  try {
-    url = new URL(isTooHigh ? before + after : shown);
-  } catch (error) {
-    throw new ClientError(`parse ${quote(text)}: invalid address`, { cause: error });
-  }
-  const { username, password } = url;
+  const url = given.scheme !== "" && given.host !== "" ? given : readUrl(shown);
+  const { user } = url;
   return {
     text: shown,
-    scheme: url.protocol.slice(0, -1),
-    host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: isTooHigh ? Number(highPort) : portOf(url),
-    basePath: decodeURIComponent(url.pathname).replace(/\/+$/, ""),
+    scheme: url.scheme,
+    host: url.hostname,
+    // A port that no connection can have is a fault of the connection, not of the text.
+    port: portOf(url),
+    basePath: url.path.replace(/\/+$/, ""),
     userInfo:
-      username === ""
-        ? undefined
-        : `${decodeURIComponent(username)}:${decodeURIComponent(password)}`,
+      user === undefined || user.name === "" ? undefined : `${user.name}:${user.password ?? ""}`,
   };
 }
 
-function portOf({ port, protocol }: URL): number {
-  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+/** @throws ClientError in the words of the original */
+function readUrl(text: string, options: ParseOptions = {}): NetUrl {
+  try {
+    return parseUrl(text, options);
+  } catch (error) {
+    if (!(error instanceof UrlError)) throw error;
+    throw new ClientError(error.message, { cause: error });
+  }
 }
 
 function unusable(text: string, scheme: string): Endpoint {

@@ -4,32 +4,7 @@
  * commands.
  */
 
-const escapes: Readonly<Record<string, string>> = {
-  "\x07": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-  '"': '\\"',
-  "\\": "\\\\",
-};
-
-/** A double-quoted string with backslash escapes, printable characters as they are. */
-export function quote(text: string): string {
-  let out = '"';
-  for (const char of text) {
-    const code = char.codePointAt(0) ?? 0;
-    const known = escapes[char];
-    if (known !== undefined) out += known;
-    else if (code < 0x20 || code === 0x7f) out += `\\x${code.toString(16).padStart(2, "0")}`;
-    else if (char === " " || /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(char)) out += char;
-    else if (code > 0xffff) out += `\\U${code.toString(16).padStart(8, "0")}`;
-    else out += `\\u${code.toString(16).padStart(4, "0")}`;
-  }
-  return `${out}"`;
-}
+export { quote } from "@etcd2/net-url";
 
 /** Decimal, `0x` hexadecimal or leading-zero octal with an optional sign, within 64 bits. */
 export function parseInteger(text: string): bigint | undefined {

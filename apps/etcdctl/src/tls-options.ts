@@ -1,6 +1,7 @@
 /** The TLS options of connections. Loaded only when one is opened. */
 import type { AgentOptions } from "node:https";
-import { getCACertificates } from "node:tls";
+import { certificateName } from "@etcd2/net-url";
+import { checkServerIdentity, getCACertificates } from "node:tls";
 import { ClientError } from "./errors.ts";
 import type { TlsSettings } from "./tls-files.ts";
 
@@ -12,7 +13,11 @@ export function secureOptions(settings: TlsSettings): AgentOptions {
       "x509: certificate signed by unknown authority (the CA file holds no PEM)",
     );
   }
-  const options: AgentOptions = { ca: ca ?? getCACertificates("system") };
+  const options: AgentOptions = {
+    ca: ca ?? getCACertificates("system"),
+    checkServerIdentity: (host, certificate) =>
+      checkServerIdentity(certificateName(host), certificate),
+  };
   if (cert !== undefined && key !== undefined) Object.assign(options, { cert, key });
   return options;
 }

@@ -9,6 +9,7 @@ import http, {
 } from "node:http";
 import type * as https from "node:https";
 import type { LookupFunction } from "node:net";
+import { dialHost, hostHeader } from "@etcd2/net-url";
 import { portMax } from "./endpoints.ts";
 import { ClientError, ConnectionError, DeadlineError, HeaderTimeoutError } from "./errors.ts";
 import { describeFault, dialTimeout } from "./socket-errors.ts";
@@ -98,17 +99,21 @@ export class Transport {
       throw new DeadlineError();
     }
     const secure = target.scheme === "https" ? await this.#openSecure() : undefined;
+    const isLocalhost = /^localhost\.?$/i.test(target.host);
     const options: RequestOptions & { autoSelectFamilyAttemptTimeout?: number } = {
       method: request.method,
-      host: target.host,
+      host: isLocalhost ? target.host : dialHost(target.host),
       port: target.port,
       path: target.path,
       headers: request.headers,
       agent: secure?.agent ?? this.#agent,
     };
-    if (target.host === "localhost") {
+    if (isLocalhost) {
       options.lookup = lookUpLocalhost;
       options.autoSelectFamilyAttemptTimeout = this.#options.connectTimeoutMs;
+    }
+    if (target.host.includes("%")) {
+      options.headers = { ...request.headers, Host: hostHeader(`[${target.host}]:${target.port}`) };
     }
     return this.#send(secure?.module.request ?? http.request, options, target, request);
   }

@@ -25,7 +25,6 @@ export type {
   RaftNodeOptions,
 } from "./node-ports.ts";
 export type { SnapshotSink, Transport, TransportListener } from "./transport.ts";
-export { resolveLoopback } from "./loopback.ts";
 export { decodeConfChange, decodeConfState, encodeConfChange, encodeConfState } from "./codec.ts";
 export { fetchClusterInfo, ClusterInfoError } from "./cluster-info.ts";
 export type { ClusterInfo } from "./frame-codec.ts";

@@ -4,8 +4,9 @@
  */
 import { Client, credentials } from "@grpc/grpc-js";
 import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
-import { isIP } from "node:net";
-import { resolveLoopback } from "./loopback.ts";
+import { certificateName, dialHost, hostHeader, parseUrl, portOf } from "@etcd2/net-url";
+import type { NetUrl } from "@etcd2/net-url";
+import { peerTarget } from "./peer-resolver.ts";
 import type { PeerCredentials } from "./transport-options.ts";
 
 /**
@@ -14,32 +15,29 @@ import type { PeerCredentials } from "./transport-options.ts";
  */
 const KEEPALIVE_MS = 10_000;
 
-/** @throws TypeError when `text` is no http or https URL with a host. */
-export function parsePeerUrl(text: string): URL {
-  const url = new URL(text);
-  if ((url.protocol !== "http:" && url.protocol !== "https:") || url.hostname === "") {
+const PORT_MAX = 65_535;
+
+/** @throws UrlError, TypeError when `text` is no http or https URL. */
+export function parsePeerUrl(text: string): NetUrl {
+  const url = parseUrl(text);
+  if (!isSecure(url) && url.scheme !== "http") {
     throw new TypeError(`"${text}" is not an http or https URL`);
+  }
+  if (url.host === "" || portOf(url) > PORT_MAX) {
+    throw new TypeError(`"${text}" does not have the form http://host:port`);
   }
   return url;
 }
 
-/** Host and port as gRPC wants them; `localhost` is 127.0.0.1, see loopback.ts. */
-function target(url: URL): string {
-  const host = resolveLoopback(url.hostname);
-  const port = url.port !== "" ? url.port : url.protocol === "https:" ? "443" : "80";
-  switch (isIP(host)) {
-    case 4:
-      return `ipv4:${host}:${port}`;
-    case 6:
-      return `ipv6:[${host}]:${port}`;
-    default:
-      return `dns:${host}:${port}`;
-  }
+/** Whether the URL asks for TLS. */
+export function isSecure({ scheme }: NetUrl): boolean {
+  return scheme === "https";
 }
 
-function channelCredentials(url: URL, given: PeerCredentials | undefined): ChannelCredentials {
-  if (given !== undefined) return given(url);
-  return url.protocol === "https:" ? credentials.createSsl() : credentials.createInsecure();
+function channelCredentials(url: NetUrl, given: PeerCredentials | undefined): ChannelCredentials {
+  const scheme = isSecure(url) ? "https" : "http";
+  if (given !== undefined) return given(scheme);
+  return isSecure(url) ? credentials.createSsl() : credentials.createInsecure();
 }
 
 export interface PeerClientOptions {
@@ -48,7 +46,7 @@ export interface PeerClientOptions {
   readonly frameBytesMax: number;
 }
 
-/** @throws TypeError when the URL is none. */
+/** @throws UrlError, TypeError when the URL is none. */
 export function createPeerClient(options: PeerClientOptions): Client {
   const url = parsePeerUrl(options.url);
   const channel: ChannelOptions = {
@@ -60,15 +58,16 @@ export function createPeerClient(options: PeerClientOptions): Client {
     "grpc.enable_channelz": 0,
     "grpc.enable_http_proxy": 0,
     "grpc.service_config_disable_resolution": 1,
+    "grpc.default_authority": hostHeader(url.host),
     "grpc.max_receive_message_length": options.frameBytesMax,
     "grpc.max_send_message_length": -1,
     "grpc.keepalive_time_ms": KEEPALIVE_MS,
     "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
   };
   // A certificate names the host of the URL, not the address dialled in its place.
-  if (url.protocol === "https:" && resolveLoopback(url.hostname) !== url.hostname) {
-    channel["grpc.ssl_target_name_override"] = url.hostname;
-    channel["grpc.default_authority"] = url.host;
+  if (isSecure(url)) {
+    channel["grpc.ssl_target_name_override"] = certificateName(url.hostname);
   }
-  return new Client(target(url), channelCredentials(url, options.credentials), channel);
+  const target = peerTarget(dialHost(url.hostname), portOf(url));
+  return new Client(target, channelCredentials(url, options.credentials), channel);
 }

@@ -9,8 +9,8 @@ import { createServer } from "node:net";
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import { widenFlowWindows } from "./flow-window.ts";
-import { resolveLoopback } from "./loopback.ts";
-import { parsePeerUrl } from "./peer-client.ts";
+import { bindHost, portOf } from "@etcd2/net-url";
+import { isSecure as needsTls, parsePeerUrl } from "./peer-client.ts";
 import { DEFAULT_TRANSPORT_LIMITS } from "./transport-options.ts";
 
 export interface PeerServerOptions {
@@ -87,9 +87,9 @@ export class PeerServer {
   /** Opens one address. @throws Error with the reason in the words of the original. */
   async listen(address: string): Promise<void> {
     const url = parsePeerUrl(address);
-    const isSecure = url.protocol === "https:";
+    const isSecure = needsTls(url);
     const tls = this.#tls;
-    if (isSecure && tls === undefined) throw new Error(`${url.href} needs a certificate and a key`);
+    if (isSecure && tls === undefined) throw new Error(`${url.text} needs a certificate and a key`);
     const server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
@@ -99,13 +99,11 @@ export class PeerServer {
       else this.#injector.injectConnection(socket);
     });
     server.maxConnections = this.#connectionsMax;
-    const host = resolveLoopback(url.hostname);
-    const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
-    await bind(server, host, port);
+    await bind(server, bindHost(url.hostname), portOf(url));
     this.#servers.push(server);
     const bound = server.address() as AddressInfo;
     this.#listeners.push({
-      url: `${url.protocol}//${url.hostname}:${bound.port}`,
+      url: url.text.replace(/:\d*$/, `:${bound.port}`),
       host: bound.address,
       port: bound.port,
     });
@@ -156,7 +154,7 @@ async function bind(server: NetServer, host: string, port: number): Promise<void
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen({ host, port }, () => {
+      server.listen({ port, ...(host !== "" && { host }) }, () => {
         server.off("error", reject);
         resolve();
       });

@@ -77,7 +77,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
 };
 
 /** Gives the credentials for dialling a peer URL; by default plain text for http only. */
-export type PeerCredentials = (url: URL) => ChannelCredentials;
+export type PeerCredentials = (scheme: "http" | "https") => ChannelCredentials;
 
 export interface GrpcTransportOptions {
   readonly clusterId: string;

@@ -7,7 +7,6 @@ import { Backoff } from "../src/backoff.ts";
 import type { Message } from "../src/core/types.ts";
 import type { Hello } from "../src/frame-codec.ts";
 import { LinkLosses } from "../src/link-losses.ts";
-import { resolveLoopback } from "../src/loopback.ts";
 import { messageSizeEstimate } from "../src/message-codec.ts";
 import { parsePeerUrl } from "../src/peer-client.ts";
 import {
@@ -127,23 +126,25 @@ describe("losses of links", () => {
   });
 });
 
-describe("localhost", () => {
-  it("is 127.0.0.1 however it is written; other hosts are left alone", () => {
-    for (const name of ["localhost", "LOCALHOST", "localhost."]) {
-      assert.equal(resolveLoopback(name), "127.0.0.1");
-    }
-    for (const name of ["localhost.example", "::1", "127.0.0.2", "host"]) {
-      assert.equal(resolveLoopback(name), name);
-    }
-    assert.equal(resolveLoopback("[::1]"), "::1");
-  });
-});
-
 describe("peer URLs", () => {
+  it("may name every host that a resolver may know, and keep it as it is written", () => {
+    for (const host of ["etcd.1", "a_b", "Host.", "010.0.0.1", "1.2.3.4.5", "[fe80::1%25lo]"]) {
+      assert.equal(parsePeerUrl(`http://${host}:1`).text, `http://${host}:1`);
+    }
+  });
+
   it("are http or https with a host", () => {
     assert.equal(parsePeerUrl("https://h:1").port, "1");
-    for (const text of ["", "h:2380", "ftp://h", "http://", "unix:///x"]) {
-      assert.throws(() => parsePeerUrl(text), TypeError, text);
+    for (const text of [
+      "",
+      "h:2380",
+      "ftp://h",
+      "http://",
+      "http://h:65536",
+      "http://%41:1",
+      "unix:///x",
+    ]) {
+      assert.throws(() => parsePeerUrl(text), text);
     }
   });
 });

@@ -3,7 +3,11 @@
  * command line says; sends nothing.
  */
 import { readFileSync } from "node:fs";
+import { parseUrl, portOf, UrlError } from "@etcd2/net-url";
+import type { NetUrl } from "@etcd2/net-url";
 import { MigrateError } from "../errors.ts";
+
+const PORT_MAX = 65_535;
 
 export interface TlsFiles {
   readonly ca?: string | undefined;
@@ -13,7 +17,7 @@ export interface TlsFiles {
 
 export interface Endpoints {
   /** Base URLs without a final slash and without user. */
-  readonly urls: readonly URL[];
+  readonly urls: readonly NetUrl[];
   /** Value of the Authorization header, if a user was given. */
   readonly authorization: string | undefined;
   readonly tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
@@ -21,26 +25,36 @@ export interface Endpoints {
 
 /** Reads "http://user:password@host:port,..." @throws MigrateError "usage" */
 export function parseEndpoints(text: string, files: TlsFiles = {}): Endpoints {
-  const urls: URL[] = [];
+  const urls: NetUrl[] = [];
   let authorization: string | undefined;
   for (const part of text.split(",")) {
     const given = part.trim();
-    const url = URL.parse(given.includes("://") ? given : `http://${given}`);
-    if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    const url = readUrl(given);
+    if ((url.scheme !== "http" && url.scheme !== "https") || url.hostname === "") {
       throw new MigrateError("usage", `"${given}" is no http or https URL`);
     }
-    if (url.pathname !== "/" || url.search !== "") {
+    if (portOf(url) > PORT_MAX) {
+      throw new MigrateError("usage", `"${given}" does not have a valid port`);
+    }
+    if ((url.path !== "" && url.path !== "/") || /[?#]/.test(url.text)) {
       throw new MigrateError("usage", `"${given}" must be just scheme, host and port`);
     }
-    if (url.username !== "") {
-      const user = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    if (url.user !== undefined && url.user.name !== "") {
+      const user = `${url.user.name}:${url.user.password ?? ""}`;
       authorization = `Basic ${Buffer.from(user, "utf8").toString("base64")}`;
-      url.username = "";
-      url.password = "";
     }
     urls.push(url);
   }
   return { urls, authorization, tls: readTls(files) };
+}
+
+function readUrl(given: string): NetUrl {
+  try {
+    return parseUrl(given.includes("://") ? given : `http://${given}`);
+  } catch (error) {
+    if (!(error instanceof UrlError)) throw error;
+    throw new MigrateError("usage", error.message, { cause: error });
+  }
 }
 
 function readTls(files: TlsFiles): Endpoints["tls"] {

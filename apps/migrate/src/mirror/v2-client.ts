@@ -5,7 +5,11 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
+import type { PeerCertificate } from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
+import { certificateName, dialHost, hostHeader, portOf } from "@etcd2/net-url";
 import { MigrateError, messageOf } from "../errors.ts";
 import type { Endpoints } from "./endpoints.ts";
 
@@ -41,7 +45,7 @@ interface Call {
 
 export class V2Client {
   readonly #endpoints: Endpoints;
-  readonly #agents: { readonly "http:": http.Agent; readonly "https:": https.Agent };
+  readonly #agents: { readonly http: http.Agent; readonly https: https.Agent };
   /** Told once when a server cannot be reached, and once when it can again. */
   readonly #onReachable: (reachable: boolean, reason: string) => void;
   #isReachable = true;
@@ -55,8 +59,8 @@ export class V2Client {
     this.#onReachable = onReachable;
     const options = { keepAlive: true, maxSockets: CONNECTIONS_MAX };
     this.#agents = {
-      "http:": new http.Agent(options),
-      "https:": new https.Agent({ ...options, ...endpoints.tls }),
+      http: new http.Agent(options),
+      https: new https.Agent({ ...options, ...endpoints.tls }),
     };
   }
 
@@ -66,8 +70,8 @@ export class V2Client {
   }
 
   close(): void {
-    this.#agents["http:"].destroy();
-    this.#agents["https:"].destroy();
+    this.#agents.http.destroy();
+    this.#agents.https.destroy();
   }
 
   /** Sends a request until a server gives a definite answer: below 500, or 5xx for ever. */
@@ -136,7 +140,9 @@ export class V2Client {
     const path = `/v2/keys${encodeKey(call.key)}${query === "" ? "" : `?${query}`}`;
     const body = call.form === undefined ? undefined : encodeForm(call.form);
     const { authorization } = this.#endpoints;
+    const name = certificateName(base.hostname);
     const headers = {
+      host: hostHeader(base.host),
       ...(authorization === undefined ? {} : { authorization }),
       ...(body === undefined
         ? {}
@@ -146,16 +152,21 @@ export class V2Client {
           }),
     };
     return new Promise((resolve, reject) => {
-      const isTls = base.protocol === "https:";
+      const isTls = base.scheme === "https";
       const request = (isTls ? https : http).request(
         {
-          protocol: base.protocol,
-          host: base.hostname.replace(/^\[|\]$/g, ""),
-          port: base.port === "" ? (isTls ? 443 : 80) : Number(base.port),
+          protocol: `${base.scheme}:`,
+          host: dialHost(base.hostname),
+          port: portOf(base),
+          ...(isTls && {
+            servername: isIP(name) === 0 ? name : "",
+            checkServerIdentity: (_host: string, certificate: PeerCertificate) =>
+              checkServerIdentity(name, certificate),
+          }),
           method: call.method,
           path,
           headers,
-          agent: this.#agents[isTls ? "https:" : "http:"],
+          agent: this.#agents[isTls ? "https" : "http"],
           signal,
         },
         resolve,

@@ -332,8 +332,8 @@ describe("parseEndpoints", () => {
   it("takes lists of hosts with or without scheme, and refuses paths", () => {
     const { urls, authorization } = parseEndpoints("a:1, https://u:p@b:2");
     assert.deepEqual(
-      urls.map((url) => url.href),
-      ["http://a:1/", "https://b:2/"],
+      urls.map((url) => url.text),
+      ["http://a:1", "https://u:p@b:2"],
     );
     assert.equal(authorization, "Basic dTpw");
     assert.throws(() => parseEndpoints("http://a/v2/keys"), MigrateError);

@@ -3,6 +3,7 @@
  * and the checks that need nothing but these. It reads no process state: arguments, environment
  * and file access are passed in, and what should be printed or logged is handed back.
  */
+import { parseUrl, UrlError } from "@etcd2/net-url";
 import { isIP } from "node:net";
 import { applyConfigFile } from "./config-file.ts";
 import type { Environment } from "./env.ts";
@@ -340,6 +341,16 @@ function timingConfig(flags: FlagSet) {
   return { heartbeatMs, electionMs, electionTicks: Math.floor(electionMs / heartbeatMs) };
 }
 
+/** Origins are compared as text; what has no scheme can be none. */
+function isOrigin(text: string): boolean {
+  try {
+    return parseUrl(text).scheme !== "";
+  } catch (error) {
+    if (error instanceof UrlError) return false;
+    throw error;
+  }
+}
+
 function commaList(flags: FlagSet, name: "cors" | "host-whitelist"): readonly string[] {
   return flags
     .text(name)
@@ -351,7 +362,7 @@ function commaList(flags: FlagSet, name: "cors" | "host-whitelist"): readonly st
 function corsOrigins(flags: FlagSet): readonly string[] {
   const origins = commaList(flags, "cors");
   for (const origin of origins) {
-    if (origin !== "*" && !URL.canParse(origin)) {
+    if (origin !== "*" && !isOrigin(origin)) {
       throw wrong(`invalid value ${JSON.stringify(origin)} for -cors: not an origin`);
     }
   }

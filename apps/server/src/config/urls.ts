@@ -2,6 +2,7 @@
  * Owns the reading of URL lists and of the old `IP:port` values, and the comparison of two lists
  * that may name the same sockets differently. It opens no socket; name resolution is passed in.
  */
+import { AddressError, bindHost, socketUrl, splitHostPort } from "@etcd2/net-url";
 import { isIP, isIPv4 } from "node:net";
 
 /** Where to listen or dial: a URL without path. */
@@ -22,40 +23,23 @@ function refuse(error: string): { readonly ok: false; readonly error: string } {
   return { ok: false, error };
 }
 
-function splitHostPort(authority: string): { host: string; port: string } | undefined {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/.exec(authority);
-  if (match === null) return undefined;
-  return { host: match[1] ?? match[2] ?? "", port: match[3] ?? "" };
-}
-
 /** Reads one URL; messages are those of the original where it refuses the same. */
 export function parseSocketUrl(given: string): Parsed<SocketUrl> {
-  const text = given.trim();
-  const match = /^([a-zA-Z][a-zA-Z0-9+.-]*):\/\/([^/?#]*)(.*)$/.exec(text);
-  const scheme = match?.[1]?.toLowerCase();
-  if (match === null || (scheme !== "http" && scheme !== "https")) {
-    return refuse(`URL scheme must be http or https: ${text}`);
+  try {
+    const { scheme, hostname, port, text } = socketUrl(given);
+    return {
+      ok: true,
+      value: {
+        scheme: scheme === "https" ? "https" : "http",
+        host: hostname,
+        port: Number(port),
+        text,
+      },
+    };
+  } catch (error) {
+    if (error instanceof AddressError) return refuse(error.message);
+    throw error;
   }
-  const authority = match[2] ?? "";
-  const rest = match[3] ?? "";
-  const address = splitHostPort(authority);
-  if (address === undefined)
-    return refuse(`URL address does not have the form "host:port": ${text}`);
-  if (rest.startsWith("/")) return refuse(`URL must not contain a path: ${text}`);
-  if (rest !== "" || authority.includes("@")) {
-    return refuse(`URL must not contain a user, query or fragment: ${text}`);
-  }
-  const port = Number(address.port);
-  if (!/^[0-9]{1,5}$/.test(address.port) || port > 65535) {
-    return refuse(`URL does not have a valid port: ${text}`);
-  }
-  if (/[^a-zA-Z0-9._~:%-]/.test(address.host)) {
-    return refuse(`URL does not have a valid host: ${text}`);
-  }
-  return {
-    ok: true,
-    value: { scheme, host: address.host, port, text: `${scheme}://${authority}` },
-  };
 }
 
 /** Reads a comma list of URLs and sorts it by text, as the original does. */
@@ -156,7 +140,8 @@ function sortedTexts(urls: readonly SocketUrl[]): string {
 }
 
 async function resolved(url: SocketUrl, resolve: ResolveHost): Promise<string> {
-  const isLiteral = url.host === "" || url.host === "localhost" || isIP(url.host) !== 0;
-  const host = isLiteral ? url.host : await resolve(url.host);
+  const bare = url.host === "localhost" ? url.host : bindHost(url.host);
+  const isLiteral = bare === "" || bare === "localhost" || isIP(bare) !== 0;
+  const host = isLiteral ? bare : await resolve(bare);
   return `${url.scheme} ${host} ${url.port.toFixed(0)}`;
 }

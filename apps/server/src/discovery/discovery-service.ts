@@ -9,6 +9,8 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { text } from "node:stream/consumers";
 import { messageOf } from "../message-of.ts";
 
+import { dialHost, hostHeader, portOf, redirectTarget, UrlError } from "@etcd2/net-url";
+import type { NetUrl, RequestTarget } from "@etcd2/net-url";
 import { hideCredentials } from "../config/hide-credentials.ts";
 
 /** Time for an answer that is not a watch. */
@@ -58,7 +60,7 @@ export interface DiscoveryService {
 }
 
 export interface DiscoveryServiceOptions {
-  readonly url: URL;
+  readonly url: NetUrl;
   /** --discovery-proxy; "" takes the proxy of the environment, if it names one. */
   readonly proxy: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -72,7 +74,7 @@ interface Answer {
 
 interface Ask {
   readonly method: "GET" | "PUT";
-  readonly url: URL;
+  readonly target: RequestTarget;
   readonly form?: string;
   readonly timeoutMs: number;
 }
@@ -102,7 +104,7 @@ function proxyEnvironment({ proxy, env }: DiscoveryServiceOptions): NodeJS.Proce
 }
 
 export class HttpDiscoveryService implements DiscoveryService {
-  readonly #url: URL;
+  readonly #url: NetUrl;
   readonly #http: HttpAgent;
   readonly #https: HttpsAgent;
 
@@ -114,12 +116,20 @@ export class HttpDiscoveryService implements DiscoveryService {
   }
 
   async read(path: string): Promise<string> {
-    const answer = await this.#ask({ method: "GET", url: this.#at(path), timeoutMs: ANSWER_MS });
+    const answer = await this.#ask({
+      method: "GET",
+      target: this.#at(path, {}),
+      timeoutMs: ANSWER_MS,
+    });
     return documentOf(answer).node?.value ?? "";
   }
 
   async list(): Promise<ServiceListing> {
-    const answer = await this.#ask({ method: "GET", url: this.#at(""), timeoutMs: ANSWER_MS });
+    const answer = await this.#ask({
+      method: "GET",
+      target: this.#at("", {}),
+      timeoutMs: ANSWER_MS,
+    });
     const nodes = (documentOf(answer).node?.nodes ?? []).map((node) => ({
       key: (node.key ?? "").slice((node.key ?? "").lastIndexOf("/") + 1),
       value: node.value ?? "",
@@ -129,19 +139,16 @@ export class HttpDiscoveryService implements DiscoveryService {
   }
 
   async create(path: string, value: string): Promise<void> {
-    const url = this.#at(path);
-    url.searchParams.set("prevExist", "false");
+    const target = this.#at(path, { prevExist: "false" });
     const form = new URLSearchParams({ value }).toString();
-    documentOf(await this.#ask({ method: "PUT", url, form, timeoutMs: ANSWER_MS }));
+    documentOf(await this.#ask({ method: "PUT", target, form, timeoutMs: ANSWER_MS }));
   }
 
   async waitForChange(afterIndex: number): Promise<void> {
-    const url = this.#at("");
-    url.searchParams.set("wait", "true");
-    url.searchParams.set("recursive", "true");
-    url.searchParams.set("waitIndex", (afterIndex + 1).toFixed(0));
+    const waitIndex = (afterIndex + 1).toFixed(0);
+    const target = this.#at("", { wait: "true", recursive: "true", waitIndex });
     try {
-      documentOf(await this.#ask({ method: "GET", url, timeoutMs: WATCH_MS }));
+      documentOf(await this.#ask({ method: "GET", target, timeoutMs: WATCH_MS }));
     } catch (error) {
       // Too old an index, or nothing for long: whoever waits looks at the whole again anyway.
       const isOver = error instanceof ServiceRefusal && error.code === 401;
@@ -154,10 +161,13 @@ export class HttpDiscoveryService implements DiscoveryService {
     this.#https.destroy();
   }
 
-  #at(path: string): URL {
-    const url = new URL(this.#url);
-    url.pathname = url.pathname.replace(/\/+$/, "") + path;
-    return url;
+  #at(path: string, parameters: Readonly<Record<string, string>>): RequestTarget {
+    const { scheme, hostname, rawPath, query } = this.#url;
+    const added = new URLSearchParams(parameters).toString();
+    const all = [query, added].filter((part) => part !== "").join("&");
+    const whole = rawPath.replace(/\/+$/, "") + path;
+    const sent = `${whole.startsWith("/") ? "" : "/"}${whole}${all === "" ? "" : `?${all}`}`;
+    return { scheme, host: hostname, port: portOf(this.#url), path: sent };
   }
 
   async #ask(ask: Ask): Promise<Answer> {
@@ -169,21 +179,43 @@ export class HttpDiscoveryService implements DiscoveryService {
       if (status < 300 || status >= 400 || location === undefined) {
         return { status, body, index: Number(response.headers["x-etcd-index"] ?? 0) };
       }
-      const url = new URL(location, current.url);
-      if (url.search === "") url.search = current.url.search;
-      current = { ...ask, url };
+      current = { ...ask, target: this.#redirected(current.target, location) };
     }
-    throw new ServiceRefusal(0, `${hideCredentials(this.#url.href)}: too many redirects`);
+    throw new ServiceRefusal(0, `${hideCredentials(this.#url.text)}: too many redirects`);
+  }
+
+  /** Keeps the query of the request, unless the redirect brings its own. */
+  #redirected(from: RequestTarget, location: string): RequestTarget {
+    try {
+      const target = redirectTarget(from, location);
+      const [, query] = from.path.split("?", 2);
+      const hasQuery = query === undefined || target.path.includes("?");
+      return hasQuery ? target : { ...target, path: `${target.path}?${query}` };
+    } catch (error) {
+      if (!(error instanceof UrlError)) throw error;
+      throw new ServiceRefusal(0, `${hideCredentials(this.#url.text)}: redirected to no URL`);
+    }
   }
 
   async #exchange(ask: Ask): Promise<{ response: IncomingMessage; body: string }> {
-    const isSecure = ask.url.protocol === "https:";
+    const { scheme, host, port, path } = ask.target;
+    const isSecure = scheme === "https";
+    const { user } = this.#url;
     const options: RequestOptions = {
       method: ask.method,
+      host: dialHost(host),
+      port,
+      path,
+      // The password is for the service that was named, not for one that it names.
+      ...(user !== undefined &&
+        host === this.#url.hostname && { auth: `${user.name}:${user.password ?? ""}` }),
       agent: isSecure ? this.#https : this.#http,
-      headers: ask.form === undefined ? {} : formHeaders(ask.form),
+      headers: {
+        Host: hostHeader(`${host.includes(":") ? `[${host}]` : host}:${port}`),
+        ...(ask.form !== undefined && formHeaders(ask.form)),
+      },
     };
-    const request = (isSecure ? httpsRequest : httpRequest)(ask.url, options);
+    const request = (isSecure ? httpsRequest : httpRequest)(options);
     const late = setTimeout(() => {
       request.destroy(new WatchTimeout(`no answer within ${ask.timeoutMs} ms`));
     }, ask.timeoutMs);

@@ -2,6 +2,8 @@
  * The initial cluster by whatever way the configuration names: as given, by service records, or
  * through a discovery URL. Wires those ways to the program; holds no rules of its own.
  */
+import type { NetUrl } from "@etcd2/net-url";
+import { parseUrl, portOf, UrlError } from "@etcd2/net-url";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServerConfig } from "../config/config.ts";
 import { formatId } from "../cluster/ids.ts";
@@ -16,6 +18,8 @@ import type { DiscoverySubject } from "./discovery-error.ts";
 import { HttpDiscoveryService } from "./discovery-service.ts";
 import { RegistrationFile } from "./registration-file.ts";
 import { lookUpCluster, systemResolver } from "./srv.ts";
+
+const PORT_MAX = 65_535;
 
 function parse(text: string): InitialCluster {
   const parsed = parseInitialCluster(text);
@@ -44,21 +48,32 @@ export async function withSrvCluster(
   return { ...config, initialCluster: parse(text) };
 }
 
+/** @throws StartError */
+function discoveryUrl(text: string): NetUrl {
+  const advice = "it should look like http://HOST:PORT/v2/keys/PATH";
+  const shown = hideCredentials(text);
+  try {
+    const url = parseUrl(text);
+    if (/^https?$/.test(url.scheme) && url.hostname !== "" && portOf(url) <= PORT_MAX) return url;
+  } catch (error) {
+    if (!(error instanceof UrlError)) throw error;
+    const reason = hideCredentials(error.message);
+    throw new StartError(`--discovery ${shown}: ${reason}; ${advice}`, { cause: error });
+  }
+  throw new StartError(`--discovery ${shown}: invalid URL; ${advice}`);
+}
+
 async function withService<T>(
   config: ServerConfig,
   logging: Logging,
   id: string,
   run: (options: DiscoveryOptions) => Promise<T>,
 ): Promise<T> {
-  if (!URL.canParse(config.discovery) || !/^https?:/i.test(config.discovery)) {
-    throw new StartError(
-      `--discovery ${hideCredentials(config.discovery)}: invalid URL; it should look like http://HOST:PORT/v2/keys/PATH`,
-    );
-  }
+  const url = discoveryUrl(config.discovery);
   const { name, dataDir } = config;
   const subject: DiscoverySubject = { url: hideCredentials(config.discovery), name, dataDir, id };
   const service = new HttpDiscoveryService({
-    url: new URL(config.discovery),
+    url,
     proxy: config.discoveryProxy,
     env: process.env,
   });

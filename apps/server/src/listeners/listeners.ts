@@ -8,7 +8,7 @@ import type { RequestListener, Server, ServerOptions } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import type { ServerOptions as TlsServerOptions } from "node:https";
 import type { Socket } from "node:net";
-import { resolveLoopback } from "@etcd2/raft";
+import { bindHost } from "@etcd2/net-url";
 import { ConnectionSweep, SWEEP_INTERVAL_MS } from "./connection-sweep.ts";
 import type { SweepLimits } from "./connection-sweep.ts";
 import { StartError } from "../start-error.ts";
@@ -165,7 +165,7 @@ export class ClientListeners {
       server.once("error", (error: NodeJS.ErrnoException) => {
         reject(bindError(url, error));
       });
-      const host = resolveLoopback(url.host);
+      const host = bindHost(url.host);
       server.listen({ port: url.port, ...(host !== "" && { host }), backlog: 4096 }, () => {
         server.removeAllListeners("error");
         resolve();
@@ -201,7 +201,7 @@ export class ClientListeners {
 
 /** The words of the original for a port that cannot be had. */
 function bindError(url: SocketUrl, error: NodeJS.ErrnoException): StartError {
-  const address = `${resolveLoopback(url.host)}:${url.port}`;
+  const address = `${bindHost(url.host)}:${url.port}`;
   const reasons: Partial<Record<string, string>> = {
     EADDRINUSE: "address already in use",
     EACCES: "permission denied",

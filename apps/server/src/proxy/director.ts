@@ -3,6 +3,7 @@
  * now and then, less those that failed a moment ago. A member that does not answer its peers, or
  * is silent on requests, goes to the end of the list. What is learned is never replaced by nothing.
  */
+import type { NetUrl } from "@etcd2/net-url";
 import type { ClusterInfo } from "@etcd2/raft";
 import type { Logger } from "../logging/logger.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -24,7 +25,7 @@ export interface DirectorOptions {
   readonly failureWaitMs: number;
   readonly refreshIntervalMs: number;
   /** Whether a client URL leads to this very proxy. */
-  readonly isSelf: (url: URL) => boolean;
+  readonly isSelf: (url: NetUrl) => boolean;
   /** Keeps the peer URLs for the next start. */
   readonly save: (peerUrls: readonly string[]) => void;
   /** The logger of the package "proxy". */

@@ -7,6 +7,7 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { onBodyBroken } from "@etcd2/api-v2";
+import { hostHeader } from "@etcd2/net-url";
 import type { Logger } from "../logging/logger.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 import type { Director } from "./director.ts";
@@ -198,7 +199,7 @@ export class Exchange {
       return this.#context.upstream.request(endpoint, {
         method: this.#method,
         path: this.#path,
-        headers: requestHeaders(this.#request, endpoint.url.host),
+        headers: requestHeaders(this.#request, hostHeader(endpoint.url.host)),
       });
     } catch (error) {
       this.#context.log.info(`cannot pass a request on: ${String(error)}`);

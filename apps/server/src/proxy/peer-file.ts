@@ -4,6 +4,7 @@
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { checkedUrls } from "@etcd2/net-url";
 import { makeDirectories } from "@etcd2/store";
 import { StartError } from "../start-error.ts";
 import { messageOf } from "../message-of.ts";
@@ -59,9 +60,8 @@ function parse(text: string): readonly string[] | undefined {
   try {
     const { PeerURLs: urls } = JSON.parse(text) as { PeerURLs?: unknown };
     if (!Array.isArray(urls) || urls.length === 0) return undefined;
-    return urls.every((url) => typeof url === "string" && URL.canParse(url))
-      ? (urls as readonly string[])
-      : undefined;
+    const texts = urls.filter((url) => typeof url === "string");
+    return texts.length === urls.length ? checkedUrls(texts).map((url) => url.text) : undefined;
   } catch {
     return undefined;
   }

@@ -47,7 +47,7 @@ export class Upstream {
 
   /** A request to be written and ended by the caller. */
   request(endpoint: Endpoint, { method, path, headers }: UpstreamRequest): ClientRequest {
-    const { host, port } = endpoint;
+    const { host, port, name } = endpoint;
     // CONNECT would open a tunnel here; members refuse it like any method no endpoint has.
     const sent = method === "CONNECT" ? "PURGE" : method;
     const target = { method: sent, path, headers, host, port };
@@ -56,7 +56,7 @@ export class Upstream {
           ...target,
           ...this.#options.tls(),
           agent: this.#https,
-          servername: isIP(host) === 0 ? host : "",
+          servername: isIP(name) === 0 ? name : "",
         })
       : httpRequest({ ...target, agent: this.#http });
     const { readTimeoutMs } = this.#options;

@@ -113,8 +113,10 @@ export function createPeerTlsServer(side: TlsSide): TlsServer {
 }
 
 /** For GrpcTransport: plain text for http, this side's certificates for https. */
-export function createPeerCredentials(side: OutgoingTls): (url: URL) => ChannelCredentials {
+export function createPeerCredentials(
+  side: OutgoingTls,
+): (scheme: "http" | "https") => ChannelCredentials {
   const plain = ChannelCredentials.createInsecure();
   const secure = new PeerChannelCredentials(side);
-  return (url) => (url.protocol === "https:" ? secure : plain);
+  return (scheme) => (scheme === "https" ? secure : plain);
 }

@@ -2,6 +2,7 @@
  * Sets up both TLS sides of a process from its flags, announces them as the original does and
  * warns of settings without effect. Loads the TLS code only where TLS is used.
  */
+import { certificateName } from "@etcd2/net-url";
 import type { ServerConfig } from "../config/config.ts";
 import type { DataDirLayout } from "../storage/data-dir.ts";
 import type { Logging } from "../logging/logger.ts";
@@ -51,12 +52,14 @@ async function makeSides(options: TlsSidesOptions): Promise<TlsSides> {
       name,
       config: tls,
       log,
-      hosts: urls[name].map(({ host }) => host),
+      hosts: urls[name].map(({ host }) => certificateName(host)),
       autoTlsDirectory: `${layout.dataDir}/tls/${name}`,
       // A proxy advertises nothing.
       advertisedHosts: isPeerOutgoing
         ? []
-        : advertised.filter(({ scheme }) => scheme === "https").map(({ host }) => host),
+        : advertised
+            .filter(({ scheme }) => scheme === "https")
+            .map(({ host }) => certificateName(host)),
     });
   };
   const peer = await side("peer");

@@ -54,11 +54,11 @@ function readContext(env: Environment, warn?: (message: string) => void): Secure
  * @throws Error when a file cannot be used
  */
 export function collectorCredentials(
-  { scheme, authority }: CollectorAddress,
+  { scheme }: Pick<CollectorAddress, "scheme">,
   env: Environment,
   warn: (message: string) => void,
 ): ChannelCredentials {
   if (scheme === "https") readContext(env, warn);
   const side = { secureContext: () => readContext(env), isSelfSigned: false, hasAuthority: true };
-  return createPeerCredentials(side)(new URL(`${scheme}://${authority}`));
+  return createPeerCredentials(side)(scheme);
 }

@@ -37,7 +37,14 @@ describe("URLs", () => {
       read("http://u@a:1"),
       "URL must not contain a user, query or fragment: http://u@a:1",
     );
-    assert.equal(read("http://a b:1"), "URL does not have a valid host: http://a b:1");
+    assert.equal(read("http://a b:1"), 'parse "http://a b:1": invalid character " " in host name');
+    assert.equal(read("http://%41:1"), 'parse "http://%41:1": invalid URL escape "%41"');
+    assert.deepEqual(read("http://[fe80::1%25eth0]:1"), {
+      scheme: "http",
+      host: "fe80::1%eth0",
+      port: 1,
+      text: "http://[fe80::1%25eth0]:1",
+    });
   });
 });
 

@@ -14,6 +14,7 @@ import {
 import { lookUpCluster } from "../../src/discovery/srv.ts";
 import type { SrvBootstrap, SrvResolver } from "../../src/discovery/srv.ts";
 import { StartError } from "../../src/start-error.ts";
+import { parseUrl } from "@etcd2/net-url";
 import { parseSocketUrls } from "../../src/config/urls.ts";
 import { captureLog } from "../captured-log.ts";
 
@@ -28,7 +29,7 @@ describe("the discovery service over HTTP", () => {
 
   function open(options: { url?: string; proxy?: string; env?: NodeJS.ProcessEnv } = {}) {
     const { url = `${base}/v2/keys/token`, proxy = "", env = {} } = options;
-    const service = new HttpDiscoveryService({ url: new URL(url), proxy, env });
+    const service = new HttpDiscoveryService({ url: parseUrl(url), proxy, env });
     services.push(service);
     return service;
   }

@@ -29,14 +29,10 @@ describe("peer credentials", () => {
     host = "127.0.0.1",
   ): Promise<string> {
     const outgoing = side ?? outgoingTls({ caFile: "", trustedCaFile: "" }, undefined);
-    const client = new Client(
-      target,
-      createPeerCredentials(outgoing)(new URL(`https://${target}`)),
-      {
-        ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
-        "grpc.use_local_subchannel_pool": 1,
-      },
-    );
+    const client = new Client(target, createPeerCredentials(outgoing)("https"), {
+      ...(isIP(host) === 0 && { "grpc.ssl_target_name_override": host }),
+      "grpc.use_local_subchannel_pool": 1,
+    });
     const answer = await new Promise<string>((resolve) => {
       const deadline = Date.now() + 20_000;
       const { path: name, requestSerialize, responseDeserialize } = method;

@@ -3,6 +3,7 @@
  * and URLs, in this order; whether a change is possible is the server's to say.
  */
 import { Router, type Request, type Response } from "express";
+import { AddressError, checkedUrls, socketUrl } from "@etcd2/net-url";
 import type { ByteString } from "@etcd2/store";
 import {
   answer,
@@ -17,7 +18,6 @@ import { targetOf } from "../front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json-document.ts";
 import { jsonString } from "../json-text.ts";
 import { isJsonType } from "../media-type.ts";
-import { MemberUrlError, parseMemberUrls } from "../member-urls.ts";
 import {
   MembershipError,
   type EtcdServer,
@@ -168,10 +168,10 @@ class MembersHandler {
     try {
       const document = JsonDocument.parse(bodyOf(req), "refused");
       const given = document.strings("peerURLs") ?? [];
-      const urls = parseMemberUrls(given.map(fromByteString));
+      const urls = checkedUrls(given.map(fromByteString), socketUrl).map(({ text }) => text);
       return { urls, isLearner: document.isTrue("isLearner") };
     } catch (error) {
-      if (!(error instanceof JsonDecodeError || error instanceof MemberUrlError)) throw error;
+      if (!(error instanceof JsonDecodeError || error instanceof AddressError)) throw error;
       this.#refuse(res, 400, toByteString(error.message));
       return undefined;
     }

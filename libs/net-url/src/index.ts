@@ -1,0 +1,16 @@
+/** Public names of @etcd2/net-url: the addresses people give, read as the original reads them. */
+export { quote } from "./quote.ts";
+export { parseUrl, UrlError } from "./url.ts";
+export type { NetUrl, ParseOptions } from "./url.ts";
+export {
+  AddressError,
+  checkedUrl,
+  checkedUrls,
+  portOf,
+  socketUrl,
+  splitHostPort,
+} from "./address.ts";
+export type { HostPort } from "./address.ts";
+export { redirectTarget } from "./redirect.ts";
+export type { RequestTarget } from "./redirect.ts";
+export { bindHost, certificateName, dialHost, hostHeader } from "./hosts.ts";
