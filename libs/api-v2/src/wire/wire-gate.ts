@@ -81,6 +81,8 @@ class WireGate {
   constructor(server: HttpServer | HttpsServer, socket: Duplex) {
     this.#server = server;
     this.#socket = socket;
+    // Connections with TLS would end by themselves when the client has sent all it will send.
+    socket.allowHalfOpen = true;
     // Adding a listener makes the runtime leave the reading to the stream.
     const feed = takeListener(socket, "data");
     socket.on("data", this.#receive);
