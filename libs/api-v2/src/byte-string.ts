@@ -5,7 +5,6 @@
 import type { ByteString } from "@etcd2/store";
 
 const PERCENT = 0x25;
-const PLUS = 0x2b;
 const HEX = "0123456789ABCDEF";
 
 /** Value of a hexadecimal digit, -1 for anything else. */
@@ -36,21 +35,34 @@ export function brokenEscapeAt(text: ByteString): number {
  * brokenEscapeAt first.
  */
 export function percentDecode(text: ByteString, plusIsBlank: boolean): ByteString {
-  if (!text.includes("%") && !(plusIsBlank && text.includes("+"))) return text;
+  const plain = plusIsBlank && text.includes("+") ? text.replaceAll("+", " ") : text;
+  const first = plain.indexOf("%");
+  if (first < 0) return plain;
+  if (plain.length > LONG_TEXT) return decodeLong(plain, first);
   let decoded = "";
   let copied = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === PERCENT) {
-      decoded += text.slice(copied, at) + String.fromCharCode(escapedByte(text, at));
+  for (let at = first; at >= 0; at = plain.indexOf("%", copied)) {
+    decoded += plain.slice(copied, at) + String.fromCharCode(escapedByte(plain, at));
+    copied = at + 3;
+  }
+  return decoded + plain.slice(copied);
+}
+
+/** Above this a text is decoded into bytes: one put together of millions of pieces fills the heap. */
+const LONG_TEXT = 1024;
+
+function decodeLong(text: ByteString, first: number): ByteString {
+  const bytes = Buffer.from(text, "latin1");
+  let end = first;
+  for (let at = first; at < text.length; at++) {
+    if (bytes[at] === PERCENT) {
+      bytes[end++] = escapedByte(text, at);
       at += 2;
-      copied = at + 1;
-    } else if (code === PLUS && plusIsBlank) {
-      decoded += text.slice(copied, at) + " ";
-      copied = at + 1;
+    } else {
+      bytes[end++] = bytes[at] ?? 0;
     }
   }
-  return decoded + text.slice(copied);
+  return bytes.toString("latin1", 0, end);
 }
 
 const PATH_PLAIN = plainTable("$&+,/:;=@-_.~");
