@@ -11,6 +11,7 @@ const root = import.meta.dirname;
 const layers = [
   "layer:test-support",
   "layer:net-url",
+  "layer:client",
   "layer:proto",
   "layer:raft",
   "layer:store",
@@ -78,6 +79,22 @@ const pureCore = {
   },
 };
 
+// The same client runs in pages: Node comes in through its transport alone.
+const browserSafe = {
+  files: ["libs/client/src/**/*.ts"],
+  ignores: ["libs/client/src/node/**"],
+  rules: {
+    "no-restricted-globals": ["error", "Buffer", "process", "setImmediate", "require"],
+    "no-restricted-syntax": [
+      "error",
+      {
+        selector: "ImportDeclaration[source.value=/^node:/]",
+        message: "the core of the client runs in browsers too",
+      },
+    ],
+  },
+};
+
 export default defineConfig(
   { ignores: ["**/dist/**", "**/gen/**", "**/bundle/**", "**/*.mjs", "**/*.js"] },
   {
@@ -110,4 +127,5 @@ export default defineConfig(
   },
   ...boundaries,
   pureCore,
+  browserSafe,
 );
