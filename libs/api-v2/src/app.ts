@@ -39,7 +39,11 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
   const store = new AuthStore(server);
   const access = new Access(store, new PasswordChecks(server.passwords));
   const admin = new AuthAdmin(store, server.passwords);
-  const budget = new WatchBudget(server.metrics, { watchesMax: options.watchesMax ?? 0 });
+  const budget = new WatchBudget(server.metrics, {
+    watchesMax: options.watchesMax ?? 0,
+    bytesMax: options.watchBytesMax,
+    stallMs: options.watchStallMs,
+  });
   const isAdmin = access.isAdmin.bind(access);
   app.use(receiveBody);
   app.use(

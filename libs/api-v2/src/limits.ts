@@ -45,14 +45,20 @@ export const LISTING_ROWS_PER_STEP = 32;
 /** A client that takes nothing of a listing for so long is cut off, which frees the snapshot. */
 export const LISTING_STALL_MS = 60_000;
 
-/** Bytes waiting in the process for one watcher; one event may exceed it, not two. */
+/** Bytes waiting in the process for one watcher, after which it gets no more; one event may exceed it. */
 export const WATCH_QUEUE_BYTES_MAX = 1 << 20;
 
-/**
- * Bytes waiting in the process for all watchers together. Room for 25 copies of the largest event
- * in one turn, and for 256 clients that stopped reading.
- */
+/** Bytes waiting in the process for all watchers together; when they are reached, others wait. */
 export const WATCH_BYTES_MAX = 256 << 20;
+
+/**
+ * A watcher that takes nothing for so long, while events wait for it beyond its queue or others wait
+ * for the room it takes, is cut off.
+ */
+export const WATCH_STALL_MS = 10_000;
+
+/** Text of an event from which on all watchers share its bytes; smaller ones are cheap to copy. */
+export const SHARED_BYTES_MIN = 16 << 10;
 
 /** Seconds after which a client that was turned away for lack of room may try again. */
 export const RETRY_AFTER_SECONDS = 1;

@@ -213,4 +213,8 @@ export interface GatewayOptions extends PageOptions {
   readonly allNeedAuth?: boolean;
   /** Watches open at one time; 0, the default, for any number. */
   readonly watchesMax?: number;
+  /** Bytes waiting for all watchers together; 256 MiB when not given. */
+  readonly watchBytesMax?: number;
+  /** Milliseconds after which a watcher that takes nothing is cut off; 10,000 when not given. */
+  readonly watchStallMs?: number;
 }

@@ -1,10 +1,18 @@
 /**
  * One watch over one response: long poll or stream. Sends the headers at once, each event as one
- * chunk, and bounds what waits for a client that does not read. Matching and order are the hub's.
+ * chunk, and bounds what waits for a client: one that is late gets its events later, from the
+ * history. Matching and order are the hub's.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { ByteString, StoreEvent, Watch, WatchHandle, WatcherHub } from "@etcd2/store";
+import type {
+  ByteString,
+  Delivery,
+  StoreEvent,
+  Watch,
+  WatchHandle,
+  WatcherHub,
+} from "@etcd2/store";
 import type { FlatHeaders } from "./answer.ts";
 import type { BudgetedWatch, WatchBudget } from "./watch-budget.ts";
 import { WATCH_QUEUE_BYTES_MAX } from "./limits.ts";
@@ -48,6 +56,12 @@ export class WatchStream implements Watch, BudgetedWatch {
     return this.#res.destroyed ? 0 : this.#res.writableLength;
   }
 
+  get progress(): number {
+    const socket = this.#res.socket as { _handle?: { writeQueueSize?: number } } | null;
+    // What the system has taken of a large write shows here alone.
+    return this.waitingBytes + (socket?._handle?.writeQueueSize ?? 0);
+  }
+
   /**
    * Starts a watch and sends status and headers.
    * @throws EtcdError 401, with nothing sent.
@@ -74,26 +88,51 @@ export class WatchStream implements Watch, BudgetedWatch {
     if (req.socket.readableEnded) watch.#finish();
   }
 
-  deliver(event: StoreEvent): boolean {
-    if (this.#isOver) return false;
+  deliver(event: StoreEvent): Delivery {
+    if (this.#isOver) return "refused";
     const res = this.#res;
-    if (res.writableLength > WATCH_QUEUE_BYTES_MAX) return false;
+    if (res.writableLength > WATCH_QUEUE_BYTES_MAX) return this.#later(0);
     const text = sharedEventText(event);
-    if (!this.#budget.admits(text.length)) return false;
+    if (!this.#budget.admits(text.length)) return this.#later(text.length);
     if (this.stream) {
       res.write(text, "latin1");
-      return true;
+      return "taken";
     }
     this.#isOver = true;
     this.#release();
     res.end(text, "latin1");
-    return true;
+    return "taken";
+  }
+
+  #later(bytes: number): Delivery {
+    this.#budget.awaitRoom(this, bytes);
+    return "later";
+  }
+
+  resume(): void {
+    this.#handle?.resume();
+  }
+
+  cutOff(): void {
+    if (this.#isOver) {
+      // Its one event was written and nobody takes it.
+      this.#budget.dropped();
+      this.#res.destroy();
+      return;
+    }
+    const handle = this.#handle;
+    this.ended("slow");
+    handle?.cancel();
   }
 
   congested(): boolean {
     const res = this.#res;
     if (this.#isOver || !res.writableNeedDrain) return false;
-    res.once("drain", () => this.#handle?.resume());
+    this.#budget.lookAfter(this);
+    res.once("drain", () => {
+      this.#budget.caughtUp(this);
+      this.#handle?.resume();
+    });
     return true;
   }
 

@@ -4,6 +4,7 @@
  */
 import type { ByteString, EtcdError, NodeExtern, StoreEvent } from "@etcd2/store";
 import { jsonString } from "./json-text.ts";
+import { SHARED_BYTES_MIN } from "./limits.ts";
 
 /** Length of the namespace "/1" in front of every client key. */
 const NAMESPACE_LENGTH = 2;
@@ -55,16 +56,20 @@ export function eventText(event: StoreEvent): ByteString {
     : text + ',"prevNode":' + nodeText(event.prevNode) + "}\n";
 }
 
-const shared = new WeakMap<StoreEvent, ByteString>();
+const shared = new WeakMap<StoreEvent, ByteString | Buffer>();
 
-/** eventText, made once however many watchers receive the event. */
-export function sharedEventText(event: StoreEvent): ByteString {
-  let text = shared.get(event);
-  if (text === undefined) {
-    text = eventText(event);
-    shared.set(event, text);
+/**
+ * eventText, made once however many watchers receive the event; as bytes when it is large, of which
+ * all connections then send the same ones.
+ */
+export function sharedEventText(event: StoreEvent): ByteString | Buffer {
+  let chunk = shared.get(event);
+  if (chunk === undefined) {
+    const text = eventText(event);
+    chunk = text.length < SHARED_BYTES_MIN ? text : Buffer.from(text, "latin1");
+    shared.set(event, chunk);
   }
-  return text;
+  return chunk;
 }
 
 /** Body of an error answer of the keys API. */

@@ -42,6 +42,8 @@ export interface FakeOptions {
   readonly pprof?: boolean;
   readonly allNeedAuth?: boolean;
   readonly watchesMax?: number;
+  readonly watchBytesMax?: number;
+  readonly watchStallMs?: number;
   readonly historyMax?: number;
   /** Members that are never started, so that there is no leader. */
   readonly ghostPeers?: number;
@@ -287,6 +289,8 @@ export async function startFakeServer(options: FakeOptions = {}): Promise<Runnin
       pprof: options.pprof ?? false,
       allNeedAuth: options.allNeedAuth ?? false,
       watchesMax: options.watchesMax ?? 0,
+      ...(options.watchBytesMax !== undefined && { watchBytesMax: options.watchBytesMax }),
+      ...(options.watchStallMs !== undefined && { watchStallMs: options.watchStallMs }),
     }),
   );
   prepareHttpServer(http);

@@ -10,7 +10,7 @@ import {
   type Strictness,
 } from "../src/auth/endpoint-rules.ts";
 import { RawConnection, type RawResponse } from "../src/testing/index.ts";
-import { WatchBudget } from "../src/watch-budget.ts";
+import { WatchBudget, type BudgetedWatch } from "../src/watch-budget.ts";
 import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
 
 interface Asked {
@@ -143,8 +143,14 @@ describe("open watches", () => {
   it("share one budget of bytes, and bytes that were taken count no more", async () => {
     const counters = { watchRefused: () => undefined, watchDropped: () => undefined };
     const budget = new WatchBudget(counters, { watchesMax: 0, bytesMax: 100 });
-    const stuck = { waitingBytes: 0 };
-    const quick = { waitingBytes: 0 };
+    const watchOf = (): BudgetedWatch & { waitingBytes: number } => ({
+      waitingBytes: 0,
+      progress: 0,
+      resume: () => undefined,
+      cutOff: () => undefined,
+    });
+    const stuck = watchOf();
+    const quick = watchOf();
     for (const watch of [stuck, quick]) budget.enter(watch);
     const write = (watch: { waitingBytes: number }, bytes: number): boolean => {
       const isAdmitted = budget.admits(bytes);
@@ -168,11 +174,14 @@ describe("open watches", () => {
     budget.leave(stuck);
     await turn();
     assert.ok(write(quick, 100), "and one that left frees all of it");
+    quick.waitingBytes = 0;
+    await turn();
+    assert.ok(write(quick, 1000), "a single event fits, however large");
     assert.equal(budget.open, 1);
   });
 
   it("of clients that do not read are cut off and counted", async () => {
-    const running = await startFakeServer();
+    const running = await startFakeServer({ watchStallMs: 200 });
     const stuck = await RawConnection.open(running.baseUrl);
     stuck.send({ method: "GET", target: "/v2/keys/big?wait=true&stream=true" });
     await stuck.head(5000);
@@ -180,10 +189,10 @@ describe("open watches", () => {
     const headers = { "Content-Type": "application/x-www-form-urlencoded" };
     const body = `value=${"x".repeat(1 << 20)}`;
     const writer = await RawConnection.open(running.baseUrl);
-    for (let count = 0; running.server.hub.watchers > 0; count++) {
-      assert.ok(count < 40, "it is still being fed");
+    for (let count = 0; count < 16; count++) {
       await writer.exchange({ method: "PUT", target: "/v2/keys/big", headers, body });
     }
+    await until(() => running.server.hub.watchers === 0);
     assert.equal(running.server.counters.get("etcd2_watchers_dropped_total"), 1);
     stuck.close();
     writer.close();

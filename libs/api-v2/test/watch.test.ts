@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, describe, it, test } from "node:test";
 import { writeCommand } from "@etcd2/store";
 import { WATCH_QUEUE_BYTES_MAX } from "../src/limits.ts";
-import { RawConnection } from "../src/testing/index.ts";
+import { RawConnection, type RawTarget } from "../src/testing/index.ts";
 import { startFakeServer, until, type RunningFake } from "./fake-server.ts";
 
 let running: RunningFake;
@@ -144,21 +144,129 @@ test("1000 idle watchers are held, told at once, and gone with their clients", a
   for (const connection of rest) connection.close();
 });
 
-test("a watcher that does not read is cut off, and bounded until then", async () => {
-  await until(() => running.server.hub.watchers === 0);
-  const stuck = await open();
-  stuck.send({ method: "GET", target: "/v2/keys/stuck?wait=true&stream=true" });
-  await stuck.head(5000);
-  stuck.pause();
-  const value = "x".repeat(WATCH_QUEUE_BYTES_MAX / 4);
-  let writes = 0;
-  while (running.server.hub.watchers > 0 && writes < 200) {
-    await write("PUT", "/stuck", value);
-    writes++;
-  }
-  assert.equal(running.server.hub.watchers, 0, "the watcher is still held");
-  assert.ok(writes > 4, "the watcher was cut off before its queue was full");
-  stuck.close();
+interface Stream {
+  readonly connection: RawConnection;
+  /** Waits for so many large events. @returns Their names. */
+  readonly names: (count: number) => Promise<string[]>;
+  readonly close: () => void;
+}
+
+const LARGE = 1 << 20;
+
+/** A watch of everything below a key, for large events. */
+async function stream(target: RawTarget, key: string): Promise<Stream> {
+  const connection = await RawConnection.open(target);
+  const query = "wait=true&stream=true&recursive=true";
+  connection.send({ method: "GET", target: `/v2/keys${key}?${query}` });
+  const response = await connection.head(20_000);
+  return {
+    connection,
+    names: async (count) => {
+      const isComplete = (): boolean =>
+        response.body.length > count * LARGE && response.body.endsWith("\n");
+      await connection.receive(60_000, isComplete);
+      const lines = response.body.split("\n").slice(0, -1);
+      return lines.map((line) => /"key":"[^"]*\/(\d+)"/.exec(line.slice(0, 100))?.[1] ?? line);
+    },
+    close: () => {
+      connection.close();
+    },
+  };
+}
+
+/** Writes a large value below a key. */
+function writeLarge({ server }: RunningFake, key: string, n: number, bytes = LARGE): void {
+  const path = `/1${key}/${String(n)}`;
+  server.apply(writeCommand({ action: "set", path, value: "x".repeat(bytes) }));
+}
+
+const dropped = ({ server }: RunningFake): number =>
+  server.counters.get("etcd2_watchers_dropped_total") ?? 0;
+
+describe("large events", () => {
+  it("worth more than all watchers may have waiting reach every one that reads", async () => {
+    const other = await startFakeServer({ watchBytesMax: 8 << 20 });
+    try {
+      const streams: Stream[] = [];
+      for (let i = 0; i < 30; i++) streams.push(await stream(other.baseUrl, "/large"));
+      for (let n = 1; n <= 2; n++) writeLarge(other, "/large", n);
+      const all = await Promise.all(streams.map(({ names }) => names(2)));
+      for (const names of all) assert.deepEqual(names, ["1", "2"]);
+      assert.equal(dropped(other), 0);
+      for (const { close } of streams) close();
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("in a burst do not cut off a watcher that reads", async () => {
+    const other = await startFakeServer();
+    try {
+      const { names, close } = await stream(other.baseUrl, "/burst");
+      for (let n = 1; n <= 12; n++) writeLarge(other, "/burst", n);
+      const expected = Array.from({ length: 12 }, (_, i) => String(i + 1));
+      assert.deepEqual(await names(12), expected);
+      assert.equal(dropped(other), 0);
+      close();
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("wait for room, and only watchers that take nothing are cut off for it", async () => {
+    const other = await startFakeServer({ watchBytesMax: 8 << 20, watchStallMs: 500 });
+    try {
+      const stuck: Stream[] = [];
+      // Without a network there are no buffers of unknown size in between.
+      for (let i = 0; i < 10; i++) stuck.push(await stream(other.connect, "/room"));
+      for (const { connection } of stuck) connection.pause();
+      for (let n = 1; n <= 2; n++) writeLarge(other, "/room", n);
+      const quick = await stream(other.baseUrl, "/room");
+      writeLarge(other, "/room", 3);
+      assert.deepEqual(await quick.names(1), ["3"]);
+      await until(() => dropped(other) === 10, 60_000);
+      assert.equal(other.server.hub.watchers, 1);
+      for (const { close } of [...stuck, quick]) close();
+    } finally {
+      await other.close();
+    }
+  });
+
+  it("wait for a watcher that does not read, until it is cut off", async () => {
+    const other = await startFakeServer({ watchStallMs: 500 });
+    try {
+      const { connection, close } = await stream(other.connect, "/stuck");
+      connection.pause();
+      for (let n = 1; n <= 16; n++) writeLarge(other, "/stuck", n, WATCH_QUEUE_BYTES_MAX / 4);
+      assert.equal(other.server.hub.watchers, 1, "it is given time");
+      await until(() => other.server.hub.watchers === 0, 60_000);
+      assert.equal(dropped(other), 1);
+      close();
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+test("whoever writes has the answer before watchers are told", async () => {
+  const order: string[] = [];
+  const { server } = running;
+  server.hub.watch({
+    path: "/1/order",
+    recursive: false,
+    sinceIndex: 0,
+    stream: false,
+    deliver: () => {
+      order.push("told");
+      return "taken";
+    },
+    ended: () => undefined,
+  });
+  server.propose(writeCommand({ action: "set", path: "/1/order", value: "1" }), () => {
+    order.push("answered");
+  });
+  await until(() => order.length === 2);
+  assert.deepEqual(order, ["answered", "told"]);
 });
 
 test("a stream far behind gets everything however slowly it reads", async () => {

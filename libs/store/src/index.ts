@@ -36,6 +36,7 @@ export type {
   ReadResult,
   StoreReader,
   StoreStats,
+  Delivery,
   Watch,
   WatchHandle,
   WatcherHub,

@@ -95,30 +95,37 @@ export interface WatchKey {
   readonly recursive: boolean;
 }
 
+/**
+ * What became of an event that a watch was handed: "taken"; "later", when there is no room for it
+ * now, and the hub hands it over again after resume() on the handle; or "refused", when the
+ * receiver is gone.
+ */
+export type Delivery = "taken" | "later" | "refused";
+
 /** One wait. The hub calls `deliver` for each event in order, without gaps or repeats. */
 export interface Watch extends WatchKey {
   /** Index to start from; 0 means from now. */
   readonly sinceIndex: number;
   readonly stream: boolean;
-  /**
-   * Takes one event, which all watches of it share. Returns false when the receiver is too slow:
-   * the hub then drops the watch.
-   */
-  deliver(event: StoreEvent): boolean;
+  /** Takes one event, which all watches of it share. A watch that refuses it is dropped. */
+  deliver(event: StoreEvent): Delivery;
   /**
    * Whether the receiver wants a pause (optional): the hub asks after each event that it feeds from
    * the history, where it could otherwise outrun any socket, and then waits for resume() on the
    * handle. Live events do not wait.
    */
   congested?(): boolean;
-  /** The watch ended for this reason: after a non-stream delivery, drop, or shutdown. */
+  /**
+   * The watch ended for this reason: after a non-stream delivery; because it refused an event, or was
+   * so late that the history no longer has what it lacks; or at shutdown.
+   */
   ended(reason: "delivered" | "slow" | "closed"): void;
 }
 
 export interface WatchHandle {
   /** Ends the watch without a further call to it. */
   cancel(): void;
-  /** The receiver has caught up after it reported congestion. */
+  /** There is room after congestion or a "later", which lie in earlier turns. */
   resume(): void;
 }
 

@@ -8,7 +8,7 @@ import { EtcdError } from "../src/errors.ts";
 import type { StoreEvent } from "../src/event.ts";
 import type { Kv } from "../src/kv.ts";
 import { MemoryKv } from "../src/memory-kv.ts";
-import type { Outcome, StoreStats } from "../src/ports.ts";
+import type { Delivery, Outcome, StoreStats } from "../src/ports.ts";
 import { RocksKv } from "../src/rocks-kv.ts";
 import type { RecordedEvent } from "../src/tree/recorded-event.ts";
 import { matchesWatch } from "../src/tree/watch-rule.ts";
@@ -89,10 +89,12 @@ class CheckedWatch {
     this.sinceIndex = sinceIndex;
     this.from = sinceIndex === 0 ? lastIndex + 1 : sinceIndex;
   }
-  readonly deliver = (event: StoreEvent): boolean => {
+  readonly deliver = (event: StoreEvent): Delivery => {
     assert.equal(this.end, undefined, "nothing comes after the end");
+    this.paused = this.#random.chance(0.05);
+    if (this.paused) return "later";
     this.got.push(event);
-    return true;
+    return "taken";
   };
   readonly congested = (): boolean => {
     this.paused = this.#random.chance(0.3);

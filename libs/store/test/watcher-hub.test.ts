@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { StoreEvent } from "../src/event.ts";
-import type { Watch, WatchHandle } from "../src/ports.ts";
+import type { Delivery, Watch, WatchHandle } from "../src/ports.ts";
 import { type TrieWatch, WatcherTrie } from "../src/tree/watcher-trie.ts";
 import { StoreWatcherHub } from "../src/watcher-hub.ts";
 import { TestStore, command } from "./support.ts";
@@ -10,6 +10,8 @@ interface Received extends Watch {
   readonly events: StoreEvent[];
   end: string | undefined;
   handle: WatchHandle | undefined;
+  /** Lets the hub tell everything. */
+  readonly drain: () => void;
 }
 
 /** A hub over a store, and watches that note what they get. */
@@ -27,9 +29,12 @@ async function setUp(
       events: [],
       end: undefined,
       handle: undefined,
+      drain: () => {
+        store.turns.drain();
+      },
       deliver(event) {
         received.events.push(event);
-        return true;
+        return "taken";
       },
       ended(reason) {
         received.end = reason;
@@ -42,7 +47,14 @@ async function setUp(
   return { store, hub, watch };
 }
 
-const indices = (received: Received): number[] => received.events.map((event) => event.etcdIndex);
+/** What it has got so far. */
+const seen = (received: Received): number[] => received.events.map((event) => event.etcdIndex);
+
+/** What it gets when everybody has been told everything. */
+const indices = (received: Received): number[] => {
+  received.drain();
+  return seen(received);
+};
 
 describe("live watches", () => {
   test("see their own key; with recursive also what is below, but not beside", async () => {
@@ -138,28 +150,30 @@ describe("live watches", () => {
 
   test("that take no more are dropped, the others go on", async () => {
     const { store, hub, watch } = await setUp();
-    const slow = watch("/1/a", { deliver: () => false });
+    const slow = watch("/1/a", { deliver: () => "refused" });
     const quick = watch("/1/a");
     store.set("/1/a");
     store.set("/1/a");
-    assert.equal(slow.end, "slow");
     assert.deepEqual(indices(quick), [1, 2]);
+    assert.equal(slow.end, "slow");
     assert.equal(hub.watchers, 1);
   });
 
   test("can be cancelled, also by one another while an event is told", async () => {
     const { store, hub, watch } = await setUp();
     const victims: Received[] = [];
-    const cancelAll = (): boolean => {
+    const cancelAll = (): Delivery => {
       for (const victim of victims) victim.handle?.cancel();
-      return true;
+      return "taken";
     };
     watch("/1/a", { deliver: cancelAll });
     victims.push(watch("/1/a"), watch("/1", { recursive: true }));
     const before = victims.map(indices);
     store.set("/1/a");
+    store.turns.drain();
     // Whoever was told before the one that cancels has the event, nobody else has.
     store.set("/1/a");
+    store.turns.drain();
     for (const victim of victims) assert.ok(victim.events.length <= 1);
     assert.deepEqual(before, [[], []]);
     assert.equal(hub.watchers, 1);
@@ -172,12 +186,13 @@ describe("live watches", () => {
     watch("/1/a", {
       deliver() {
         late ??= watch("/1/a");
-        return true;
+        return "taken";
       },
     });
     store.machine.apply(
       [1, 2, 3].map((index) => ({ index, term: 1, command: command("set", "/1/a") })),
     );
+    store.turns.drain();
     assert.ok(late !== undefined);
     assert.deepEqual(indices(late), []);
     store.raftIndex = 3;
@@ -200,13 +215,181 @@ describe("live watches", () => {
   });
 });
 
+describe("telling live watches", () => {
+  const range = (from: number, to: number): number[] =>
+    Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+  test("begins when the call that made the event is over, so that its caller answers first", async () => {
+    const { store, watch } = await setUp();
+    const order: string[] = [];
+    const told = (event: StoreEvent): Delivery => {
+      order.push(`told ${event.etcdIndex}`);
+      return "taken";
+    };
+    watch("/1/a", { deliver: told });
+    watch("/1/a", { deliver: told, stream: false });
+    for (let i = 1; i <= 2; i++) {
+      store.set("/1/a");
+      order.push(`answered ${i}`);
+    }
+    store.turns.drain();
+    assert.deepEqual(order, ["answered 1", "answered 2", "told 1", "told 1", "told 2"]);
+  });
+
+  test("takes a turn for each slice, and reaches all in order", async () => {
+    const { store, hub, watch } = await setUp();
+    const all = Array.from({ length: 2500 }, () => watch("/1/a"));
+    for (let i = 1; i <= 3; i++) store.set("/1/a");
+    let turns = 0;
+    let before = 0;
+    while (store.turns.step()) {
+      turns += 1;
+      const sum = all.reduce((count, { events }) => count + events.length, 0);
+      assert.ok(sum - before <= 1000, `${sum - before} in one turn`);
+      before = sum;
+    }
+    assert.ok(turns >= 7, `${turns} turns`);
+    for (const received of all) assert.deepEqual(seen(received), [1, 2, 3]);
+    assert.equal(hub.watchers, 2500);
+  });
+
+  test("of large events takes no more than some megabytes a turn", async () => {
+    const { store, watch } = await setUp();
+    const all = Array.from({ length: 20 }, () => watch("/1/a"));
+    store.set("/1/a", "x".repeat(1 << 20));
+    store.turns.step();
+    const reached = all.filter(({ events }) => events.length > 0).length;
+    assert.ok(reached > 0 && reached <= 5, `${reached} in one turn`);
+    for (const received of all) assert.deepEqual(indices(received), [1]);
+  });
+
+  test("passes over who has no room, who goes on with that very event", async () => {
+    const { store, hub, watch } = await setUp();
+    const refusals: number[] = [];
+    const got: number[] = [];
+    let hasRoom = false;
+    const late = watch("/1/a", {
+      deliver(event) {
+        (hasRoom ? got : refusals).push(event.etcdIndex);
+        return hasRoom ? "taken" : "later";
+      },
+    });
+    const quick = watch("/1/a");
+    for (let i = 1; i <= 3; i++) store.set("/1/a");
+    assert.deepEqual(indices(quick), [1, 2, 3]);
+    assert.deepEqual(refusals, [1]);
+    assert.equal(hub.watchers, 2, "it is a live watch still");
+    late.handle?.resume();
+    store.turns.drain();
+    assert.deepEqual(refusals, [1, 1]);
+    hasRoom = true;
+    late.handle?.resume();
+    store.turns.drain();
+    store.set("/1/a");
+    store.turns.drain();
+    assert.deepEqual(got, [1, 2, 3, 4]);
+    assert.deepEqual([late.end, hub.watchers], [undefined, 2]);
+  });
+
+  test("gives a long poll that had no room its one event, and no other", async () => {
+    const { store, hub, watch } = await setUp();
+    const got: number[] = [];
+    let hasRoom = false;
+    const late = watch("/1/a", {
+      stream: false,
+      deliver(event) {
+        if (hasRoom) got.push(event.etcdIndex);
+        return hasRoom ? "taken" : "later";
+      },
+    });
+    store.set("/1/a");
+    store.set("/1/a");
+    store.turns.drain();
+    hasRoom = true;
+    late.handle?.resume();
+    store.turns.drain();
+    assert.deepEqual([got, late.end, hub.watchers], [[1], "delivered", 0]);
+  });
+
+  test("ends who has no room as slow when the history has passed", async () => {
+    const { store, hub, watch } = await setUp({ historyMax: 10 });
+    const late = watch("/1/a", { deliver: () => "later" });
+    const cancelled = watch("/1/a", { deliver: () => "later" });
+    const closed = watch("/1/b", { deliver: () => "later" });
+    for (let i = 1; i <= 20; i++) {
+      store.set("/1/a");
+      store.turns.drain();
+    }
+    store.set("/1/b");
+    store.turns.drain();
+    late.handle?.resume();
+    cancelled.handle?.cancel();
+    store.turns.drain();
+    assert.deepEqual([late.end, cancelled.end, hub.watchers], ["slow", undefined, 1]);
+    hub.close();
+    assert.equal(closed.end, "closed");
+    assert.equal(hub.watchers, 0);
+  });
+
+  test("keeps up with a burst that is longer than the history", async () => {
+    const { store, watch } = await setUp({ historyMax: 10 });
+    const received = watch("/1/a");
+    for (let i = 1; i <= 3000; i++) store.set("/1/a");
+    assert.deepEqual(indices(received), range(1, 3000));
+  });
+
+  test("reads what it cannot keep from the history, and ends those it fails as slow", async () => {
+    const value = "x".repeat(1 << 20);
+    for (const [historyMax, end] of [
+      [1000, undefined],
+      [10, "slow"],
+    ] as const) {
+      const { store, watch } = await setUp({ historyMax });
+      const received = watch("/1/a");
+      for (let i = 1; i <= 60; i++) store.set("/1/a", value);
+      store.turns.drain();
+      assert.equal(received.end, end);
+      assert.deepEqual(seen(received), range(1, end === undefined ? 60 : received.events.length));
+      const next = watch("/1/b");
+      store.set("/1/b");
+      assert.deepEqual(indices(next), [61]);
+    }
+  });
+
+  test("of a removed directory reaches names that existed, though a short history has lost them", async () => {
+    const { store, watch } = await setUp({ historyMax: 3, directRemovalMax: 2 });
+    for (let i = 0; i < 20; i++) store.set(`/1/d/${i}`);
+    store.turns.drain();
+    const existed = watch("/1/d/7");
+    const never = watch("/1/d/never");
+    store.write("delete", "/1/d", { recursive: true });
+    for (let i = 0; i < 50; i++) store.set("/1/a");
+    assert.deepEqual(indices(existed), [21]);
+    assert.deepEqual(indices(never), []);
+  });
+
+  test("tells what is still to be told before the hub closes, or goes over to another store", async () => {
+    const { store, hub, watch } = await setUp();
+    const other = await TestStore.open({ clock: store.clock });
+    for (let i = 1; i <= 5; i++) other.set("/1/a");
+    const received = watch("/1/a");
+    for (let i = 1; i <= 3; i++) store.set("/1/a");
+    hub.attach(other.machine);
+    assert.deepEqual(indices(received), range(1, 5));
+    other.set("/1/a");
+    hub.close();
+    assert.deepEqual(seen(received), [...range(1, 6)]);
+    assert.equal(received.end, "closed");
+  });
+});
+
 describe("watches from the past", () => {
   test("get all missed events, then live ones, each once", async () => {
     const { store, hub, watch } = await setUp();
     for (let i = 0; i < 5; i++) store.set("/1/a");
     const received = watch("/1/a", { sinceIndex: 2 });
     assert.equal(hub.watchers, 0, "it counts when it is live");
-    assert.deepEqual(indices(received), [], "nothing comes within watch()");
+    assert.deepEqual(seen(received), [], "nothing comes within watch()");
     store.turns.drain();
     store.set("/1/a");
     assert.deepEqual(indices(received), [2, 3, 4, 5, 6]);
@@ -438,9 +621,10 @@ test("a directory removed under many watchers tells those of existing names only
   const watches = Array.from({ length: 500 }, (_, i) => watch(`/1/d/${i}`));
   const few = Array.from({ length: 3 }, (_, i) => watch(`/1/e/${i * 40}`));
   for (let i = 0; i < 50; i++) store.set(`/1/e/${i}`);
-  const before = few.map((received) => received.events.length);
+  const before = few.map((received) => indices(received).length);
   store.write("delete", "/1/d", { recursive: true });
   store.write("delete", "/1/e", { recursive: true });
+  store.turns.drain();
   assert.equal(watches.filter((received) => received.events.length > 0).length, 50);
   assert.deepEqual(
     few.map((received, i) => received.events.length - (before[i] ?? 0)),

@@ -100,6 +100,7 @@ export class Applier {
   #applyRun(run: readonly RunEntry[]): void {
     if (run.length === 0) return;
     const startedAt = performance.now();
+    // The watcher hub tells nobody before this turn is over: those who wrote have their outcome first.
     const outcomes = this.#storage.machine.apply(run);
     const endedAt = performance.now();
     this.#listener.onBatch((endedAt - startedAt) / 1000, run.length);
