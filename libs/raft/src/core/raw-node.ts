@@ -5,16 +5,16 @@
  * Ready records. ready.ts states the order a host must keep. This file owns the hand-over of work
  * in both directions; the protocol itself is in raft.ts and the files it names.
  */
-import { RaftError } from "../errors.ts";
-import type { RaftOptions } from "./config.ts";
-import { parseConfig } from "./config.ts";
-import { forwardProposal, forwardRead, forwardTransfer, wantsSnapshot } from "./follower.ts";
-import { invariant } from "./invariant.ts";
-import * as leading from "./leader.ts";
-import { contradictedBy, whyImplausible } from "./plausible.ts";
-import type { CommittedEntry } from "./plausible.ts";
-import { Raft } from "./raft.ts";
-import type { LogEnd } from "./raft-log.ts";
+import { RaftError } from "./model/errors.ts";
+import type { RaftOptions } from "./model/config.ts";
+import { parseConfig } from "./model/config.ts";
+import { forwardProposal, forwardRead, forwardTransfer, wantsSnapshot } from "./roles/follower.ts";
+import { invariant } from "./model/invariant.ts";
+import * as leading from "./roles/leader.ts";
+import { contradictedBy, whyImplausible } from "./roles/validate-message.ts";
+import type { CommittedEntry } from "./roles/validate-message.ts";
+import { Raft } from "./roles/raft.ts";
+import type { LogEnd } from "./log/raft-log.ts";
 import type { Ready } from "./ready.ts";
 import { statusOf, type Status } from "./status.ts";
 import type {
@@ -30,8 +30,8 @@ import type {
   SnapshotMessage,
   SoftState,
   Term,
-} from "./types.ts";
-import { NOBODY } from "./types.ts";
+} from "./model/types.ts";
+import { NOBODY } from "./model/types.ts";
 
 export class RawNode {
   readonly #raft: Raft;
@@ -114,7 +114,7 @@ export class RawNode {
     return whyImplausible(this.#raft, message);
   }
 
-  /** The committed entry here that a message of a leader contradicts; see plausible.ts. */
+  /** The committed entry here that a message of a leader contradicts; see core/roles/validate-message.ts. */
   contradictedBy(message: Message): CommittedEntry | undefined {
     return contradictedBy(this.#raft, message);
   }

@@ -24,7 +24,14 @@
  * towards its quorum only at advance(), that is once durable, so a lone voter commits in the Ready
  * that follows. committedEntries never holds an entry that is not durable on this member.
  */
-import type { Entry, HardState, Message, ReadState, SnapshotMetadata, SoftState } from "./types.ts";
+import type {
+  Entry,
+  HardState,
+  Message,
+  ReadState,
+  SnapshotMetadata,
+  SoftState,
+} from "./model/types.ts";
 
 export interface Ready {
   /** Present when the leader or the role changed. */

@@ -1,7 +1,7 @@
 /** What a member knows of itself and the cluster, for operators and metrics: a copy. */
-import type { ProgressState } from "./progress.ts";
-import type { Raft } from "./raft.ts";
-import type { ConfState, Index, NodeId, Role, Term } from "./types.ts";
+import type { ProgressState } from "./membership/progress.ts";
+import type { Raft } from "./roles/raft.ts";
+import type { ConfState, Index, NodeId, Role, Term } from "./model/types.ts";
 
 /** A leader's view of one member, itself included. */
 export interface ProgressStatus {

@@ -2,12 +2,12 @@
  * Prints a log readably, one record a line, up to the end or to where it is damaged. Owns the
  * layout of the lines. What an entry's data means is the caller's to say.
  */
-import { decodeConfChange } from "../codec.ts";
-import type { ConfState, Entry } from "../core/types.ts";
-import { CodecError } from "../codec-error.ts";
-import type { FileSystem } from "./file-system.ts";
+import { decodeConfChange } from "../codec/records.ts";
+import type { ConfState, Entry } from "../core/model/types.ts";
+import { CodecError } from "../codec/codec-error.ts";
+import type { FileSystem } from "./files/file-system.ts";
 import type { WalDamage } from "./log-reader.ts";
-import { nodeFileSystem } from "./node-file-system.ts";
+import { nodeFileSystem } from "./files/node-file-system.ts";
 import { readWal } from "./read-wal.ts";
 import type { RecoveredLog, WalRecordContent } from "./replay.ts";
 

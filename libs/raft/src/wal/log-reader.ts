@@ -3,17 +3,17 @@
  * the first damage, and the state they add up to. Never writes. Owns the wording of what is wrong
  * with a log and what an operator can do about it.
  */
-import { FatalError } from "../errors.ts";
-import type { FileSystem } from "./file-system.ts";
-import { BATCH_RECORD_BYTES, RECORD_TYPE } from "./record.ts";
+import { FatalError } from "../core/model/errors.ts";
+import type { FileSystem } from "./files/file-system.ts";
+import { BATCH_RECORD_BYTES, RECORD_TYPE } from "./format/record.ts";
 import { decodeRecord, Replay, ReplayError } from "./replay.ts";
 import type { RecoveredLog } from "./replay.ts";
-import { HEAD_OFFSET, listSegments, pathIn, segmentName } from "./segment.ts";
-import type { SegmentName } from "./segment.ts";
-import { SegmentReader } from "./segment-reader.ts";
-import type { Damage, RawBatch } from "./segment-reader.ts";
-import { CodecError } from "../codec-error.ts";
-import { InvariantError } from "../core/invariant.ts";
+import { HEAD_OFFSET, listSegments, pathIn, segmentName } from "./format/segment.ts";
+import type { SegmentName } from "./format/segment.ts";
+import { SegmentReader } from "./format/segment-reader.ts";
+import type { Damage, RawBatch } from "./format/segment-reader.ts";
+import { CodecError } from "../codec/codec-error.ts";
+import { InvariantError } from "../core/model/invariant.ts";
 
 /** Something wrong with a log, and where. */
 export interface WalDamage extends Damage {

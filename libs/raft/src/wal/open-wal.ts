@@ -3,19 +3,19 @@
  * there, repairs the end. Owns the order of these steps; what is done with the result is wal.ts's
  * business.
  */
-import { NOBODY } from "../core/types.ts";
-import type { HardState } from "../core/types.ts";
-import { FatalError } from "../errors.ts";
-import { MemoryLog } from "../memory-log.ts";
-import { runInline, runOnPool } from "./file-system.ts";
-import type { FileSystem, Steps } from "./file-system.ts";
+import { NOBODY } from "../core/model/types.ts";
+import type { HardState } from "../core/model/types.ts";
+import { FatalError } from "../core/model/errors.ts";
+import { MemoryLog } from "./memory-log.ts";
+import { runInline, runOnPool } from "./files/file-system.ts";
+import type { FileSystem, Steps } from "./files/file-system.ts";
 import { recover } from "./log-reader.ts";
-import { nodeFileSystem } from "./node-file-system.ts";
-import type { CompactionMarker, WalMetadata } from "./record.ts";
+import { nodeFileSystem } from "./files/node-file-system.ts";
+import type { CompactionMarker, WalMetadata } from "./format/record.ts";
 import { createSegment, removeTemporaries, settleTail } from "./segment-files.ts";
 import type { RepairedTail } from "./segment-files.ts";
-import { listSegments, pathIn, segmentName, SegmentWriter } from "./segment.ts";
-import type { SegmentName, SegmentStore } from "./segment.ts";
+import { listSegments, pathIn, segmentName, SegmentWriter } from "./format/segment.ts";
+import type { SegmentName, SegmentStore } from "./format/segment.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
 export interface WalOptions {

@@ -3,14 +3,14 @@
  * Takes no lock and changes nothing, so it may be used on the log of a running member; what is
  * being written at that moment then looks like a torn tail.
  */
-import type { FileSystem } from "./file-system.ts";
+import type { FileSystem } from "./files/file-system.ts";
 import { asDamage, readSegments, selectSegments } from "./log-reader.ts";
 import type { WalDamage } from "./log-reader.ts";
-import { nodeFileSystem } from "./node-file-system.ts";
-import { RECORD_HEADER_BYTES } from "./record.ts";
+import { nodeFileSystem } from "./files/node-file-system.ts";
+import { RECORD_HEADER_BYTES } from "./format/record.ts";
 import { decodeRecord, Replay } from "./replay.ts";
 import type { RecoveredLog, WalRecordContent } from "./replay.ts";
-import { listSegments } from "./segment.ts";
+import { listSegments } from "./format/segment.ts";
 
 /** One record and where it stands. */
 export interface WalRecord {

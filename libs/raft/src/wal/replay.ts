@@ -5,13 +5,13 @@
  * compaction marker further on drops need not be there. Owns the rules by which records follow one
  * another. A breach of them in records whose checksums are right is a ReplayError.
  */
-import { decodeEntry, decodeHardState } from "../codec.ts";
-import type { Entry, HardState, Index } from "../core/types.ts";
-import { NOBODY } from "../core/types.ts";
-import { MemoryLog } from "../memory-log.ts";
-import { decodeCompaction, decodeMetadata, RECORD_TYPE } from "./record.ts";
-import type { CompactionMarker, WalMetadata } from "./record.ts";
-import type { RawRecord } from "./segment-reader.ts";
+import { decodeEntry, decodeHardState } from "../codec/records.ts";
+import type { Entry, HardState, Index } from "../core/model/types.ts";
+import { NOBODY } from "../core/model/types.ts";
+import { MemoryLog } from "./memory-log.ts";
+import { decodeCompaction, decodeMetadata, RECORD_TYPE } from "./format/record.ts";
+import type { CompactionMarker, WalMetadata } from "./format/record.ts";
+import type { RawRecord } from "./format/segment-reader.ts";
 
 /** Records that cannot have been written by this program in this order. */
 export class ReplayError extends Error {

@@ -7,14 +7,14 @@
  * there is nothing to fill, and its head repeats what is known only at that moment. What is left is
  * three journal commits in 64 MiB of log.
  */
-import type { HardState } from "../core/types.ts";
-import { errorCode } from "./file-system.ts";
-import type { FileHandle, FileSystem, Steps } from "./file-system.ts";
+import type { HardState } from "../core/model/types.ts";
+import { errorCode } from "./files/file-system.ts";
+import type { FileHandle, FileSystem, Steps } from "./files/file-system.ts";
 import type { Recovery } from "./log-reader.ts";
-import { BatchWriter } from "./record.ts";
-import type { CompactionMarker, WalMetadata } from "./record.ts";
-import { encodeSegmentStart, HEAD_OFFSET, pathIn, SegmentWriter } from "./segment.ts";
-import type { SegmentName, SegmentStore } from "./segment.ts";
+import { BatchWriter } from "./format/record.ts";
+import type { CompactionMarker, WalMetadata } from "./format/record.ts";
+import { encodeSegmentStart, HEAD_OFFSET, pathIn, SegmentWriter } from "./format/segment.ts";
+import type { SegmentName, SegmentStore } from "./format/segment.ts";
 
 /** Ending of a segment that is being written and not part of the log yet. */
 const TEMPORARY_SUFFIX = ".wal.tmp";

@@ -4,10 +4,10 @@
  * one: nothing is retried, and nothing runs after it, because after a failed sync nobody knows what
  * the disk holds (the kernel may have dropped the pages and report success the next time).
  */
-import { InvariantError } from "../core/invariant.ts";
-import { FatalError } from "../errors.ts";
-import { errorCode } from "./file-system.ts";
-import type { FileSystem, SlowOperation, StepResult, Steps } from "./file-system.ts";
+import { InvariantError } from "../core/model/invariant.ts";
+import { FatalError } from "../core/model/errors.ts";
+import { errorCode } from "./files/file-system.ts";
+import type { FileSystem, SlowOperation, StepResult, Steps } from "./files/file-system.ts";
 import { SyncPolicy } from "./sync-policy.ts";
 import type { SyncMode } from "./sync-policy.ts";
 

@@ -15,22 +15,22 @@
  *   - open: a torn tail is cut and the cut synced before anything is appended. Data whose sync
  *     nobody witnessed is written and synced once more, since it may stand in the page cache only.
  */
-import { invariant } from "../core/invariant.ts";
-import type { Entry, HardState, Index, SnapshotMetadata } from "../core/types.ts";
-import { FatalError } from "../errors.ts";
-import type { MemoryLog } from "../memory-log.ts";
-import { runOnPool } from "./file-system.ts";
-import type { FileSystem, Steps } from "./file-system.ts";
-import { nodeFileSystem } from "./node-file-system.ts";
+import { invariant } from "../core/model/invariant.ts";
+import type { Entry, HardState, Index, SnapshotMetadata } from "../core/model/types.ts";
+import { FatalError } from "../core/model/errors.ts";
+import type { MemoryLog } from "./memory-log.ts";
+import { runOnPool } from "./files/file-system.ts";
+import type { FileSystem, Steps } from "./files/file-system.ts";
+import { nodeFileSystem } from "./files/node-file-system.ts";
 import { createParts, openParts, prepareInline, prepareOnPool } from "./open-wal.ts";
 import type { CreateWalOptions, WalOptions, WalParts } from "./open-wal.ts";
-import { BATCH_RECORD_BYTES, BatchWriter, entriesBytesMax } from "./record.ts";
-import type { CompactionMarker, WalMetadata } from "./record.ts";
+import { BATCH_RECORD_BYTES, BatchWriter, entriesBytesMax } from "./format/record.ts";
+import type { CompactionMarker, WalMetadata } from "./format/record.ts";
 import { atLeast } from "./replay.ts";
 import { createSegment } from "./segment-files.ts";
 import type { RepairedTail } from "./segment-files.ts";
-import { listSegments, pathIn, segmentName } from "./segment.ts";
-import type { SegmentName, SegmentStore, SegmentWriter } from "./segment.ts";
+import { listSegments, pathIn, segmentName } from "./format/segment.ts";
+import type { SegmentName, SegmentStore, SegmentWriter } from "./format/segment.ts";
 import { StepRunner } from "./step-runner.ts";
 import type { SyncMode } from "./sync-policy.ts";
 

@@ -2,7 +2,7 @@
  * A few hosts and a network between them that delivers, in order, what is not cut. Tests decide
  * when; nothing happens by itself.
  */
-import type { Message, NodeId } from "../../src/core/types.ts";
+import type { Message, NodeId } from "../../src/core/model/types.ts";
 import { confState, Host, type HostOptions } from "./host.ts";
 
 export class Cluster {

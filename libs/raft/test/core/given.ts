@@ -10,7 +10,7 @@ import type {
   Term,
   VoteMessage,
   VoteResponseMessage,
-} from "../../src/core/types.ts";
+} from "../../src/core/model/types.ts";
 import { confState, Host, type HostOptions, logOf } from "./host.ts";
 
 export const THREE = confState(["1", "2", "3"]);

@@ -2,8 +2,8 @@
  * A host for one raw node in tests: it does what ready.ts asks for, at once and in memory, and
  * keeps what was applied. Also a text form of conf changes, so that scripts can be read.
  */
-import type { RaftOptions } from "../../src/core/config.ts";
-import { LEAVE_JOINT, whyImpossible } from "../../src/core/confchange.ts";
+import type { RaftOptions } from "../../src/core/model/config.ts";
+import { LEAVE_JOINT, whyImpossible } from "../../src/core/membership/confchange.ts";
 import { RawNode } from "../../src/core/raw-node.ts";
 import type { Ready } from "../../src/core/ready.ts";
 import type {
@@ -17,9 +17,9 @@ import type {
   ReadState,
   SnapshotMetadata,
   Term,
-} from "../../src/core/types.ts";
-import { NOBODY } from "../../src/core/types.ts";
-import { MemoryStorage } from "../../src/memory-storage.ts";
+} from "../../src/core/model/types.ts";
+import { NOBODY } from "../../src/core/model/types.ts";
+import { MemoryStorage } from "../../src/testing/memory-storage.ts";
 
 export function confState(
   voters: readonly NodeId[],

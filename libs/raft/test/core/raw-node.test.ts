@@ -1,11 +1,11 @@
 /** The hand-over between the core and its host: what ready.ts promises, and what step() ignores. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { parseConfig } from "../../src/core/config.ts";
-import { InvariantError } from "../../src/core/invariant.ts";
+import { parseConfig } from "../../src/core/model/config.ts";
+import { InvariantError } from "../../src/core/model/invariant.ts";
 import { RawNode } from "../../src/core/raw-node.ts";
-import { RaftError } from "../../src/errors.ts";
-import { MemoryStorage } from "../../src/memory-storage.ts";
+import { RaftError } from "../../src/core/model/errors.ts";
+import { MemoryStorage } from "../../src/testing/memory-storage.ts";
 import { Cluster } from "./cluster.ts";
 import {
   accepted,

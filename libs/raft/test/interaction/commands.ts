@@ -1,7 +1,7 @@
 /** The commands scripts are made of. Each returns the lines to print below it. */
-import { isVoter } from "../../src/core/confchange.ts";
-import type { Message } from "../../src/core/types.ts";
-import { RaftError } from "../../src/errors.ts";
+import { isVoter } from "../../src/core/membership/confchange.ts";
+import type { Message } from "../../src/core/model/types.ts";
+import { RaftError } from "../../src/core/model/errors.ts";
 import type { Cluster } from "../core/cluster.ts";
 import { confState, encodeChange, Host, type HostOptions, logOf } from "../core/host.ts";
 import { describeConf, describeEntry, describeMessage, describeReady } from "./describe.ts";

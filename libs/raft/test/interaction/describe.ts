@@ -1,6 +1,6 @@
 /** How scripts show records: an entry is term/index and its data, a message one line. */
 import type { Ready } from "../../src/core/ready.ts";
-import type { ConfState, Entry, Message, SnapshotMetadata } from "../../src/core/types.ts";
+import type { ConfState, Entry, Message, SnapshotMetadata } from "../../src/core/model/types.ts";
 import { text } from "../core/host.ts";
 
 function ids(of: readonly string[]): string {

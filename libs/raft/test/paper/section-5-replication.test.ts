@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import type { Term } from "../../src/core/types.ts";
+import type { Term } from "../../src/core/model/types.ts";
 import { Cluster } from "../core/cluster.ts";
 import {
   accepted,

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { Message } from "../../src/core/types.ts";
+import type { Message } from "../../src/core/model/types.ts";
 import { Cluster } from "../core/cluster.ts";
 import { accepted, heartbeat, leader, only, THREE, voteRequest } from "../core/given.ts";
 import { confState, Host, type HostOptions } from "../core/host.ts";

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { Message } from "../../src/core/types.ts";
-import { RaftError } from "../../src/errors.ts";
+import type { Message } from "../../src/core/model/types.ts";
+import { RaftError } from "../../src/core/model/errors.ts";
 import { Cluster } from "../core/cluster.ts";
 import {
   accepted,

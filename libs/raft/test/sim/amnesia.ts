@@ -4,11 +4,11 @@
  * doubt: who dials learns whom it reached, each side refuses whom it disowns, and a member that is
  * disowned stays down. Unguarded, the forgetful member is taken as it comes.
  */
-import { isUpToDate } from "../../src/core/raft-log.ts";
-import type { LogEnd } from "../../src/core/raft-log.ts";
-import type { Message, NodeId, Random } from "../../src/core/types.ts";
-import { PeerLives } from "../../src/peer-lives.ts";
-import type { Life, Position } from "../../src/peer-lives.ts";
+import { isUpToDate } from "../../src/core/log/raft-log.ts";
+import type { LogEnd } from "../../src/core/log/raft-log.ts";
+import type { Message, NodeId, Random } from "../../src/core/model/types.ts";
+import { PeerLives } from "../../src/lives/peer-lives.ts";
+import type { Life, Position } from "../../src/lives/peer-lives.ts";
 import type { DiskImage, SimNode } from "./sim-node.ts";
 
 export type AmnesiaKind = "guarded" | "unguarded";

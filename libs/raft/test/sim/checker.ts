@@ -4,7 +4,7 @@
  * that stay, writes that take effect once, reads that are at least as new as what was committed when they began. It sees all
  * members at once and knows nothing of how they came to do what they did.
  */
-import type { Entry, Index, NodeId, Term } from "../../src/core/types.ts";
+import type { Entry, Index, NodeId, Term } from "../../src/core/model/types.ts";
 import { decodeWrite, digestAfter } from "./machine.ts";
 import type { MachineState } from "./machine.ts";
 

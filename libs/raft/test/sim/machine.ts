@@ -4,8 +4,8 @@
  * Its state is plain data that is never changed in place, so a copy is a reference. It knows
  * nothing of logs, disks and clusters.
  */
-import { whyImpossible } from "../../src/core/confchange.ts";
-import type { ConfChange, ConfState, Entry, Index, Term } from "../../src/core/types.ts";
+import { whyImpossible } from "../../src/core/membership/confchange.ts";
+import type { ConfChange, ConfState, Entry, Index, Term } from "../../src/core/model/types.ts";
 import { text } from "../core/host.ts";
 
 /** The latest write of a register. */

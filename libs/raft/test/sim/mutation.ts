@@ -3,7 +3,7 @@
  * host would see if the core had it; the core itself stays as it is.
  */
 import type { RawNode } from "../../src/core/raw-node.ts";
-import type { HardState, Index, Message } from "../../src/core/types.ts";
+import type { HardState, Index, Message } from "../../src/core/model/types.ts";
 
 export type Mutation =
   /** Votes are not written down. */

@@ -2,7 +2,7 @@
  * The simulated network: every message is a delivery at some later time, or at several, or never.
  * It knows who cannot reach whom and nothing of what is said.
  */
-import type { Message, NodeId, Random } from "../../src/core/types.ts";
+import type { Message, NodeId, Random } from "../../src/core/model/types.ts";
 import type { MachineState } from "./machine.ts";
 
 /** Something on its way: a message, with the state a snapshot is made of, or a sender's report. */

@@ -4,7 +4,7 @@
  * a while, during which messages go on arriving; a crash may come anywhere. It decides nothing about
  * faults: it is told.
  */
-import { InvariantError } from "../../src/core/invariant.ts";
+import { InvariantError } from "../../src/core/model/invariant.ts";
 import { RawNode } from "../../src/core/raw-node.ts";
 import type { Ready } from "../../src/core/ready.ts";
 import type {
@@ -17,9 +17,9 @@ import type {
   Random,
   SnapshotMetadata,
   Term,
-} from "../../src/core/types.ts";
-import { RaftError } from "../../src/errors.ts";
-import { SimulatedDisk } from "../../src/wal/simulated-disk.ts";
+} from "../../src/core/model/types.ts";
+import { RaftError } from "../../src/core/model/errors.ts";
+import { SimulatedDisk } from "../../src/testing/simulated-disk.ts";
 import { Wal } from "../../src/wal/wal.ts";
 import { decodeChange } from "../core/host.ts";
 import { Violation } from "./checker.ts";

@@ -7,8 +7,8 @@
  * Known limit, left out on purpose: changes that remove so many voters at once that the rest is no
  * majority of the old ones (see isAcceptable in machine.ts).
  */
-import type { ConfState, Message, NodeId, Random } from "../../src/core/types.ts";
-import type { PowerLoss } from "../../src/wal/simulated-file.ts";
+import type { ConfState, Message, NodeId, Random } from "../../src/core/model/types.ts";
+import type { PowerLoss } from "../../src/testing/simulated-file.ts";
 import { confState, encodeChange } from "../core/host.ts";
 import { pick, seededRandom, upTo } from "../wal/wal-harness.ts";
 import { Amnesia } from "./amnesia.ts";

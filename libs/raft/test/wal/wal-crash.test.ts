@@ -5,11 +5,11 @@
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Entry, HardState, Random, SnapshotMetadata } from "../../src/core/types.ts";
-import { FatalError } from "../../src/errors.ts";
+import type { Entry, HardState, Random, SnapshotMetadata } from "../../src/core/model/types.ts";
+import { FatalError } from "../../src/core/model/errors.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
-import { SimulatedCrash, SimulatedDisk } from "../../src/wal/simulated-disk.ts";
-import type { PowerLoss } from "../../src/wal/simulated-file.ts";
+import { SimulatedCrash, SimulatedDisk } from "../../src/testing/simulated-disk.ts";
+import type { PowerLoss } from "../../src/testing/simulated-file.ts";
 import type { OpenedWal, Wal } from "../../src/wal/wal.ts";
 import {
   createOn,

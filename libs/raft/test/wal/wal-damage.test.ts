@@ -2,15 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
-import { FatalError } from "../../src/errors.ts";
+import { FatalError } from "../../src/core/model/errors.ts";
 import { dumpWal } from "../../src/wal/dump.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
-import { BATCH_RECORD_BYTES } from "../../src/wal/record.ts";
-import type { SimulatedDisk } from "../../src/wal/simulated-disk.ts";
-import { runInline } from "../../src/wal/file-system.ts";
+import { BATCH_RECORD_BYTES } from "../../src/wal/format/record.ts";
+import type { SimulatedDisk } from "../../src/testing/simulated-disk.ts";
+import { runInline } from "../../src/wal/files/file-system.ts";
 import { readSegments } from "../../src/wal/log-reader.ts";
 import { createSegment } from "../../src/wal/segment-files.ts";
-import { listSegments, segmentName } from "../../src/wal/segment.ts";
+import { listSegments, segmentName } from "../../src/wal/format/segment.ts";
 import {
   createOn,
   describeLog,

@@ -6,8 +6,8 @@ import type {
   HardState,
   Random,
   SnapshotMetadata,
-} from "../../src/core/types.ts";
-import { SimulatedDisk } from "../../src/wal/simulated-disk.ts";
+} from "../../src/core/model/types.ts";
+import { SimulatedDisk } from "../../src/testing/simulated-disk.ts";
 import { Wal } from "../../src/wal/wal.ts";
 import type { OpenedWal, WalOptions } from "../../src/wal/wal.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { FatalError } from "../../src/errors.ts";
+import { FatalError } from "../../src/core/model/errors.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
-import { SimulatedDisk } from "../../src/wal/simulated-disk.ts";
+import { SimulatedDisk } from "../../src/testing/simulated-disk.ts";
 import { Wal } from "../../src/wal/wal.ts";
 import {
   createOn,

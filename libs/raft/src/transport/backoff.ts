@@ -1,0 +1,32 @@
+/** The waiting times between attempts to reach a peer: exponential, with jitter, bounded. */
+import type { Random } from "../core/model/types.ts";
+
+export interface BackoffLimits {
+  /** The first wait. */
+  readonly minMs: number;
+  /** The longest wait, jitter included. */
+  readonly maxMs: number;
+}
+
+export class Backoff {
+  readonly #limits: BackoffLimits;
+  readonly #random: Random;
+  #attempt = 0;
+
+  constructor(limits: BackoffLimits, random: Random) {
+    this.#limits = limits;
+    this.#random = random;
+  }
+
+  /** Milliseconds to wait now; doubles with each call, less up to a third so that peers spread. */
+  next(): number {
+    const { minMs, maxMs } = this.#limits;
+    const full = Math.min(maxMs, minMs * 2 ** Math.min(this.#attempt, 16));
+    this.#attempt++;
+    return Math.max(minMs, full * (1 - this.#random() / 3));
+  }
+
+  reset(): void {
+    this.#attempt = 0;
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * What the gRPC transport and its service are given: identity, hooks and limits, each limit with
+ * its default. Owns no behaviour beyond filling the defaults in.
+ */
+import type { ChannelCredentials } from "@grpc/grpc-js";
+import type { NodeId, Random } from "../core/model/types.ts";
+import type { Hello } from "../codec/frames.ts";
+import type { LifeRegistry } from "../lives/peer-lives.ts";
+import type { TransportListener } from "./transport.ts";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** One structured log line. Field names are those of the glossary. */
+export type TransportLog = (
+  level: LogLevel,
+  message: string,
+  fields: Readonly<Record<string, string | number | boolean>>,
+) => void;
+
+/** Called for every frame, so implementations must be cheap: add to a counter and return. */
+export interface TransportMetrics {
+  /**
+   * One frame of `messages` raft messages, `appends` of them a leader's appends, was handed to the
+   * socket, `seconds` after queueing.
+   */
+  onFrameSent(to: NodeId, bytes: number, messages: number, seconds: number, appends: number): void;
+  onFrameReceived(from: NodeId, bytes: number, messages: number, appends: number): void;
+  /** Raft messages dropped: queue full or no connection. */
+  onSendFailed(to: NodeId, messages: number): void;
+  onRoundTrip(to: NodeId, seconds: number): void;
+  onSnapshotBytesSent(to: NodeId, bytes: number): void;
+  onSnapshotBytesReceived(from: NodeId, bytes: number): void;
+}
+
+export interface TransportLimits {
+  /** Messages waiting per peer and lane. */
+  readonly queueCountMax: number;
+  /** Bytes of messages waiting per peer and lane. They are shared with the log, not copied. */
+  readonly queueBytesMax: number;
+  /** A batch is cut when it reaches this; one larger message still travels alone. */
+  readonly batchBytesMax: number;
+  /** Largest frame accepted from a peer. */
+  readonly frameBytesMax: number;
+  /** From the start of an attempt to the peer's Hello. */
+  readonly dialTimeoutMs: number;
+  /** First and longest wait between attempts. */
+  readonly backoffMinMs: number;
+  readonly backoffMaxMs: number;
+  /** How often peers are told what this member answers for, while it changes. */
+  readonly positionIntervalMs: number;
+  /** Time between round-trip measurements; a link without an answer to four of them is cut. */
+  readonly pingIntervalMs: number;
+  /** Snapshots sent at once to all peers together; one per peer at most. */
+  readonly snapshotsMax: number;
+  /** A snapshot transfer that moves no byte for so long is given up. */
+  readonly snapshotStallMs: number;
+  /** The receiver may take so long to install a snapshot once all of it has arrived. */
+  readonly snapshotInstallMs: number;
+  /** Peers may take so long to take the last messages when a link is closed. */
+  readonly closeGraceMs: number;
+}
+
+export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
+  queueCountMax: 4096,
+  queueBytesMax: 16 * 1024 * 1024,
+  batchBytesMax: 256 * 1024,
+  frameBytesMax: 16 * 1024 * 1024,
+  dialTimeoutMs: 2000,
+  backoffMinMs: 100,
+  backoffMaxMs: 1000,
+  positionIntervalMs: 100,
+  pingIntervalMs: 1000,
+  snapshotsMax: 2,
+  snapshotStallMs: 20_000,
+  snapshotInstallMs: 120_000,
+  closeGraceMs: 200,
+};
+
+/** Gives the credentials for dialling a peer URL; by default plain text for http only. */
+export type PeerCredentials = (scheme: "http" | "https") => ChannelCredentials;
+
+export interface GrpcTransportOptions {
+  readonly clusterId: string;
+  readonly memberId: NodeId;
+  readonly serverVersion: string;
+  readonly minClusterVersion: string;
+  readonly listener: TransportListener;
+  /** Milliseconds on the monotonic clock. */
+  readonly now?: () => number;
+  /** Spreads reconnects; no need to be good. */
+  readonly random?: Random;
+  readonly log?: TransportLog;
+  readonly metrics?: TransportMetrics;
+  readonly limits?: Partial<TransportLimits>;
+  readonly credentials?: PeerCredentials;
+  /** What is known of data directories; without it members are taken as they come. */
+  readonly lives?: LifeRegistry;
+}
+
+/** The options with every default filled in: what all parts of the transport share. */
+export interface TransportContext {
+  readonly clusterId: string;
+  readonly memberId: NodeId;
+  readonly serverVersion: string;
+  readonly minClusterVersion: string;
+  readonly listener: TransportListener;
+  readonly now: () => number;
+  readonly random: Random;
+  readonly log: TransportLog;
+  readonly metrics: TransportMetrics;
+  readonly limits: TransportLimits;
+  readonly credentials: PeerCredentials | undefined;
+  readonly lives: LifeRegistry | undefined;
+}
+
+/** How this member introduces itself to another. */
+export function greeting(context: TransportContext, to: NodeId): Hello {
+  const { clusterId, memberId, serverVersion, minClusterVersion, lives } = context;
+  const life = lives === undefined ? {} : { life: lives.own };
+  return { clusterId, from: memberId, to, serverVersion, minClusterVersion, ...life };
+}
+
+function ignore(): void {
+  // Nobody asked for this figure.
+}
+
+const NO_METRICS: TransportMetrics = {
+  onFrameSent: ignore,
+  onFrameReceived: ignore,
+  onSendFailed: ignore,
+  onRoundTrip: ignore,
+  onSnapshotBytesSent: ignore,
+  onSnapshotBytesReceived: ignore,
+};
+
+export function transportContext(options: GrpcTransportOptions): TransportContext {
+  return {
+    clusterId: options.clusterId,
+    memberId: options.memberId,
+    serverVersion: options.serverVersion,
+    minClusterVersion: options.minClusterVersion,
+    listener: options.listener,
+    now: options.now ?? (() => performance.now()),
+    random: options.random ?? Math.random,
+    log: options.log ?? ignore,
+    metrics: options.metrics ?? NO_METRICS,
+    limits: { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits },
+    credentials: options.credentials,
+    lives: options.lives,
+  };
+}
