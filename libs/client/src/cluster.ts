@@ -178,7 +178,7 @@ export class Cluster {
     return this.#options.order === "random" ? shuffled(endpoints) : endpoints;
   }
 
-  /** One endpoint, redirects followed. */
+  /** One endpoint within its time. */
   async #attempt(
     endpoint: Endpoint,
     action: Action,
@@ -186,23 +186,35 @@ export class Cluster {
     onHeader: ((response: TransportResponse) => void) | undefined,
   ): Promise<Answer> {
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
-    using limit = deadlineSignal(options.signal, timeoutMs, () => {
+    const limit = deadlineSignal(options.signal, timeoutMs, () => {
       return new TimeoutError(endpoint.text, timeoutMs);
     });
+    try {
+      const response = await this.#follow(endpoint, action, limit.signal);
+      if (response.status < 400) this.#checkCluster(endpoint, response);
+      if (action.isWait === true && response.status < 300) limit.lift();
+      onHeader?.(response);
+      const body = await response.text();
+      if (response.status >= 500) throw faultOf(endpoint, response, body);
+      const { status } = response;
+      return { endpoint, status, body, header: (name) => response.header(name) };
+    } finally {
+      limit.release();
+    }
+  }
+
+  /** The first answer that is no redirect. */
+  async #follow(
+    endpoint: Endpoint,
+    action: Action,
+    signal: AbortSignal,
+  ): Promise<TransportResponse> {
     let target = endpoint;
     const query = action.query === undefined || action.query === "" ? "" : `?${action.query}`;
     let path = endpoint.basePath + action.path + query;
     for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects++) {
-      const response = await this.#exchange(target, path, action, limit.signal);
-      if (response.status < 300 || response.status > 399) {
-        if (response.status < 400) this.#checkCluster(endpoint, response);
-        if (action.isWait === true && response.status < 300) limit.lift();
-        onHeader?.(response);
-        const body = await response.text();
-        if (response.status >= 500) throw faultOf(endpoint, response, body);
-        const { status } = response;
-        return { endpoint, status, body, header: (name) => response.header(name) };
-      }
+      const response = await this.#exchange(target, path, action, signal);
+      if (response.status < 300 || response.status > 399) return response;
       response.discard();
       ({ target, path } = redirected(target, path, response.header("location")));
     }

@@ -181,22 +181,30 @@ export class KeysApi {
   }
 
   /** Writes a key, whether or not it is there. */
-  set(key: string, value: Value, options: SetOptions = {}): Promise<KeysResponse<FileNode>> {
+  async set(key: string, value: Value, options: SetOptions = {}): Promise<KeysResponse<FileNode>> {
     return this.#put(key, {}, { value, ttl: checkTtl(options.ttl) }, options);
   }
 
   /** Writes a new key. @throws EtcdError 105 when it is there. */
-  create(key: string, value: Value, options: SetOptions = {}): Promise<KeysResponse<FileNode>> {
+  async create(
+    key: string,
+    value: Value,
+    options: SetOptions = {},
+  ): Promise<KeysResponse<FileNode>> {
     return this.#put(key, { prevExist: false }, { value, ttl: checkTtl(options.ttl) }, options);
   }
 
   /** Writes a key that is there. @throws EtcdError 100 when it is not. */
-  update(key: string, value: Value, options: SetOptions = {}): Promise<KeysResponse<FileNode>> {
+  async update(
+    key: string,
+    value: Value,
+    options: SetOptions = {},
+  ): Promise<KeysResponse<FileNode>> {
     return this.#put(key, { prevExist: true }, { value, ttl: checkTtl(options.ttl) }, options);
   }
 
   /** Writes a key if it is as the condition says. @throws EtcdError 101 when it is not. */
-  compareAndSwap(
+  async compareAndSwap(
     key: string,
     value: Value,
     condition: Condition,
@@ -207,7 +215,7 @@ export class KeysApi {
   }
 
   /** Writes a new key below a directory; the server names it, each later than the one before. */
-  createInOrder(
+  async createInOrder(
     dir: string,
     value: Value,
     options: SetOptions = {},
@@ -217,20 +225,23 @@ export class KeysApi {
   }
 
   /** Gives a key another end, without a change that watches see. */
-  refresh(key: string, ttl: Seconds, options: RefreshOptions = {}): Promise<KeysResponse> {
+  async refresh(key: string, ttl: Seconds, options: RefreshOptions = {}): Promise<KeysResponse> {
     const form = { ttl: checkTtl(ttl), refresh: true, prevExist: true };
     return this.#send("PUT", key, conditions(options), form, options);
   }
 
   /** Makes a directory. @throws EtcdError 105 when something is there. */
-  mkdir(key: string, options: SetOptions = {}): Promise<KeysResponse<DirectoryNode>> {
+  async mkdir(key: string, options: SetOptions = {}): Promise<KeysResponse<DirectoryNode>> {
     const form = { ttl: checkTtl(options.ttl) };
     const query = { dir: true, prevExist: false };
     return this.#send("PUT", key, query, form, options) as Promise<KeysResponse<DirectoryNode>>;
   }
 
   /** Gives a directory an end, or none. */
-  updateDirectory(key: string, options: SetOptions = {}): Promise<KeysResponse<DirectoryNode>> {
+  async updateDirectory(
+    key: string,
+    options: SetOptions = {},
+  ): Promise<KeysResponse<DirectoryNode>> {
     const form = { ttl: checkTtl(options.ttl) };
     const query = { dir: true, prevExist: true };
     return this.#send("PUT", key, query, form, options) as Promise<KeysResponse<DirectoryNode>>;
@@ -243,7 +254,7 @@ export class KeysApi {
   }
 
   /** Removes a key if it is as the condition says. @throws EtcdError 101 when it is not. */
-  compareAndDelete(
+  async compareAndDelete(
     key: string,
     condition: Condition,
     options: CallOptions = {},

@@ -1,9 +1,11 @@
-/** Time limits and aborts as one signal, which leaves nothing behind when it is disposed of. */
+/** Time limits and aborts as one signal, which leaves nothing behind when it is released. */
 
-export interface DeadlineSignal extends Disposable {
+export interface DeadlineSignal {
   readonly signal: AbortSignal;
   /** The time limit holds no longer; the caller's signal does. */
   lift(): void;
+  /** Leaves nothing behind: call it when the work is over. */
+  release(): void;
 }
 
 /** The longest a timer can be set for. */
@@ -30,7 +32,7 @@ export function deadlineSignal(
     lift: () => {
       clearTimeout(timer);
     },
-    [Symbol.dispose]: () => {
+    release: () => {
       clearTimeout(timer);
       parent?.removeEventListener("abort", follow);
     },

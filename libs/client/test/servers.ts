@@ -39,18 +39,38 @@ export const serverKinds: readonly ServerKind[] = [
   },
 ];
 
+/** Our own servers as one cluster. */
+export async function startCluster(size: number): Promise<readonly RealServer[]> {
+  const peers = await Promise.all(
+    Array.from({ length: size }, async () => `http://127.0.0.1:${await freePort()}`),
+  );
+  const cluster = peers.map((url, i) => `m${i}=${url}`).join(",");
+  return Promise.all(
+    peers.map(async (peerUrl, i) => {
+      return launch(OWN, peerUrl, ["--name", `m${i}`, "--initial-cluster", cluster]);
+    }),
+  );
+}
+
 /** Starts a single member with a directory of its own. */
 export async function startServer({ program, flags }: ServerKind): Promise<RealServer> {
+  const peerUrl = `http://127.0.0.1:${await freePort()}`;
+  return launch(program, peerUrl, ["--name", "m", "--initial-cluster", `m=${peerUrl}`, ...flags]);
+}
+
+async function launch(
+  program: string,
+  peerUrl: string,
+  flags: readonly string[],
+): Promise<RealServer> {
   const directory = mkdtempSync(join(tmpdir(), "etcd2-client-"));
   const url = `http://127.0.0.1:${await freePort()}`;
-  const peerUrl = `http://127.0.0.1:${await freePort()}`;
   const child = spawn(
     program,
     [
-      ...["--data-dir", join(directory, "data"), "--name", "m"],
+      ...["--data-dir", join(directory, "data"), ...flags],
       ...["--listen-client-urls", url, "--advertise-client-urls", url],
       ...["--listen-peer-urls", peerUrl, "--initial-advertise-peer-urls", peerUrl],
-      ...["--initial-cluster", `m=${peerUrl}`, ...flags],
     ],
     { stdio: "ignore" },
   );
@@ -69,6 +89,10 @@ export async function startServer({ program, flags }: ServerKind): Promise<RealS
 
 function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      resolve();
+      return;
+    }
     child.once("exit", () => {
       resolve();
     });
