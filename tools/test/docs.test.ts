@@ -1,3 +1,7 @@
+/**
+ * The pages and the comments speak of what is there: links lead somewhere, and the files and numbered
+ * sections that they name exist.
+ */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -6,14 +10,18 @@ import { test } from "node:test";
 const root = join(import.meta.dirname, "..", "..");
 const skipped = new Set(["node_modules", "dist", "bundle", "gen"]);
 
-function pages(directory: string): string[] {
+/** All files below a directory. */
+function files(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
     if (skipped.has(entry.name) || entry.name.startsWith(".")) return [];
     const path = join(directory, entry.name);
-    if (entry.isDirectory()) return pages(path);
-    return entry.name.endsWith(".md") ? [path] : [];
+    return entry.isDirectory() ? files(path) : [path];
   });
 }
+
+const all = files(root);
+const pages = all.filter((path) => path.endsWith(".md"));
+const sources = all.filter((path) => /\.(?:ts|mjs|js)$/.test(path));
 
 /** The id that a heading gets, as the common renderers make it. */
 function anchorOf(heading: string): string {
@@ -22,9 +30,8 @@ function anchorOf(heading: string): string {
 }
 
 test("every link between the pages leads somewhere", () => {
-  const found = pages(root);
-  assert.ok(found.length > 10);
-  for (const page of found) {
+  assert.ok(pages.length > 10);
+  for (const page of pages) {
     for (const [, target = ""] of readFileSync(page, "utf8").matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target)) continue;
       const [file = "", anchor] = target.split("#");
@@ -36,4 +43,96 @@ test("every link between the pages leads somewhere", () => {
       assert.ok(headings.map(([, text = ""]) => anchorOf(text)).includes(anchor), shown);
     }
   }
+});
+
+/** Comments of a source, each in one line, without the stars and slashes that begin its lines. */
+function comments(source: string): string[] {
+  const pattern = /\/\*[\s\S]*?\*\/|^[ \t]*\/\/.*(?:\n[ \t]*\/\/.*)*/gm;
+  return [...source.matchAll(pattern)].map(([text]) =>
+    text.replace(/^[ \t]*(?:\/\*+|\*\/|\*|\/\/)/gm, " ").replace(/\s+/g, " "),
+  );
+}
+
+/** What a page sets in code, and its sentences, where sections are named. */
+function passages(path: string): string[] {
+  const text = readFileSync(path, "utf8");
+  return path.endsWith(".md") ? [text.replace(/\s+/g, " ")] : comments(text);
+}
+
+/** Names of files: any in a comment, those set in code in a page. */
+function fileNames(path: string, passage: string): string[] {
+  const names = path.endsWith(".md")
+    ? [...passage.matchAll(/`((?:[\w.@-]+\/)*[\w.-]+\.(?:md|ts))`/g)]
+    : [
+        ...passage.matchAll(
+          /(?<![\w./:@*{}<-])((?:\.{0,2}\/)?(?:[\w.@-]+\/)*[\w.-]+\.(?:md|ts))(?![\w/*-])/g,
+        ),
+      ];
+  return names.map(([, name = ""]) => name);
+}
+
+/** Pages of gRPC, which has no other names for them. */
+const elsewhere = new Set(["PROTOCOL-HTTP2.md", "statuscodes.md"]);
+
+function exists(name: string): boolean {
+  if (elsewhere.has(name)) return true;
+  const end = name.replace(/^(?:\.{0,2}\/)+/, "");
+  return all.some((path) => path === join(root, end) || path.endsWith(`/${end}`));
+}
+
+test("every file that a comment or a page names exists", () => {
+  const missing: string[] = [];
+  let count = 0;
+  for (const path of [...sources, ...pages]) {
+    for (const passage of passages(path)) {
+      for (const name of fileNames(path, passage)) {
+        count += 1;
+        if (!exists(name)) missing.push(`${relative(root, path)}: ${name}`);
+      }
+    }
+  }
+  assert.ok(count > 100, `${String(count)} names found`);
+  assert.deepEqual(missing, []);
+});
+
+/** Numbers of the sections of a page: those that its headings begin with. */
+function sectionsOf(page: string): ReadonlySet<string> {
+  const headings = readFileSync(page, "utf8").matchAll(/^#+ (\d+(?:\.\d+)*)\.? /gm);
+  return new Set([...headings].map(([, number = ""]) => number));
+}
+
+test("every section of a page that a comment or a page names exists", () => {
+  const missing: string[] = [];
+  let count = 0;
+  // `http-api.md §1, §5.3 and §4`; papers have no file names, and are not looked into.
+  const pattern = /([\w-]+\.md)`? ((?:(?:, | and | to |, and )?§[\d.]*\d)+)/g;
+  for (const path of [...sources, ...pages]) {
+    for (const passage of passages(path)) {
+      for (const [, name = "", list = ""] of passage.matchAll(pattern)) {
+        const page = pages.find((each) => each.endsWith(`/${name}`));
+        const sections = page === undefined ? new Set<string>() : sectionsOf(page);
+        for (const [, section = ""] of list.matchAll(/§([\d.]*\d)/g)) {
+          count += 1;
+          if (!sections.has(section)) missing.push(`${relative(root, path)}: ${name} §${section}`);
+        }
+      }
+    }
+  }
+  assert.ok(count >= 10, `${String(count)} sections named`);
+  assert.deepEqual(missing, []);
+});
+
+test("what is looked for in comments is found in them", () => {
+  const source = [
+    "/** As `index.ts` and src/main.ts say. */ const no = 'none.ts';",
+    "  // See etcdctl.md §1,",
+    "  // §2 and §4.",
+    "const x = 1; // https://example.com/e.ts",
+  ].join("\n");
+  const found = comments(source);
+  assert.deepEqual(
+    found.flatMap((passage) => fileNames("x.ts", passage)),
+    ["index.ts", "src/main.ts", "etcdctl.md"],
+  );
+  assert.match(found[1] ?? "", /etcdctl\.md §1, §2 and §4\./);
 });

@@ -78,7 +78,7 @@ export interface ServerConfig {
   readonly listenMetricsUrls: readonly SocketUrl[];
   readonly advertisePeerUrls: readonly SocketUrl[];
   readonly advertiseClientUrls: readonly SocketUrl[];
-  /** 0 keeps all. */
+  /** Origins of pages that may use this server; `*` stands for any. */
   readonly cors: readonly string[];
   /** Names that requests over http may be addressed to; `*` accepts any, none are a default. */
   readonly hostWhitelist: readonly string[];
@@ -110,11 +110,12 @@ export interface ServerConfig {
   readonly tracing: TracingConfig;
   /** Events kept for watches from the past. */
   readonly watchHistory: number;
-  /** 0 means no limit, for the four below. */
+  /** Bytes of keys and values; 0 means no limit, as for the three below. */
   readonly quotaBytes: number;
   readonly diskReserveBytes: number;
   readonly connectionsMax: number;
   readonly clientWatchersMax: number;
+  /** Cost of password hashes, 4 to 31. */
   readonly bcryptCost: number;
 }
 

@@ -9,8 +9,8 @@ import { hideCredentials } from "./hide-credentials.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Variables with the prefix that are no flags: read elsewhere (the architecture check), or set by
- * images and scripts for their own use where a flag of that name would only end the program.
+ * A variable with the prefix that is no flag and means nothing here: scripts set it for etcd on
+ * architectures that it does not support.
  */
 const silent = new Set(["ETCD_UNSUPPORTED_ARCH"]);
 const notFromEnvironment = new Set(["version"]);

@@ -75,7 +75,7 @@ const switches: Readonly<Record<string, string>> = {
   "enable-grpc-gateway": "",
   "enable-log-rotation": "",
   "initial-election-tick-advance": "",
-  "pre-vote": "Elections are always rehearsed.",
+  "pre-vote": "There is always a pre-vote.",
   "socket-reuse-port": "",
   "socket-reuse-address": "",
   "unsafe-no-fsync": "Every acknowledged write is synced.",

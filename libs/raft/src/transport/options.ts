@@ -10,7 +10,7 @@ import type { TransportListener } from "./transport.ts";
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
-/** One structured log line. Field names are those of the glossary. */
+/** One structured log line. Field names are those of docs/glossary.md. */
 export type TransportLog = (
   level: LogLevel,
   message: string,

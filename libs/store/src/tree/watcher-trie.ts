@@ -27,7 +27,7 @@ class TrieNode<W> {
   }
 }
 
-/** Name of the path element that begins behind the slash at `slash`. */
+/** Where the path element behind the slash at `slash` ends. */
 function segmentEnd(path: ByteString, slash: number): number {
   const end = path.indexOf("/", slash + 1);
   return end === -1 ? path.length : end;
