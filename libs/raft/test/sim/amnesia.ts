@@ -1,6 +1,6 @@
 /**
  * Members that forget: one of a run is wiped, or put back to an earlier image of its disk. Plays the
- * part of the greetings between members (src/peer-lives.ts) and of the host's rule for members in
+ * part of the greetings between members (src/lives/peer-lives.ts) and of the host's rule for members in
  * doubt: who dials learns whom it reached, each side refuses whom it disowns, and a member that is
  * disowned stays down. Unguarded, the forgetful member is taken as it comes.
  */

@@ -1,6 +1,6 @@
 /**
  * One simulated member: the real core and the real write-ahead log on a simulated disk, joined by a
- * host loop that follows ready.ts as src/node.ts does, one Ready at a time. A save may take
+ * host loop that follows ready.ts as src/node/raft-node.ts does, one Ready at a time. A save may take
  * a while, during which messages go on arriving; a crash may come anywhere. It decides nothing about
  * faults: it is told.
  */

@@ -1,7 +1,7 @@
 /**
  * The vocabulary of the raft core: plain data that goes in and out of it.
  *
- * Owns the record types and nothing else. Knows neither protobuf (see ../codec.ts), nor disks,
+ * Owns the record types and nothing else. Knows neither protobuf (see src/codec), nor disks,
  * nor sockets, nor clocks. Messages are named as in the Raft paper and the Raft thesis.
  */
 
