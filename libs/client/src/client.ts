@@ -1,5 +1,5 @@
 /** The client as applications hold it: one object for one cluster. */
-import { type CallOptions, Cluster } from "./cluster.ts";
+import { type Action, type Answer, type CallOptions, Cluster } from "./cluster.ts";
 import { AuthApi } from "./auth.ts";
 import { NoEndpointsError } from "./errors.ts";
 import { fetchTransport } from "./fetch-transport.ts";
@@ -24,6 +24,8 @@ export interface ClientOptions {
   readonly password?: string;
   /** Milliseconds for one endpoint to answer in full; of a watch, to begin. Default 5,000; 0: none. */
   readonly timeoutMs?: number;
+  /** Milliseconds of these until the header of an answer is there. Default 0: no limit of its own. */
+  readonly headerTimeoutMs?: number;
   /** The order in which endpoints are asked. Default "random", so that clients spread. */
   readonly order?: "random" | "given";
   /**
@@ -62,6 +64,7 @@ export class EtcdClient {
       transport: this.#transport,
       credentials: username === undefined ? undefined : `${username}:${password}`,
       timeoutMs: options.timeoutMs ?? TIMEOUT_MS,
+      headerTimeoutMs: options.headerTimeoutMs ?? 0,
       order: options.order ?? "random",
       retryWrites: options.retryWrites ?? "whenSafe",
       clusterId: options.clusterId ?? "pin",
@@ -81,6 +84,14 @@ export class EtcdClient {
   /** The id of the cluster; "" before the first answer and where ids are ignored. */
   get clusterId(): string {
     return this.#cluster.clusterId;
+  }
+
+  /**
+   * Any request below an endpoint, for what has no method here. Refusals below 500 are answers.
+   * @throws ClusterError and what else send() of the endpoints can end with.
+   */
+  request(action: Action, options: CallOptions = {}): Promise<Answer> {
+    return this.#cluster.send(action, options);
   }
 
   /** The events of a key, to be read with `for await`. */

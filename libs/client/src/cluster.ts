@@ -24,6 +24,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds for each endpoint that is asked. Default: that of the client; 0 is no limit. */
   readonly timeoutMs?: number;
+  /** Milliseconds of these until the header of its answer is there. Default: that of the client. */
+  readonly headerTimeoutMs?: number;
 }
 
 export interface ClusterOptions {
@@ -32,6 +34,8 @@ export interface ClusterOptions {
   /** `name:password`; undefined takes that of each endpoint, if it has one. */
   readonly credentials: string | undefined;
   readonly timeoutMs: number;
+  /** 0 is no limit. */
+  readonly headerTimeoutMs: number;
   readonly order: "random" | "given";
   readonly retryWrites: "whenSafe" | "always";
   readonly clusterId: string;
@@ -131,19 +135,14 @@ export class Cluster {
   /**
    * Asks endpoints until one answers with a status below 500. A write goes on to the next endpoint
    * only while no server can have taken it, unless retryWrites is "always".
+   * `onHeader` is told of the header of an answer before its body is there.
    * @throws ClusterError when none answered, the reason of the signal when that was aborted.
    */
-  async send(action: Action, options: CallOptions = {}): Promise<Answer> {
-    return this.open(action, options, (answer) => Promise.resolve(answer));
-  }
-
-  /** As send(); `onHeader` is told of the header of a long poll before its body is there. */
-  async open<T>(
+  async send(
     action: Action,
-    options: CallOptions,
-    use: (answer: Answer) => Promise<T>,
+    options: CallOptions = {},
     onHeader?: (response: TransportResponse) => void,
-  ): Promise<T> {
+  ): Promise<Answer> {
     const causes: EtcdClientError[] = [];
     let isOutcomeUnknown = false;
     const endpoints = this.#endpoints;
@@ -155,7 +154,7 @@ export class Cluster {
       try {
         const answer = await this.#attempt(endpoint, action, options, onHeader);
         if (this.#endpoints === endpoints) this.#pinned = at;
-        return await use(answer);
+        return answer;
       } catch (error) {
         if (!isPassing(error)) throw error;
         causes.push(error);
@@ -186,11 +185,16 @@ export class Cluster {
     onHeader: ((response: TransportResponse) => void) | undefined,
   ): Promise<Answer> {
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs;
+    const headerTimeoutMs = options.headerTimeoutMs ?? this.#options.headerTimeoutMs;
     const limit = deadlineSignal(options.signal, timeoutMs, () => {
-      return new TimeoutError(endpoint.text, timeoutMs);
+      return new TimeoutError(endpoint.text, "answer", timeoutMs);
+    });
+    const header = deadlineSignal(limit.signal, headerTimeoutMs, () => {
+      return new TimeoutError(endpoint.text, "header", headerTimeoutMs);
     });
     try {
-      const response = await this.#follow(endpoint, action, limit.signal);
+      const response = await this.#follow(endpoint, action, header.signal);
+      header.lift();
       if (response.status < 400) this.#checkCluster(endpoint, response);
       if (action.isWait === true && response.status < 300) limit.lift();
       onHeader?.(response);
@@ -199,6 +203,7 @@ export class Cluster {
       const { status } = response;
       return { endpoint, status, body, header: (name) => response.header(name) };
     } finally {
+      header.release();
       limit.release();
     }
   }

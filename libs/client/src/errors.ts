@@ -86,10 +86,14 @@ export class ConnectionError extends EtcdClientError {
 export class TimeoutError extends EtcdClientError {
   override readonly name = "TimeoutError";
   readonly endpoint: string;
+  /** What did not come in time: the header of the answer, or all of it. */
+  readonly awaited: "header" | "answer";
 
-  constructor(endpoint: string, timeoutMs: number) {
-    super(`client: endpoint ${endpoint} exceeded the time limit of ${timeoutMs} ms`);
+  constructor(endpoint: string, awaited: "header" | "answer", timeoutMs: number) {
+    const limit = awaited === "header" ? "header timeout" : `the time limit of ${timeoutMs} ms`;
+    super(`client: endpoint ${endpoint} exceeded ${limit}`);
     this.endpoint = endpoint;
+    this.awaited = awaited;
   }
 }
 

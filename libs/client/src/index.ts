@@ -1,7 +1,7 @@
 /** A typed client of the etcd v2 API, for any runtime with fetch. It imports nothing of Node. */
 export { AuthApi, type Permissions, type Role, RolesApi, type User, UsersApi } from "./auth.ts";
 export { type ClientOptions, EtcdClient } from "./client.ts";
-export type { CallOptions } from "./cluster.ts";
+export type { Action, Answer, CallOptions } from "./cluster.ts";
 export { type Endpoint, parseEndpoint } from "./endpoint.ts";
 export {
   ClusterError,

@@ -99,7 +99,7 @@ class Watch {
   async #poll(): Promise<WatchEvent | undefined> {
     const waitIndex = this.#waitIndex;
     this.#servedFrom = 0;
-    const { recursive, idleMs = 0, timeoutMs } = this.#options;
+    const { recursive, idleMs = 0 } = this.#options;
     const idle = new AbortController();
     const signal = idleMs > 0 ? AbortSignal.any([this.#signal, idle.signal]) : this.#signal;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -109,10 +109,9 @@ class Watch {
       waitIndex: waitIndex === 0 ? undefined : waitIndex,
     });
     try {
-      const response = await this.#cluster.open(
+      const answer = await this.#cluster.send(
         { method: "GET", path: keyPath(this.#key), query, isWait: true },
-        timeoutMs === undefined ? { signal } : { signal, timeoutMs },
-        (answer) => Promise.resolve(decodeKeysAnswer(answer)),
+        { ...this.#options, signal },
         (header) => {
           if (header.status !== 200) return;
           this.#servedFrom = Number(header.header("x-etcd-index") ?? 0);
@@ -123,7 +122,7 @@ class Watch {
           }
         },
       );
-      return this.#changed(response);
+      return this.#changed(decodeKeysAnswer(answer));
     } catch (error) {
       if (idle.signal.aborted && !this.#signal.aborted) {
         // What the history held would have come at once.

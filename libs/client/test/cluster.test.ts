@@ -122,6 +122,37 @@ for (const [name, transport] of [
       });
     });
 
+    test("the header may have a limit of its own, which ends when it is there", async () => {
+      await using hanging = await FakeServer.start(() => undefined);
+      await using slow = await FakeServer.start((_request, response) => {
+        response.writeHead(200);
+        response.flushHeaders();
+        setTimeout(() => response.end(JSON.stringify({ action: "get", node: NODE })), 300);
+      });
+      using client = clientOf([hanging.url, slow.url], { headerTimeoutMs: 100 });
+      assert.equal((await client.keys.get("/a")).node.key, "/a");
+      await assert.rejects(client.keys.get("/a", { timeoutMs: 50 }), (error) => {
+        assert.ok(error instanceof ClusterError);
+        const [first, second] = error.causes;
+        assert.ok(first instanceof TimeoutError && second instanceof TimeoutError);
+        return first.awaited === "answer" && second.awaited === "answer";
+      });
+      await assert.rejects(clientOf([hanging.url]).keys.get("/a", { headerTimeoutMs: 20 }), (e) => {
+        const cause = e instanceof ClusterError ? e.causes[0] : undefined;
+        return cause?.message === `client: endpoint ${hanging.url} exceeded header timeout`;
+      });
+    });
+
+    test("any request can be sent, and its refusal is an answer", async () => {
+      await using server = await FakeServer.start((_request, response) => {
+        answer(response, 404, "nothing", { "X-Own": "1" });
+      });
+      using client = clientOf([server.url]);
+      const given = await client.request({ method: "POST", path: "/own", query: "a=b", body: "c" });
+      assert.deepEqual([given.status, given.body, given.header("x-own")], [404, "nothing", "1"]);
+      assert.deepEqual(server.requests, [{ method: "POST", url: "/own?a=b", body: "c" }]);
+    });
+
     test("an aborted call rejects with the reason and asks nobody else", async () => {
       await using hanging = await FakeServer.start(() => undefined);
       await using good = await FakeServer.start(serving());

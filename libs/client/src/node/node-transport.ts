@@ -86,7 +86,9 @@ class NodeTransport implements Transport {
 
   constructor({ tls = {}, connectTimeoutMs, keepAliveMs }: NodeTransportOptions) {
     this.#connectTimeoutMs = connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-    const keep = { keepAlive: true, keepAliveMsecs: keepAliveMs ?? KEEP_ALIVE_MS };
+    const delay = keepAliveMs ?? KEEP_ALIVE_MS;
+    // The first is for connections that wait for the next request, the other for those of a long poll.
+    const keep = { keepAlive: true, keepAliveMsecs: delay, keepAliveInitialDelay: delay };
     const { serverName, ...pem } = tls;
     const files = Object.fromEntries(
       Object.entries(pem).map(([name, value]) => [
