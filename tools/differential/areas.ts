@@ -2,7 +2,7 @@
  * The areas of the API that are compared: how a run of each goes, one step after the other. Knows
  * what is sent; what counts as a difference is in comparison.ts.
  */
-import { RawConnection, type RawRequest, type RawResponse } from "@etcd2/api-v2/testing";
+import { RawConnection, type RawRequest, type RawResponse } from "@etcd2/test-support/traces";
 import { randomAuthRequest } from "./auth-requests.ts";
 import { comparable, difference } from "./comparison.ts";
 import { randomKeyRequest } from "./key-requests.ts";

@@ -2,7 +2,7 @@
  * Random requests to the auth API and, with and without credentials, to a few keys: users and
  * roles that meet, documents right and wrong, auth on and off.
  */
-import type { RawRequest } from "@etcd2/api-v2/testing";
+import type { RawRequest } from "@etcd2/test-support/traces";
 import type { Random } from "./random.ts";
 
 const USERS = ["root", "ann", "ben", "guest", "_eve"];

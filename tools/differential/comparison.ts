@@ -2,7 +2,7 @@
  * What counts as the same answer: status, headers and body after everything that must differ
  * between two servers, or is different by decision, has been made equal. Knows no requests.
  */
-import type { RawResponse } from "@etcd2/api-v2/testing";
+import type { RawResponse } from "@etcd2/test-support/traces";
 
 /** Headers that name a moment, a cluster or a way of framing. */
 const IGNORED_HEADERS = new Set([

@@ -3,7 +3,7 @@
  * query and body, right and wrong. Leaves out what the two servers answer differently by decision
  * or by chance: expiry within the run, and overflowing expirations.
  */
-import type { RawRequest } from "@etcd2/api-v2/testing";
+import type { RawRequest } from "@etcd2/test-support/traces";
 import type { Random } from "./random.ts";
 
 const NAMES = [

@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RawConnection } from "@etcd2/api-v2/testing";
+import { RawConnection } from "@etcd2/test-support/traces";
 import { freePort } from "@etcd2/test-support";
 
 /** How long a server may take to answer its first write. */

@@ -2,7 +2,7 @@
  * Rounds of watches: some are opened on both servers, random writes follow, and what each watch has
  * received is compared. Knows where the two servers differ by decision and does not go there.
  */
-import { RawConnection, type RawRequest, type RawResponse } from "@etcd2/api-v2/testing";
+import { RawConnection, type RawRequest, type RawResponse } from "@etcd2/test-support/traces";
 import { comparable, difference, withoutTimes } from "./comparison.ts";
 import { randomKeyRequest } from "./key-requests.ts";
 import type { Random } from "./random.ts";

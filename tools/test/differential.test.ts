@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RawResponse } from "@etcd2/api-v2/testing";
+import type { RawResponse } from "@etcd2/test-support/traces";
 import { comparable, difference } from "../differential/comparison.ts";
 import { randomKeyRequest } from "../differential/key-requests.ts";
 import { Random } from "../differential/random.ts";

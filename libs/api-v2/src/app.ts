@@ -4,28 +4,28 @@
  */
 import type { RequestListener } from "node:http";
 import express, { type Request, type Response } from "express";
-import { answerNotFound } from "./answer.ts";
+import { answerNotFound } from "./http/answer.ts";
 import { Access } from "./auth/access.ts";
 import { AuthAdmin } from "./auth/auth-admin.ts";
 import { AuthStore } from "./auth/auth-store.ts";
 import { createGuard } from "./auth/guard.ts";
 import { PasswordChecks } from "./auth/password-checks.ts";
-import { receiveBody } from "./body-limit.ts";
-import { answerUnexpected, createErrorHandler } from "./error-handler.ts";
-import { createFrontDoor } from "./front-door.ts";
-import { useGatewayMessages } from "./http-messages.ts";
-import type { EtcdServer, GatewayOptions } from "./ports.ts";
+import { receiveBody } from "./http/body-limit.ts";
+import { answerUnexpected, createErrorHandler } from "./http/error-handler.ts";
+import { createFrontDoor } from "./http/front-door.ts";
+import { useGatewayMessages } from "./http/http-messages.ts";
+import type { EtcdServer, GatewayOptions } from "./ports/ports.ts";
 import { createAdminRouter } from "./routes/admin.ts";
 import { createAuthRouter } from "./routes/auth.ts";
 import { createDebugRouter } from "./routes/debug.ts";
 import { createHealthRouter } from "./routes/health.ts";
-import { KeysHandler } from "./routes/keys.ts";
+import { KeysHandler } from "./keys/keys-handler.ts";
 import { createMachinesRouter } from "./routes/machines.ts";
 import { createMembersRouter } from "./routes/members.ts";
 import { createPprofRouter } from "./routes/pprof.ts";
 import { createStatsRouter } from "./routes/stats.ts";
 import { createVersionRouter } from "./routes/version.ts";
-import { WatchBudget } from "./watch-budget.ts";
+import { WatchBudget } from "./keys/watch-budget.ts";
 
 /** Makes the request handler of the client port. */
 export function createApp(server: EtcdServer, options: GatewayOptions): RequestListener {

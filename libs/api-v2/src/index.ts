@@ -1,9 +1,9 @@
 export { createApp } from "./app.ts";
 export { authWatch } from "./auth/auth-store.ts";
 export { ENDPOINT_RULES, type Caller, type EndpointRule } from "./auth/endpoint-rules.ts";
-export { createFrontDoor } from "./front-door.ts";
-export { attachTrace, onBodyBroken } from "./http-messages.ts";
-export { createHttpServerOptions, prepareHttpServer } from "./http-server.ts";
+export { createFrontDoor } from "./http/front-door.ts";
+export { attachTrace, onBodyBroken } from "./http/http-messages.ts";
+export { createHttpServerOptions, prepareHttpServer } from "./wire/http-server.ts";
 export {
   MembershipError,
   type Committed,
@@ -20,4 +20,4 @@ export {
   type PasswordHasher,
   type RequestTrace,
   type SelfStats,
-} from "./ports.ts";
+} from "./ports/ports.ts";

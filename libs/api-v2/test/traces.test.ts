@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { loadTraces, runTrace, TraceMismatch, type TraceScenario } from "../src/testing/index.ts";
+import {
+  loadTraces,
+  runTrace,
+  TraceMismatch,
+  type TraceScenario,
+} from "@etcd2/test-support/traces";
 import { startFakeServer, type FakeOptions, type RunningFake } from "./fake-server.ts";
 
 // The compiled test runs from dist/test, the fixtures stay where they are.

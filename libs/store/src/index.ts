@@ -8,15 +8,15 @@ export type {
   RequestId,
   WriteAction,
   WriteCommand,
-} from "./command.ts";
-export { writeCommand } from "./command.ts";
-export { decodeCommand, decodeRequestId, encodeCommand } from "./command-codec.ts";
-export { EtcdError, isStoreFailure, StoreError } from "./errors.ts";
-export type { ErrorCode } from "./errors.ts";
-export type { EventAction, NodeExtern, StoreEvent } from "./event.ts";
-export type { Kv } from "./kv.ts";
-export { makeDirectories } from "./make-directories.ts";
-export type { UndoDirectories } from "./make-directories.ts";
+} from "./model/command.ts";
+export { writeCommand } from "./model/command.ts";
+export { decodeCommand, decodeRequestId, encodeCommand } from "./encoding/command-codec.ts";
+export { EtcdError, isStoreFailure, StoreError } from "./model/errors.ts";
+export type { ErrorCode } from "./model/errors.ts";
+export type { EventAction, NodeExtern, StoreEvent } from "./model/event.ts";
+export type { Kv } from "./kv/kv.ts";
+export { makeDirectories } from "./disk/make-directories.ts";
+export type { UndoDirectories } from "./disk/make-directories.ts";
 export {
   MEMBERS_PATH,
   memberWrites,
@@ -25,9 +25,9 @@ export {
   removalWrites,
   REMOVED_PATH,
   shortMemberId,
-} from "./member-rows.ts";
-export type { LivesCursor, LivesPage } from "./node-table.ts";
-export { MemoryKv } from "./memory-kv.ts";
+} from "./model/member-rows.ts";
+export type { LivesCursor, LivesPage } from "./nodes/node-table.ts";
+export { MemoryKv } from "./kv/memory-kv.ts";
 export type {
   AppliedEntry,
   Listing,
@@ -40,16 +40,16 @@ export type {
   Watch,
   WatchHandle,
   WatcherHub,
-} from "./ports.ts";
-export { importSnapshot, verifySnapshot } from "./snapshot.ts";
-export type { ImportOptions, SnapshotInfo } from "./snapshot.ts";
+} from "./model/ports.ts";
+export { importSnapshot, verifySnapshot } from "./snapshot/snapshot.ts";
+export type { ImportOptions, SnapshotInfo } from "./snapshot/snapshot.ts";
 export { StateMachine } from "./state-machine.ts";
 export type { StateMachineOptions, StoreClock } from "./state-machine.ts";
-export type { LiveSize } from "./state-row.ts";
-export { SteadyClock, type TimeSource } from "./steady-clock.ts";
-export { StoreBuilder } from "./store-builder.ts";
-export { StoreDirectory, syncTree } from "./store-directory.ts";
+export type { LiveSize } from "./encoding/state-row.ts";
+export { SteadyClock, type TimeSource } from "./clock/steady-clock.ts";
+export { StoreBuilder } from "./snapshot/store-builder.ts";
+export { StoreDirectory, syncTree } from "./disk/store-directory.ts";
 export { DIRECTORY_PATH_BYTES_MAX, KEY_LEVELS_MAX, newKeyProblem } from "./tree/path-limits.ts";
 export { STATS_FIELDS } from "./tree/store-stats.ts";
-export { walkTree } from "./tree-walk.ts";
-export { StoreWatcherHub } from "./watcher-hub.ts";
+export { walkTree } from "./nodes/tree-walk.ts";
+export { StoreWatcherHub } from "./events/watcher-hub.ts";

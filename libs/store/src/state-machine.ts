@@ -3,18 +3,18 @@
  * applied index and counters together, one atomic batch of the kv for many entries. Knows the
  * order of things; what an operation means is in tree/, where rows lie in keyspace.ts.
  */
-import { ByteWriter } from "./bytes.ts";
-import type { Command, ExpiredNode } from "./command.ts";
-import { EtcdError } from "./errors.ts";
-import { EventLog } from "./event-log.ts";
-import { invariant } from "./invariant.ts";
-import { hostKey } from "./keyspace.ts";
-import type { Kv, KvBatch } from "./kv.ts";
-import { type LivesCursor, type LivesPage, NodeTable } from "./node-table.ts";
-import type { AppliedEntry, Outcome, StoreReader } from "./ports.ts";
-import { SnapshotExport } from "./snapshot.ts";
-import { type StateHash, hashState } from "./state-hash.ts";
-import { type Schedule, defaultSchedule } from "./schedule.ts";
+import { ByteWriter } from "./encoding/bytes.ts";
+import type { Command, ExpiredNode } from "./model/command.ts";
+import { EtcdError } from "./model/errors.ts";
+import { EventLog } from "./events/event-log.ts";
+import { invariant } from "./model/invariant.ts";
+import { hostKey } from "./encoding/keyspace.ts";
+import type { Kv, KvBatch } from "./kv/kv.ts";
+import { type LivesCursor, type LivesPage, NodeTable } from "./nodes/node-table.ts";
+import type { AppliedEntry, Outcome, StoreReader } from "./model/ports.ts";
+import { SnapshotExport } from "./snapshot/snapshot.ts";
+import { type StateHash, hashState } from "./snapshot/state-hash.ts";
+import { type Schedule, defaultSchedule } from "./clock/schedule.ts";
 import {
   EMPTY_STATE,
   type LiveSize,
@@ -22,9 +22,9 @@ import {
   readState,
   writeFormat,
   writeState,
-} from "./state-row.ts";
-import { writeSteadyTime } from "./steady-clock.ts";
-import { TreeReader } from "./store-reader.ts";
+} from "./encoding/state-row.ts";
+import { writeSteadyTime } from "./clock/steady-clock.ts";
+import { TreeReader } from "./nodes/tree-reader.ts";
 import { type Instant, Tree } from "./tree/tree.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
 

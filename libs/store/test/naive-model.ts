@@ -2,9 +2,9 @@
  * The v2 store as simply as it can be said: nested maps, written from http-api.md §5 to §9 and
  * sharing no code with the store. Slow and obvious on purpose.
  */
-import type { ExpiredNode, WriteCommand } from "../src/command.ts";
-import type { EventAction, NodeExtern } from "../src/event.ts";
-import type { StoreStats } from "../src/ports.ts";
+import type { ExpiredNode, WriteCommand } from "../src/model/command.ts";
+import type { EventAction, NodeExtern } from "../src/model/event.ts";
+import type { StoreStats } from "../src/model/ports.ts";
 import type { FakeClock } from "./support.ts";
 
 interface ModelNode {

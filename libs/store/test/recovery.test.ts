@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Command } from "../src/command.ts";
-import { FORMAT_VERSION, metaKey } from "../src/keyspace.ts";
-import type { Kv, KvBatch, KvIterator, KvRange } from "../src/kv.ts";
-import { MemoryKv } from "../src/memory-kv.ts";
-import type { AppliedEntry } from "../src/ports.ts";
+import type { Command } from "../src/model/command.ts";
+import { FORMAT_VERSION, metaKey } from "../src/encoding/keyspace.ts";
+import type { Kv, KvBatch, KvIterator, KvRange } from "../src/kv/kv.ts";
+import { MemoryKv } from "../src/kv/memory-kv.ts";
+import type { AppliedEntry } from "../src/model/ports.ts";
 import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
 
 /** A store in memory that remembers what a crash after each write would leave behind. */

@@ -1,11 +1,16 @@
 /** What several test files share: commands, clocks, a store with short calls, seeded randomness. */
 import assert from "node:assert/strict";
-import { type Command, type WriteAction, type WriteCommand, writeCommand } from "../src/command.ts";
-import { EtcdError } from "../src/errors.ts";
-import type { NodeExtern, StoreEvent } from "../src/event.ts";
-import type { Kv } from "../src/kv.ts";
-import { MemoryKv } from "../src/memory-kv.ts";
-import type { ListingRow, Outcome } from "../src/ports.ts";
+import {
+  type Command,
+  type WriteAction,
+  type WriteCommand,
+  writeCommand,
+} from "../src/model/command.ts";
+import { EtcdError } from "../src/model/errors.ts";
+import type { NodeExtern, StoreEvent } from "../src/model/event.ts";
+import type { Kv } from "../src/kv/kv.ts";
+import { MemoryKv } from "../src/kv/memory-kv.ts";
+import type { ListingRow, Outcome } from "../src/model/ports.ts";
 import { StateMachine, type StateMachineOptions } from "../src/state-machine.ts";
 
 export type WriteOptions = Partial<Omit<WriteCommand, "action" | "path">>;

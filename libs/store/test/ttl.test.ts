@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { PREFIX, prefixRange } from "../src/keyspace.ts";
-import { MemoryKv } from "../src/memory-kv.ts";
+import { PREFIX, prefixRange } from "../src/encoding/keyspace.ts";
+import { MemoryKv } from "../src/kv/memory-kv.ts";
 import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
 
 describe("expiry", () => {

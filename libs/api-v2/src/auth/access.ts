@@ -3,9 +3,9 @@
  * users and roles from the auth store, lets passwords be checked, and decides.
  */
 import type { ByteString } from "@etcd2/store";
-import { JsonDecodeError } from "../json-document.ts";
-import type { KeyAccess } from "../key-access.ts";
-import type { KeyRequest } from "../parse-key-request.ts";
+import { JsonDecodeError } from "../json/json-document.ts";
+import type { KeyAccess } from "../keys/key-access.ts";
+import type { KeyRequest } from "../keys/parse-key-request.ts";
 import { GUEST_NAME, ROOT_NAME, roleAllows, type AuthUser } from "./auth-documents.ts";
 import type { AuthStore } from "./auth-store.ts";
 import { parseBasicAuth } from "./basic-auth.ts";

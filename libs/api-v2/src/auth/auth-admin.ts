@@ -3,7 +3,7 @@
  * order. Knows no HTTP but the status of a refusal.
  */
 import { EtcdError, type ByteString } from "@etcd2/store";
-import type { PasswordHasher } from "../ports.ts";
+import type { PasswordHasher } from "../ports/ports.ts";
 import {
   AuthRefusal,
   changeRole,

@@ -3,8 +3,8 @@
  * stores and shows them. Pure; knows neither the store nor HTTP.
  */
 import type { ByteString } from "@etcd2/store";
-import type { JsonDocument } from "../json-document.ts";
-import { jsonString } from "../json-text.ts";
+import type { JsonDocument } from "../json/json-document.ts";
+import { jsonString } from "../json/json-text.ts";
 
 /** `null` where the original keeps a list that was never given. */
 export type NameList = readonly ByteString[] | null;

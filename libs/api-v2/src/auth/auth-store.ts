@@ -9,9 +9,9 @@ import {
   type StoreEvent,
   type WriteCommand,
 } from "@etcd2/store";
-import { JsonDocument } from "../json-document.ts";
-import { AUTH_DOCUMENTS_MAX } from "../limits.ts";
-import type { EtcdServer } from "../ports.ts";
+import { JsonDocument } from "../json/json-document.ts";
+import { AUTH_DOCUMENTS_MAX } from "../ports/limits.ts";
+import type { EtcdServer } from "../ports/ports.ts";
 import {
   readRole,
   readUser,

@@ -3,8 +3,8 @@
  * sees them. Endpoints that ask for credentials themselves, says their rule, are passed by.
  */
 import type { RequestHandler } from "express";
-import { answer } from "../answer.ts";
-import { targetOf } from "../front-door.ts";
+import { answer } from "../http/answer.ts";
+import { targetOf } from "../http/front-door.ts";
 import type { Access } from "./access.ts";
 import { callerOf, ruleFor, type Strictness } from "./endpoint-rules.ts";
 

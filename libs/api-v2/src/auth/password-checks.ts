@@ -6,14 +6,14 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { ByteString } from "@etcd2/store";
-import { BusyError } from "../busy-error.ts";
+import { BusyError } from "../http/busy-error.ts";
 import {
   PASSWORD_CHECKS_MAX,
   PASSWORD_QUEUE_MAX,
   PASSWORD_QUEUE_USER_MAX,
   VERIFIED_CREDENTIALS_MAX,
-} from "../limits.ts";
-import type { PasswordHasher } from "../ports.ts";
+} from "../ports/limits.ts";
+import type { PasswordHasher } from "../ports/ports.ts";
 
 interface Verified {
   readonly hash: ByteString;

@@ -6,10 +6,10 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Router, type Request, type Response } from "express";
 import { isStoreFailure } from "@etcd2/store";
-import { byMethod } from "../allow.ts";
-import { answer, answerJson } from "../answer.ts";
-import type { EtcdServer } from "../ports.ts";
-import { paced } from "../paced.ts";
+import { byMethod } from "../http/method-router.ts";
+import { answer, answerJson } from "../http/answer.ts";
+import type { EtcdServer } from "../ports/ports.ts";
+import { paced } from "../http/pace.ts";
 import type { AdminCheck } from "./members.ts";
 
 /** Each keeps a view of the store alive and takes its share of the disk. */

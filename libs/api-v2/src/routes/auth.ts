@@ -10,7 +10,7 @@ import {
   answerNotAllowed,
   answerNotFound,
   type FlatHeaders,
-} from "../answer.ts";
+} from "../http/answer.ts";
 import type { AuthAdmin } from "../auth/auth-admin.ts";
 import {
   AuthRefusal,
@@ -21,11 +21,11 @@ import {
   type AuthUser,
 } from "../auth/auth-documents.ts";
 import type { AuthStore } from "../auth/auth-store.ts";
-import { bodyOf } from "../body-limit.ts";
-import { targetOf } from "../front-door.ts";
-import { JsonDecodeError, JsonDocument } from "../json-document.ts";
-import { jsonString } from "../json-text.ts";
-import type { EtcdServer } from "../ports.ts";
+import { bodyOf } from "../http/body-limit.ts";
+import { targetOf } from "../http/front-door.ts";
+import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
+import { jsonString } from "../json/json-text.ts";
+import type { EtcdServer } from "../ports/ports.ts";
 import type { AdminCheck } from "./members.ts";
 
 const PREFIX = "/v2/auth";

@@ -3,11 +3,11 @@
  * is the server's affair.
  */
 import { Router, type Request, type Response } from "express";
-import { byMethod } from "../allow.ts";
-import { answer, answerText } from "../answer.ts";
-import { toByteString } from "../byte-string.ts";
-import { targetOf } from "../front-door.ts";
-import type { EtcdServer, HealthCheck } from "../ports.ts";
+import { byMethod } from "../http/method-router.ts";
+import { answer, answerText } from "../http/answer.ts";
+import { toByteString } from "../json/byte-string.ts";
+import { targetOf } from "../http/front-door.ts";
+import type { EtcdServer, HealthCheck } from "../ports/ports.ts";
 
 const TEXT = ["Content-Type", "text/plain; charset=utf-8"];
 

@@ -1,9 +1,9 @@
 /** /v2/machines: the client URLs of all members in one line. */
 import { Router, type Request, type Response } from "express";
-import { byMethod } from "../allow.ts";
-import { answer } from "../answer.ts";
-import { toByteString } from "../byte-string.ts";
-import type { EtcdServer } from "../ports.ts";
+import { byMethod } from "../http/method-router.ts";
+import { answer } from "../http/answer.ts";
+import { toByteString } from "../json/byte-string.ts";
+import type { EtcdServer } from "../ports/ports.ts";
 
 /** The route /v2/machines. */
 export function createMachinesRouter(server: EtcdServer): Router {

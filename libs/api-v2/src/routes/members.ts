@@ -11,19 +11,19 @@ import {
   answerNoContent,
   answerNotAllowed,
   type FlatHeaders,
-} from "../answer.ts";
-import { bodyOf } from "../body-limit.ts";
-import { fromByteString, toByteString } from "../byte-string.ts";
-import { targetOf } from "../front-door.ts";
-import { JsonDecodeError, JsonDocument } from "../json-document.ts";
-import { jsonString } from "../json-text.ts";
-import { isJsonType } from "../media-type.ts";
+} from "../http/answer.ts";
+import { bodyOf } from "../http/body-limit.ts";
+import { fromByteString, toByteString } from "../json/byte-string.ts";
+import { targetOf } from "../http/front-door.ts";
+import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
+import { jsonString } from "../json/json-text.ts";
+import { isJsonType } from "../http/media-type.ts";
 import {
   MembershipError,
   type EtcdServer,
   type Member,
   type MembershipErrorCode,
-} from "../ports.ts";
+} from "../ports/ports.ts";
 
 const PREFIX = "/v2/members";
 

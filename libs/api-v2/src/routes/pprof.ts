@@ -6,11 +6,11 @@ import { Session } from "node:inspector/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getHeapSnapshot } from "node:v8";
 import { Router, type Request, type RequestHandler, type Response } from "express";
-import { byMethod } from "../allow.ts";
-import { answer, answerText } from "../answer.ts";
-import { targetOf } from "../front-door.ts";
-import { PROFILE_SECONDS_MAX } from "../limits.ts";
-import { toByteString } from "../byte-string.ts";
+import { byMethod } from "../http/method-router.ts";
+import { answer, answerText } from "../http/answer.ts";
+import { targetOf } from "../http/front-door.ts";
+import { PROFILE_SECONDS_MAX } from "../ports/limits.ts";
+import { toByteString } from "../json/byte-string.ts";
 
 const PREFIX = "/debug/pprof";
 const PROFILE_SECONDS_DEFAULT = 30;

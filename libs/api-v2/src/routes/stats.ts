@@ -1,10 +1,10 @@
 /** /v2/stats: what the server counts, as the original shows it. Counts nothing itself. */
 import { Router } from "express";
 import { STATS_FIELDS, type ByteString } from "@etcd2/store";
-import { byMethod } from "../allow.ts";
-import { answerJson } from "../answer.ts";
-import { jsonValue } from "../json-text.ts";
-import type { EtcdServer, SelfStats } from "../ports.ts";
+import { byMethod } from "../http/method-router.ts";
+import { answerJson } from "../http/answer.ts";
+import { jsonValue } from "../json/json-text.ts";
+import type { EtcdServer, SelfStats } from "../ports/ports.ts";
 
 /** Routes below /v2/stats. */
 export function createStatsRouter(server: EtcdServer): Router {

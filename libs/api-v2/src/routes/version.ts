@@ -1,8 +1,8 @@
 /** /version: the API version spoken here, and that of the cluster. */
 import { Router } from "express";
-import { byMethod } from "../allow.ts";
-import { answerJson } from "../answer.ts";
-import type { EtcdServer } from "../ports.ts";
+import { byMethod } from "../http/method-router.ts";
+import { answerJson } from "../http/answer.ts";
+import type { EtcdServer } from "../ports/ports.ts";
 
 /** The version of the API; clients parse it, so the product's own version is not shown here. */
 const API_VERSION = "2.3.8";

@@ -14,7 +14,7 @@ import {
   type AuthUser,
 } from "../../src/auth/auth-documents.ts";
 import { parseBasicAuth } from "../../src/auth/basic-auth.ts";
-import { JsonDecodeError, JsonDocument } from "../../src/json-document.ts";
+import { JsonDecodeError, JsonDocument } from "../../src/json/json-document.ts";
 
 const document = (text: string): JsonDocument => JsonDocument.parse(text, "ignored");
 

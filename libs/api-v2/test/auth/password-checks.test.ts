@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PasswordChecks } from "../../src/auth/password-checks.ts";
-import { BusyError } from "../../src/busy-error.ts";
+import { BusyError } from "../../src/http/busy-error.ts";
 import {
   PASSWORD_CHECKS_MAX,
   PASSWORD_QUEUE_MAX,
   PASSWORD_QUEUE_USER_MAX,
-} from "../../src/limits.ts";
-import type { PasswordHasher } from "../../src/ports.ts";
+} from "../../src/ports/limits.ts";
+import type { PasswordHasher } from "../../src/ports/ports.ts";
 
 /** Hashes are the password behind "h:"; checks wait until they are let go. */
 class HeldHasher implements PasswordHasher {

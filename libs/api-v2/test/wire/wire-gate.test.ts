@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
-import { RawConnection } from "../../src/testing/index.ts";
+import { RawConnection } from "@etcd2/test-support/traces";
 import { startFakeServer, until, type RunningFake } from "../fake-server.ts";
 import { answersIn, statusesOf } from "./answers.ts";
 

@@ -1,5 +1,5 @@
 /** The counters of /v2/stats/store, and their one order, shown and stored. */
-import type { StoreStats } from "../ports.ts";
+import type { StoreStats } from "../model/ports.ts";
 
 export function emptyStats(): StoreStats {
   return {

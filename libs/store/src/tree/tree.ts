@@ -3,10 +3,10 @@
  * come in which order, what counts as what, and what the event shows. Pure: time comes in, nodes
  * come from a NodeSpace. It knows nothing of raft, disks or watchers.
  */
-import type { ByteString, ExpiredNode, LifeLeft, WriteCommand } from "../command.ts";
-import { EtcdError } from "../errors.ts";
-import type { EventAction, NodeExtern } from "../event.ts";
-import type { StoreStats } from "../ports.ts";
+import type { ByteString, ExpiredNode, LifeLeft, WriteCommand } from "../model/command.ts";
+import { EtcdError } from "../model/errors.ts";
+import type { EventAction, NodeExtern } from "../model/event.ts";
+import type { StoreStats } from "../model/ports.ts";
 import type { NodeSpace } from "./node-space.ts";
 import { appliedPathProblem } from "./path-limits.ts";
 import { NO_NAMES, type RecordedEvent, type RemovedNames } from "./recorded-event.ts";

@@ -1,6 +1,6 @@
 /** Which events a watch is told of: http-api.md §7.1, the same rule live and in the history. */
-import type { ByteString } from "../command.ts";
-import type { WatchKey } from "../ports.ts";
+import type { ByteString } from "../model/command.ts";
+import type { WatchKey } from "../model/ports.ts";
 import type { RecordedEvent } from "./recorded-event.ts";
 
 /** Whether `path` lies below `directory` (not at it). */

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { ByteString } from "../../src/command.ts";
-import type { Kv } from "../../src/kv.ts";
-import { MemoryKv } from "../../src/memory-kv.ts";
+import type { ByteString } from "../../src/model/command.ts";
+import type { Kv } from "../../src/kv/kv.ts";
+import { MemoryKv } from "../../src/kv/memory-kv.ts";
 import {
   APPLIED_DIRECTORY_PATH_BYTES_MAX,
   DIRECTORY_PATH_BYTES_MAX,
   KEY_LEVELS_MAX,
   newKeyProblem,
 } from "../../src/tree/path-limits.ts";
-import { StoreWatcherHub } from "../../src/watcher-hub.ts";
+import { StoreWatcherHub } from "../../src/events/watcher-hub.ts";
 import { TestStore } from "../support.ts";
 
 function deep(levels: number, name = "a"): ByteString {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { StoreEvent } from "../../src/event.ts";
-import type { StoreStats } from "../../src/ports.ts";
+import type { StoreEvent } from "../../src/model/event.ts";
+import type { StoreStats } from "../../src/model/ports.ts";
 import { TestStore, type WriteOptions, command } from "../support.ts";
-import type { WriteAction } from "../../src/command.ts";
+import type { WriteAction } from "../../src/model/command.ts";
 
 /** What a client sees of an event, in short. */
 function shown(event: StoreEvent): unknown {

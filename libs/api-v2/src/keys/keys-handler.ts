@@ -1,0 +1,359 @@
+/**
+ * /v2/keys: reads, watches and writes. The hot path of the gateway: one object, no per-request
+ * closures but those of a body or a proposal. Parameters, access, texts and streams have files
+ * of their own.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { EtcdError, newKeyProblem, type ByteString } from "@etcd2/store";
+import {
+  answer,
+  answerBusy,
+  answerKeyError,
+  answerNotAllowed,
+  type FlatHeaders,
+} from "../http/answer.ts";
+import { awaitBody, hasBody, readBody, type BodyResult } from "../http/body-limit.ts";
+import { answerUnexpected } from "../http/error-handler.ts";
+import { errorStatus } from "../http/error-status.ts";
+import { traceOf } from "../http/http-messages.ts";
+import type { KeyAccess } from "./key-access.ts";
+import { KeyParams } from "./key-params.ts";
+import { FORM_BODY_BYTES_MAX } from "../ports/limits.ts";
+import { answerRead } from "./read-response.ts";
+import { parseMediaType } from "../http/media-type.ts";
+import {
+  badRequest,
+  parseKeyRequest,
+  PLAIN_GET,
+  writeCommand,
+  type KeyMethod,
+  type KeyRequest,
+} from "./parse-key-request.ts";
+import type { Committed, EtcdServer } from "../ports/ports.ts";
+import type { WatchBudget } from "./watch-budget.ts";
+import { WatchStream, type WatchHost } from "./watch-stream.ts";
+import { eventText } from "../json/event-json.ts";
+
+const ALLOW = "HEAD,GET,PUT,POST,DELETE";
+
+export class KeysHandler {
+  readonly #server: EtcdServer;
+  readonly #access: KeyAccess;
+  readonly #watches: WatchHost;
+
+  constructor(server: EtcdServer, access: KeyAccess, budget: WatchBudget) {
+    this.#server = server;
+    this.#access = access;
+    this.#watches = { hub: server.hub, budget };
+  }
+
+  /** `key` is the decoded, clean path below /v2/keys: "" or with a leading slash. */
+  handle(req: IncomingMessage, res: ServerResponse, key: ByteString, query: string): void {
+    const method = req.method;
+    switch (method) {
+      case "GET":
+        if (query === "" && !hasBody(req)) this.#authorize(req, res, key, PLAIN_GET);
+        else this.#parseComplete(req, res, key, method, query, undefined);
+        return;
+      case "HEAD":
+      case "DELETE":
+        this.#parseComplete(req, res, key, method, query, undefined);
+        return;
+      case "PUT":
+      case "POST":
+        this.#readForm(req, res, key, method, query);
+        return;
+      case undefined:
+      default:
+        answerNotAllowed(res, ALLOW);
+    }
+  }
+
+  #readForm(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    method: KeyMethod,
+    query: string,
+  ): void {
+    const type = parseMediaType(req.headers["content-type"]);
+    if (!type.isForm) {
+      this.#parseComplete(req, res, key, method, query, type.problem);
+      return;
+    }
+    const params = new KeyParams();
+    const fail = (error: unknown): void => {
+      answerUnexpected(this.#server, req, res, error);
+    };
+    const take = (body: BodyResult): void => {
+      try {
+        if (body === undefined) {
+          this.#refuse(res, badRequest(210, "http: POST too large"));
+        } else {
+          const problem = params.add(body);
+          this.#parse(req, res, key, method, query, params, type.problem ?? problem);
+        }
+      } catch (error) {
+        fail(error);
+      }
+    };
+    readBody(req, FORM_BODY_BYTES_MAX, take, fail);
+  }
+
+  /** Parses a request whose body does not matter, when that has come. */
+  #parseComplete(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    method: KeyMethod,
+    query: string,
+    problem: ByteString | undefined,
+  ): void {
+    const fail = (error: unknown): void => {
+      answerUnexpected(this.#server, req, res, error);
+    };
+    const parse = (): void => {
+      this.#parse(req, res, key, method, query, new KeyParams(), problem);
+    };
+    if (!hasBody(req)) {
+      parse();
+      return;
+    }
+    const parseLate = (): void => {
+      try {
+        parse();
+      } catch (error) {
+        fail(error);
+      }
+    };
+    awaitBody(req, parseLate, fail);
+  }
+
+  #parse(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    method: KeyMethod,
+    query: string,
+    params: KeyParams,
+    bodyProblem: ByteString | undefined,
+  ): void {
+    const problem = bodyProblem ?? params.add(query);
+    const request =
+      problem === undefined ? parseKeyRequest(method, params) : badRequest(210, problem);
+    if (request instanceof EtcdError) this.#refuse(res, request);
+    else this.#authorize(req, res, key, request);
+  }
+
+  #authorize(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    request: KeyRequest,
+  ): void {
+    if (this.#access.isOpen()) {
+      this.#execute(req, res, key, request);
+      return;
+    }
+    let allowed: boolean | Promise<boolean>;
+    try {
+      allowed = this.#access.allows(req.headers.authorization, key, request);
+    } catch (error) {
+      answerUnexpected(this.#server, req, res, error);
+      return;
+    }
+    if (typeof allowed === "boolean") {
+      this.#decide(req, res, key, request, allowed);
+      return;
+    }
+    allowed
+      .then((late) => {
+        this.#decide(req, res, key, request, late);
+      })
+      .catch((error: unknown) => {
+        answerUnexpected(this.#server, req, res, error);
+      });
+  }
+
+  #decide(
+    req: IncomingMessage,
+    res: ServerResponse,
+    key: ByteString,
+    request: KeyRequest,
+    allowed: boolean,
+  ): void {
+    if (allowed) this.#execute(req, res, key, request);
+    else this.#refuse(res, badRequest(110, "Insufficient credentials"));
+  }
+
+  #execute(req: IncomingMessage, res: ServerResponse, key: ByteString, request: KeyRequest): void {
+    const path = "/1" + (key.endsWith("/") ? key.slice(0, -1) : key);
+    const { method } = request;
+    if (method === "GET" && request.quorum) {
+      // As in the original, which does not wait then.
+      this.#quorumRead(req, res, path, request);
+    } else if (request.wait) {
+      this.#watch(req, res, path, request);
+    } else if (method === "GET" || method === "HEAD") {
+      this.#server.metrics.received(method);
+      this.#read(req, res, path, request, method, performance.now());
+    } else {
+      this.#write(req, res, path, request);
+    }
+  }
+
+  #read(
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+    label: string,
+    startMs: number,
+  ): void {
+    if (request.recursive) this.#server.metrics.recursiveRead();
+    try {
+      const result = this.#server.reader.get(path, request);
+      const headers = this.#headers(result.etcdIndex);
+      answerRead(res, headers, result, request.method === "HEAD");
+      this.#server.metrics.succeeded(label, (performance.now() - startMs) / 1000);
+    } catch (error) {
+      this.#fail(req, res, label, error);
+    }
+  }
+
+  #quorumRead(
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+  ): void {
+    this.#server.metrics.received("QGET");
+    const startMs = performance.now();
+    this.#server.readIndex((error) => {
+      if (error === undefined) this.#read(req, res, path, request, "QGET", startMs);
+      else this.#fail(req, res, "QGET", error);
+    }, traceOf(req));
+  }
+
+  #watch(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
+    this.#server.metrics.watchRequested();
+    const { budget } = this.#watches;
+    if (!budget.hasRoom()) {
+      const cause = `etcdserver: too many watches: ${budget.watchesMax} are open (--max-client-watchers)`;
+      this.#turnAway(res, new EtcdError(300, cause, this.#server.reader.etcdIndex));
+      return;
+    }
+    if (this.#refusesNewKey(res, path, false)) return;
+    try {
+      WatchStream.start(this.#watches, req, res, this.#headers(this.#server.reader.etcdIndex), {
+        path,
+        recursive: request.recursive,
+        sinceIndex: request.waitIndex,
+        stream: request.stream,
+      });
+      traceOf(req)?.watching();
+    } catch (error) {
+      this.#fail(req, res, request.method, error);
+    }
+  }
+
+  #write(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
+    const { method } = request;
+    const command = writeCommand(request, path, Date.now());
+    const { action } = command;
+    if (action === "set" || action === "create" || action === "createInOrder") {
+      if (this.#refusesNewKey(res, path, action === "createInOrder")) return;
+    }
+    this.#server.metrics.received(method);
+    const startMs = performance.now();
+    const done = (result: Committed | EtcdError): void => {
+      if (result instanceof EtcdError) {
+        this.#fail(req, res, method, withGivenIndex(result, request));
+        return;
+      }
+      try {
+        this.#answerWrite(res, result);
+        this.#server.metrics.succeeded(method, (performance.now() - startMs) / 1000);
+      } catch (error) {
+        answerUnexpected(this.#server, req, res, error);
+      }
+    };
+    this.#server.propose(command, done, traceOf(req));
+  }
+
+  /**
+   * Refuses what would make, or wait for, a key beyond the limits of new ones; earlier versions had
+   * none, so that such keys may exist.
+   */
+  #refusesNewKey(res: ServerResponse, path: ByteString, inOrder: boolean): boolean {
+    const problem = newKeyProblem(path, inOrder);
+    if (problem === undefined || this.#server.reader.peek(path) !== undefined) return false;
+    this.#refuse(res, badRequest(209, problem));
+    return true;
+  }
+
+  #answerWrite(res: ServerResponse, { event, raftIndex, raftTerm }: Committed): void {
+    const isNew =
+      event.action === "create" || (event.action === "set" && event.prevNode === undefined);
+    const headers = [
+      "Content-Type",
+      "application/json",
+      "X-Etcd-Cluster-Id",
+      this.#server.clusterId,
+      "X-Etcd-Index",
+      String(event.etcdIndex),
+      "X-Raft-Index",
+      String(raftIndex),
+      "X-Raft-Term",
+      String(raftTerm),
+    ];
+    answer(res, isNew ? 201 : 200, headers, eventText(event));
+  }
+
+  #headers(etcdIndex: number): FlatHeaders {
+    const server = this.#server;
+    return [
+      "Content-Type",
+      "application/json",
+      "X-Etcd-Cluster-Id",
+      server.clusterId,
+      "X-Etcd-Index",
+      String(etcdIndex),
+      "X-Raft-Index",
+      String(server.raftIndex),
+      "X-Raft-Term",
+      String(server.raftTerm),
+    ];
+  }
+
+  /** A request that was never carried out. */
+  #refuse(res: ServerResponse, error: EtcdError): void {
+    answerKeyError(res, this.#server.clusterId, error);
+  }
+
+  /** Sends a client elsewhere: on 503 those of the original try the next member. */
+  #turnAway(res: ServerResponse, error: EtcdError): void {
+    answerBusy(res, this.#server.clusterId, error);
+  }
+
+  /** A request that failed while it was carried out. */
+  #fail(req: IncomingMessage, res: ServerResponse, label: string, error: unknown): void {
+    if (!(error instanceof EtcdError)) {
+      answerUnexpected(this.#server, req, res, error);
+      return;
+    }
+    this.#server.metrics.failed(label, errorStatus(error.code));
+    answerKeyError(res, this.#server.clusterId, error);
+  }
+}
+
+/** Shows a number beyond the safe integers as it was given, in the cause of a failed compare. */
+function withGivenIndex(error: EtcdError, request: KeyRequest): EtcdError {
+  if (error.code !== 101 || request.prevIndexText === undefined) return error;
+  const stand = `[${Number.MAX_SAFE_INTEGER} != `;
+  const at = error.cause.lastIndexOf(stand);
+  if (at < 0) return error;
+  const rest = error.cause.slice(at + stand.length);
+  const cause = `${error.cause.slice(0, at)}[${request.prevIndexText} != ${rest}`;
+  return new EtcdError(error.code, cause, error.index);
+}

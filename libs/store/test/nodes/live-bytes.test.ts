@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { WriteAction } from "../../src/model/command.ts";
+import { MemoryKv } from "../../src/kv/memory-kv.ts";
+import { importSnapshot } from "../../src/snapshot/snapshot.ts";
+import { StateMachine } from "../../src/state-machine.ts";
+import { FakeClock, SeededRandom, TestStore, command, testSeed } from "../support.ts";
+
+const kinds: readonly WriteAction[] = ["set", "set", "create", "createInOrder", "update", "delete"];
+
+/** What the listing of everything says. */
+function listed(store: TestStore): number {
+  const rows = ["/0", "/1"].flatMap((root) => store.list(root, true, 100));
+  return rows.reduce((sum, { node }) => sum + node.key.length + (node.value ?? "").length + 16, 0);
+}
+
+/** Lets a count come to its end, one slice after the other. */
+async function counted(store: TestStore): Promise<void> {
+  const counting = store.machine.countLiveBytes();
+  while (store.turns.pending > 0) {
+    store.turns.drain();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await counting;
+}
+
+describe("the bytes of live nodes", () => {
+  test("are kept exactly by writes, removals and lives that end, and survive a restart", async () => {
+    const random = new SeededRandom(testSeed());
+    const clock = new FakeClock();
+    const kv = new MemoryKv();
+    let store = await TestStore.open({ kv, clock });
+    for (let step = 0; step < 600; step++) {
+      const path = `/1/${random.below(4)}${random.chance(0.8) ? `/${random.below(30)}` : ""}`;
+      const value = "v".repeat(random.below(300));
+      const kind = random.pick(kinds);
+      const life = random.chance(0.2) ? clock.ttl(1 + random.below(9)) : {};
+      store.apply(command(kind, path, { value, ...(kind === "delete" ? {} : life) }));
+      if (random.chance(0.05)) {
+        clock.advance(2000);
+        store.expireDue();
+      }
+      if (random.chance(0.02)) store = await TestStore.open({ kv, clock });
+      assert.equal(store.machine.liveSize.bytes, listed(store));
+    }
+    assert.equal(store.machine.liveSize.isExact, true);
+  });
+
+  test("leave out history: what is deleted no longer counts", async () => {
+    const store = await TestStore.open();
+    store.set("/1/big", "x".repeat(100_000));
+    store.write("delete", "/1/big");
+    assert.equal(store.machine.liveSize.bytes, listed(store));
+    assert.ok(store.machine.liveSize.bytes < 100);
+  });
+
+  test("are estimated after a directory went unread, until they are counted", async () => {
+    const kv = new MemoryKv();
+    let store = await TestStore.open({ kv });
+    for (let i = 0; i < 50; i++) store.set(`/1/small/${i}`, "x");
+    for (let i = 0; i < 50; i++) store.set(`/1/big/${i}`, "x".repeat(1000));
+    store.write("delete", "/1/small", { recursive: true });
+    assert.equal(store.machine.liveSize.isExact, false);
+    assert.notEqual(store.machine.liveSize.bytes, listed(store));
+    store = await TestStore.open({ kv });
+    assert.equal(store.machine.liveSize.isExact, false);
+    const counting = counted(store);
+    store.set("/1/meanwhile", "x".repeat(70));
+    await counting;
+    assert.equal(store.machine.liveSize.isExact, true);
+    assert.equal(store.machine.liveSize.bytes, listed(store));
+  });
+
+  test("of a large directory go with its rows", async () => {
+    const store = await TestStore.open({ directRemovalMax: 5 });
+    for (let i = 0; i < 40; i++) store.set(`/1/d/${i}`, "x".repeat(i));
+    store.set("/1/kept", "here");
+    store.write("delete", "/1/d", { recursive: true });
+    // Takes the place of a row that is still there.
+    store.set("/1/d/7", "again");
+    store.turns.drain();
+    assert.equal(store.machine.liveSize.isExact, true);
+    assert.equal(store.machine.liveSize.bytes, listed(store));
+  });
+
+  test("come with a snapshot", async () => {
+    const store = await TestStore.open();
+    for (let i = 0; i < 40; i++) store.set(`/1/d/${i}`, "x".repeat(i));
+    const kv = new MemoryKv();
+    const { clock } = store;
+    // Without the slices by hand of the store of tests.
+    const source = await StateMachine.open({ kv: store.kv, clock });
+    await importSnapshot(kv, source.exportSnapshot(), { clock });
+    const copy = await StateMachine.open({ kv, clock });
+    assert.equal(copy.liveSize.isExact, true);
+    assert.equal(copy.liveSize.bytes, listed(store));
+  });
+});
