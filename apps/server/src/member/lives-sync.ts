@@ -1,8 +1,8 @@
 /**
  * Members count lives from when they learn of a node, so one that was away counts those of that time
- * too long, and would end them late if it came to lead. When a link to a member comes up and it
- * has caught up, and after an election, the leader says how much of each life is left, and everyone
- * shortens what is longer. It goes through the log but changes nothing that is replicated.
+ * too long, and would end them late if it came to lead. When a member has caught up that was away or
+ * behind, and after an election, the leader says how much of each life is left, and everyone shortens
+ * what is longer. It goes through the log but changes nothing that is replicated.
  */
 import type { NodeId } from "@etcd2/raft";
 import type { LivesCursor } from "@etcd2/store";
@@ -11,6 +11,9 @@ import type { MemberStorage } from "../storage/member-storage.ts";
 
 /** Lives told by one log entry; one entry at a time, and one in each check(). */
 const LIVES_BATCH_MAX = 1000;
+
+/** A member that takes longer to have what the leader has applied is behind. */
+const BEHIND_MS = 1000;
 
 /** A life that ends sooner is over before anybody else could lead. */
 const LEFT_MIN_MS = 500;
@@ -22,10 +25,22 @@ export interface LivesSyncOptions {
   readonly activeSince: (id: NodeId) => number;
 }
 
+/** How far one member has come since the leader looked. */
+interface Follower {
+  /** When its link came up. */
+  readonly since: number;
+  /** What the leader had applied, and when that was. */
+  readonly index: number;
+  readonly at: number;
+  /** It was not seen to have caught up yet. */
+  readonly isNew: boolean;
+}
+
 export class LivesSync {
   readonly #options: LivesSyncOptions;
-  /** Links whose members need not be told, by when they came up. */
-  readonly #told = new Map<NodeId, number>();
+  readonly #followers = new Map<NodeId, Follower>();
+  /** Somebody caught up since the walk under way began. */
+  #isDue = false;
   #isWalking = false;
   #cursor: LivesCursor | undefined;
   #isProposing = false;
@@ -38,34 +53,42 @@ export class LivesSync {
   check(): void {
     const { server, storage } = this.#options;
     if (!server.node.isLeader) {
-      this.#told.clear();
+      this.#followers.clear();
+      this.#isDue = false;
       this.#isWalking = false;
       return;
     }
+    if (storage.machine.nextDeadline() === undefined) return;
+    if (this.#someoneCaughtUp()) this.#isDue = true;
     if (this.#isProposing) return;
     if (!this.#isWalking) {
-      if (storage.machine.nextDeadline() === undefined || !this.#someoneCaughtUp()) return;
+      if (!this.#isDue) return;
+      this.#isDue = false;
       this.#isWalking = true;
       this.#cursor = undefined;
     }
     this.#tellNext();
   }
 
-  /** Notes the links of members that have caught up. @returns Whether one is new. */
+  /** Looks how far the others are. @returns Whether one has caught up that was away or behind. */
   #someoneCaughtUp(): boolean {
     const { server, storage, activeSince } = this.#options;
-    const { appliedIndex } = storage.machine;
-    let isNew = false;
+    const index = storage.machine.appliedIndex;
+    const at = performance.now();
+    let isOne = false;
     for (const [id, { match }] of server.node.status().progress) {
       if (id === storage.memberId) continue;
       const since = activeSince(id);
-      if (since === 0) this.#told.delete(id);
-      else if (this.#told.get(id) !== since && match >= appliedIndex) {
-        this.#told.set(id, since);
-        isNew = true;
+      const follower = this.#followers.get(id);
+      if (since === 0) this.#followers.delete(id);
+      else if (follower?.since !== since) {
+        this.#followers.set(id, { since, index, at, isNew: true });
+      } else if (match >= follower.index) {
+        if (follower.isNew || at - follower.at > BEHIND_MS) isOne = true;
+        this.#followers.set(id, { since, index, at, isNew: false });
       }
     }
-    return isNew;
+    return isOne;
   }
 
   #tellNext(): void {

@@ -218,12 +218,43 @@ async function leaderOf(members: readonly ServerProcess[]): Promise<ServerProces
 }
 
 describe("a member that was away", () => {
-  test("counts the lives of keys it learns of late as the leader does, before it leads", async () => {
+  const absences = {
+    restarted: {
+      leave: (server: ServerProcess): Promise<unknown> => server.kill("SIGKILL"),
+      come: (server: ServerProcess): Promise<unknown> => server.spawn(),
+    },
+    "whose machine booted anew": {
+      leave: (server: ServerProcess): Promise<unknown> => server.kill("SIGKILL"),
+      come: async (server: ServerProcess): Promise<unknown> => {
+        await reboot(server.dataDir);
+        return server.spawn();
+      },
+    },
+    "that stood still": {
+      leave: (server: ServerProcess): Promise<unknown> => {
+        return Promise.resolve(process.kill(server.pid, "SIGSTOP"));
+      },
+      come: (server: ServerProcess): Promise<unknown> => {
+        return Promise.resolve(process.kill(server.pid, "SIGCONT"));
+      },
+    },
+  };
+  for (const [title, { leave, come }] of Object.entries(absences)) {
+    test(`counts lives as the leader does before it leads: one ${title}`, async () => {
+      await countsAlike(leave, come);
+    });
+  }
+
+  async function countsAlike(
+    leave: (server: ServerProcess) => Promise<unknown>,
+    come: (server: ServerProcess) => Promise<unknown>,
+  ): Promise<void> {
     const members = await threeMembers([{}, {}, {}]);
     const leader = await leaderOf(members);
     const away = members.find((server) => server !== leader);
     assert.ok(away !== undefined);
-    await away.kill("SIGKILL");
+    await put(leader, "/earlier", "value=x&ttl=1000");
+    await leave(away);
     await put(leader, "/long", "value=x&ttl=1000");
     await put(leader, "/long-dir", "dir=true&ttl=1000");
     await put(leader, "/passing", "value=x&ttl=6");
@@ -232,8 +263,8 @@ describe("a member that was away", () => {
       return (JSON.parse(body) as Shown).node?.ttl ?? 0;
     };
     await goneAfter(leader, "/passing", 0);
-    await away.spawn();
-    for (const key of ["/long", "/long-dir"]) {
+    await come(away);
+    for (const key of ["/earlier", "/long", "/long-dir"]) {
       await until(`both count ${key} alike`, async () => {
         const [own, leaders] = await Promise.all([left(away, key), left(leader, key)]);
         return own > 0 && leaders < 996 && Math.abs(own - leaders) <= 1;
@@ -244,7 +275,8 @@ describe("a member that was away", () => {
     const rest = members.filter((server) => server !== leader);
     const next = await leaderOf(rest);
     assert.ok((await left(next, "/long")) < 996);
-  });
+    for (const server of members) await server.dispose();
+  }
 });
 
 describe("in a cluster whose members have different wall clocks", () => {
