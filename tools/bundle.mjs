@@ -3,10 +3,11 @@
 // that main imports dynamically stays a file of its own, read and compiled when it is asked for.
 // A package named in "etcd2.shared" becomes a file of its own too, which all entries share.
 // CommonJS output, because ESM output breaks on CommonJS dependencies; the native store stays
-// outside and is found through node_modules. The folder is replaced whole, once all is well.
+// outside and is found through node_modules, by way of `native-store.cjs`, which checks the
+// processor first. The folder is replaced whole, once all is well.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 
 const project = resolve(process.argv[2] ?? ".");
@@ -59,6 +60,18 @@ const sharedPackages = {
   },
 };
 
+/** The native store is loaded by a file of its own, in any folder that asks for it. */
+let usesNativeStore = false;
+const nativeStore = {
+  name: "native-store",
+  setup({ onResolve }) {
+    onResolve({ filter: /^@nxtedition\/rocksdb$/ }, () => {
+      usesNativeStore = true;
+      return { path: "./native-store.cjs", external: true };
+    });
+  },
+};
+
 /** The ESM build of OpenTelemetry asks for CommonJS packages at run time, behind our back. */
 const commonJsTelemetry = {
   name: "commonjs-telemetry",
@@ -85,8 +98,9 @@ await build({
   target: "node26",
   format: "cjs",
   conditions: ["etcd2-source"],
-  external: ["@nxtedition/rocksdb"],
-  plugins: [separateEntries, sharedPackages, commonJsTelemetry],
+  // Dynamic imports become calls of require, which a single executable can answer from within.
+  supported: { "dynamic-import": false },
+  plugins: [separateEntries, sharedPackages, nativeStore, commonJsTelemetry],
   minifySyntax: true,
   minifyWhitespace: true,
   keepNames: false,
@@ -99,6 +113,11 @@ await build({
     ...(sha === "" ? {} : { "process.env.ETCD2_GIT_SHA": JSON.stringify(sha) }),
   },
 });
+if (usesNativeStore) {
+  for (const file of ["native-store.cjs", "processor-check.cjs"]) {
+    copyFileSync(join(import.meta.dirname, "launch", file), join(outdir, file));
+  }
+}
 writeFileSync(
   join(outdir, "start.cjs"),
   `"use strict";
