@@ -9,12 +9,13 @@
  *   - A copy of a data directory may be older than what its member has answered for. It waits for
  *     so many of the others that one of them took part in every write that it can have acknowledged.
  *     From then on it votes for, and stands as, nobody whose log ends before theirs did; when its own
- *     log has come that far, the doubt is over.
+ *     log has come that far, the doubt is over. It votes in no term that had begun when it met them:
+ *     its vote of that term may be on its way to somebody already.
  *
  * docs/decisions/0010-incarnations.md says what this cannot tell.
  */
 import { isUpToDate } from "@etcd2/raft";
-import type { Life, LogEnd, Message, NodeId } from "@etcd2/raft";
+import type { Life, LogEnd, Message, NodeId, Term } from "@etcd2/raft";
 import type { Doubt } from "./life-file.ts";
 
 /** Founders that are silent when a majority has met get this long. */
@@ -30,6 +31,12 @@ export interface AdmissionOptions {
   readonly voters: () => readonly NodeId[];
   /** Where this member's log ends. */
   readonly logEnd: () => LogEnd;
+  /** The term this member was in when it started. */
+  readonly term: Term;
+  /** Uses up this member's votes of a term and those before it; see RaftNode. */
+  readonly renounceVotes: (term: Term) => void;
+  /** Whether that is durable. */
+  readonly hasRenouncedVotes: (term: Term) => boolean;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Called once, before the first vote: to be durable when it returns. */
@@ -45,6 +52,8 @@ export class Admission {
   readonly #met = new Map<NodeId, boolean>();
   /** The furthest that the log of a member that let this one in was seen to reach. */
   #furthest: LogEnd = { term: 0, index: 0 };
+  /** The latest term that is known to have begun. */
+  #begunTerm: Term;
   readonly #admitted = Promise.withResolvers<undefined>();
   #isAdmitted = false;
   #majorityAt: number | undefined;
@@ -52,6 +61,7 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    this.#begunTerm = options.term;
     this.#startedAt = options.now();
     this.#saidAt = this.#startedAt + FIRST_WORD_MS - REPEAT_MS;
     // Where the log of this member ends is known only later.
@@ -71,6 +81,7 @@ export class Admission {
   permits(message: Message): boolean {
     if (this.#isAdmitted) return true;
     if (this.#options.doubt !== "copy" || !this.#hasMetEnough()) return false;
+    if (!this.#hasRenounced()) return false;
     // What says how far a log reaches must reach far enough; answers follow from such questions.
     if (message.type !== "vote" && message.type !== "preVote") return true;
     return isUpToDate({ term: message.lastTerm, index: message.lastIndex }, this.#furthest);
@@ -79,7 +90,10 @@ export class Admission {
   /** A member that was dialled let this one in. */
   greeted(id: NodeId, life: Life | undefined): void {
     if (this.#isAdmitted) return;
-    if (life !== undefined && isUpToDate(life.end, this.#furthest)) this.#furthest = life.end;
+    if (life !== undefined) {
+      if (isUpToDate(life.end, this.#furthest)) this.#furthest = life.end;
+      this.#begunTerm = Math.max(this.#begunTerm, life.currentTerm);
+    }
     // Earlier versions do not say that they are founding.
     this.#met.set(id, life?.isFounding === false);
     this.look();
@@ -100,7 +114,15 @@ export class Admission {
   #isSettled(): boolean {
     const { doubt, logEnd } = this.#options;
     if (doubt === "none") return true;
-    return this.#hasMetEnough() && (doubt !== "copy" || isUpToDate(logEnd(), this.#furthest));
+    if (!this.#hasMetEnough()) return false;
+    return doubt !== "copy" || (this.#hasRenounced() && isUpToDate(logEnd(), this.#furthest));
+  }
+
+  /** Sees to it that no vote is given twice. @returns whether that is so already. */
+  #hasRenounced(): boolean {
+    const { renounceVotes, hasRenouncedVotes } = this.#options;
+    if (!hasRenouncedVotes(this.#begunTerm)) renounceVotes(this.#begunTerm);
+    return hasRenouncedVotes(this.#begunTerm);
   }
 
   #hasMetEnough(): boolean {

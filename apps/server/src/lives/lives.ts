@@ -47,7 +47,7 @@ export class Lives implements LifeRegistry {
   #writtenChanges = 0;
 
   constructor(options: LivesOptions) {
-    const { life, memberDir, memberId, cluster, node, now, warn, voters } = options;
+    const { life, memberDir, memberId, found, cluster, node, now, warn, voters } = options;
     this.#options = options;
     this.#file = new PeersFile(memberDir, warn);
     this.#writtenAt = now();
@@ -64,6 +64,11 @@ export class Lives implements LifeRegistry {
       self: memberId,
       voters,
       logEnd: () => node().stableEnd,
+      term: found.term,
+      renounceVotes: (term) => {
+        node().renounceVotes(term);
+      },
+      hasRenouncedVotes: (term) => node().hasRenouncedVotes(term),
       now,
       onAdmitted: () => {
         life.settle();
@@ -76,8 +81,9 @@ export class Lives implements LifeRegistry {
   get own(): Life {
     const { life, found } = this.#options;
     const { incarnation, starts, session, doubt } = life;
-    const { stableEnd: end } = this.#options.node();
-    return { incarnation, starts, session, ...found, isFounding: doubt === "founding", end };
+    const { stableEnd: end, term: currentTerm } = this.#options.node();
+    const isFounding = doubt === "founding";
+    return { incarnation, starts, session, ...found, isFounding, end, currentTerm };
   }
 
   /** Whether this member may hear or say this about an election. */

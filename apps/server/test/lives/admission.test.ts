@@ -7,12 +7,16 @@ import type { Doubt } from "../../src/lives/life-file.ts";
 
 let nowMs = 0;
 let ownEnd: LogEnd;
+/** Votes up to this term are used up; what was asked for; and whether asking makes it so at once. */
+let renounced: number;
+let renouncing: number[];
+let isDiskFast: boolean;
 let settled = 0;
 let warnings: string[] = [];
 
 function life(isFounding: boolean): Life {
   const numbers = { starts: 1, term: 1, lastIndex: 1, end: { term: 2, index: 7 } };
-  return { incarnation: "a", session: "b", ...numbers, isFounding };
+  return { incarnation: "a", session: "b", ...numbers, isFounding, currentTerm: 5 };
 }
 
 function admission(doubt: Doubt, size: number, self = "1"): Admission {
@@ -22,6 +26,12 @@ function admission(doubt: Doubt, size: number, self = "1"): Admission {
     self,
     voters: () => all,
     logEnd: () => ownEnd,
+    term: 3,
+    renounceVotes: (term) => {
+      renouncing.push(term);
+      if (isDiskFast) renounced = term;
+    },
+    hasRenouncedVotes: (term) => renounced >= term,
     now: () => nowMs,
     onAdmitted: () => {
       settled += 1;
@@ -34,6 +44,9 @@ function admission(doubt: Doubt, size: number, self = "1"): Admission {
 beforeEach(() => {
   nowMs = 0;
   ownEnd = { term: 2, index: 7 };
+  renounced = 0;
+  renouncing = [];
+  isDiskFast = true;
   settled = 0;
   warnings = [];
 });
@@ -120,6 +133,34 @@ describe("a copied directory", () => {
     ownEnd = { term: 2, index: 7 };
     asked.look();
     assert.deepEqual([asked.isAdmitted, asked.permits(vote(1, 1))], [true, true]);
+  });
+
+  it("votes only once its votes of the terms that have begun are durably used up", () => {
+    isDiskFast = false;
+    const asked = admission("copy", 3);
+    const vote = { type: "vote", from: "2", to: "1", term: 9, force: false } as const;
+    const permits = (): boolean => asked.permits({ ...vote, lastTerm: 9, lastIndex: 9 });
+    asked.greeted("2", life(false));
+    assert.deepEqual([permits(), renouncing], [false, []]);
+    asked.greeted("3", { ...life(false), currentTerm: 8 });
+    assert.deepEqual(
+      [permits(), asked.isAdmitted, new Set(renouncing)],
+      [false, false, new Set([8])],
+    );
+    renounced = 7;
+    assert.equal(permits(), false);
+    renounced = 8;
+    assert.equal(permits(), true);
+    asked.look();
+    assert.equal(asked.isAdmitted, true);
+  });
+
+  it("takes the term it found itself in for one that has begun", () => {
+    isDiskFast = false;
+    const asked = admission("copy", 3);
+    for (const id of ["2", "3"]) asked.greeted(id, { ...life(false), currentTerm: 1 });
+    assert.deepEqual(new Set(renouncing), new Set([3]));
+    assert.equal(asked.isAdmitted, false);
   });
 
   it("never votes before, however long it waits", () => {

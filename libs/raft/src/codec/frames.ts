@@ -91,13 +91,14 @@ function helloBytes(hello: Hello): Uint8Array {
   const { life, ...rest } = hello;
   const message = create(HelloSchema, rest);
   if (life !== undefined) {
-    const { starts, term, lastIndex, end } = life;
+    const { starts, term, lastIndex, end, currentTerm } = life;
     const numbers = {
       starts: BigInt(starts),
       term: BigInt(term),
       lastIndex: BigInt(lastIndex),
       endTerm: BigInt(end.term),
       endIndex: BigInt(end.index),
+      currentTerm: BigInt(currentTerm),
     };
     const { incarnation, session, isFounding } = life;
     message.life = create(LifeSchema, { incarnation, session, isFounding, ...numbers });
@@ -139,6 +140,7 @@ function parseLife(life: WireLife): Life {
     lastIndex: safeNumber(life.lastIndex),
     isFounding,
     end: { term: safeNumber(life.endTerm), index: safeNumber(life.endIndex) },
+    currentTerm: safeNumber(life.currentTerm),
   };
 }
 

@@ -37,6 +37,8 @@ export class RawNode {
   readonly #raft: Raft;
   #lastSoftState: SoftState;
   #lastHardState: HardState;
+  /** What of it the host is known to have made durable. */
+  #durableHardState: HardState;
   /** The Ready handed out and not acknowledged yet. */
   #outstanding: Ready | undefined;
   /** Messages to itself in the outstanding Ready: due once it is durable. */
@@ -50,6 +52,7 @@ export class RawNode {
     this.#raft = new Raft(parseConfig(options));
     this.#lastSoftState = { leader: this.#raft.leader, role: this.#raft.role };
     this.#lastHardState = options.storage.initialState().hardState;
+    this.#durableHardState = this.#lastHardState;
   }
 
   get leader(): NodeId {
@@ -206,6 +209,23 @@ export class RawNode {
     else forwardTransfer(raft, to);
   }
 
+  /**
+   * Uses up the vote of `term`, and of every term before it, by a vote for this member itself: it
+   * enters the term if it is not that far, and stands in none of them. For a member that may have
+   * voted there and forgotten it. Holds for good once hasRenouncedVotes() says so.
+   */
+  renounceVotes(term: Term): void {
+    const raft = this.#raft;
+    if (term > raft.term) raft.becomeFollower(term, NOBODY);
+    if (term === raft.term && raft.vote === NOBODY) raft.vote = raft.id;
+  }
+
+  /** True when it is durable that this member gives no vote in `term` any more, nor before it. */
+  hasRenouncedVotes(term: Term): boolean {
+    const { term: own, vote } = this.#durableHardState;
+    return own > term || (own === term && vote !== NOBODY);
+  }
+
   /** The connections to this member were reset: if it led, its process has probably died. */
   connectionLost(id: NodeId): void {
     this.#raft.connectionLost(id);
@@ -290,6 +310,7 @@ export class RawNode {
     invariant(this.#confChangesDue === 0, "a conf change was neither applied nor rejected");
     const raft = this.#raft;
     this.#outstanding = undefined;
+    if (ready.hardState !== undefined) this.#durableHardState = ready.hardState;
     if (ready.snapshot !== undefined) {
       raft.log.snapshotStable(ready.snapshot.index);
       raft.log.appliedTo(ready.snapshot.index);

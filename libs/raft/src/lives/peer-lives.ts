@@ -29,6 +29,8 @@ export interface Life {
   readonly isFounding: boolean;
   /** The last entry that is durable at this moment. */
   readonly end: LogEnd;
+  /** The term that the member is in at this moment; 0 from members of earlier versions. */
+  readonly currentTerm: Term;
 }
 
 /** The highest index that a member has told the leader of `term` to hold, or holds as that leader. */

@@ -196,6 +196,17 @@ export class RaftNode {
     this.#schedule();
   }
 
+  /** Uses up the votes of `term` and of those before it: see RawNode. */
+  renounceVotes(term: Term): void {
+    this.#raw.renounceVotes(term);
+    this.#schedule();
+  }
+
+  /** True when it is durable that this member gives no vote in `term` any more, nor before it. */
+  hasRenouncedVotes(term: Term): boolean {
+    return this.#raw.hasRenouncedVotes(term);
+  }
+
   transferLeader(to: NodeId): void {
     this.#raw.transferLeader(to);
     this.#schedule();

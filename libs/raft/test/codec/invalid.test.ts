@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import * as pb from "@etcd2/proto/raft";
 import fc from "fast-check";
@@ -104,7 +105,20 @@ describe("invalid input", () => {
     serverVersion: "2.4.0",
     minClusterVersion: "2.3.0",
   };
-  const greet = (change: Partial<typeof hello>): unknown =>
+  const life = {
+    ...{ incarnation: good.from, session: good.from, starts: 1, term: 1, lastIndex: 1 },
+    ...{ isFounding: false, end: { term: 1, index: 1 }, currentTerm: 1 },
+  };
+  /** A greeting whose numbers only the generated code would write. */
+  const greetWith = (change: MessageInitShape<typeof pb.LifeSchema>): unknown => {
+    const { incarnation, session } = life;
+    const text = { incarnation, session, ...change };
+    const frame = { case: "hello" as const, value: { ...hello, life: text } };
+    return frames.decodeStreamFrame(
+      toBinary(pb.StreamFrameSchema, create(pb.StreamFrameSchema, { frame })),
+    );
+  };
+  const greet = (change: Partial<frames.Hello>): unknown =>
     frames.decodeStreamFrame(frames.encodeHelloFrame({ ...hello, ...change }));
   const info = {
     clusterId: "c",
@@ -120,6 +134,15 @@ describe("invalid input", () => {
     ["a hello to no id", () => greet({ to: "0000" })],
     ["a hello of a cluster with a line break", () => greet({ clusterId: "a\nb" })],
     ["a hello with an endless version", () => greet({ serverVersion: "9".repeat(65) })],
+    [
+      "a hello of a directory without incarnation",
+      () => greet({ life: { ...life, incarnation: "" } }),
+    ],
+    ["a hello of a process without name", () => greet({ life: { ...life, session: "x" } })],
+    ...(["starts", "term", "lastIndex", "endTerm", "endIndex", "currentTerm"] as const).map(
+      (field) =>
+        [`a hello whose ${field} is too large`, () => greetWith({ [field]: 2n ** 53n })] as const,
+    ),
     [
       "cluster info of a removed member that is no id",
       () => frames.decodeClusterInfo(frames.encodeClusterInfo({ ...info, removedIds: ["x"] })),

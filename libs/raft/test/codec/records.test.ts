@@ -165,29 +165,62 @@ describe("messages", () => {
   });
 });
 
+/** What a greeting says of a data directory, read by the generated code. */
+function livesOf({ life }: pb.Hello): unknown {
+  if (life === undefined) return undefined;
+  const { incarnation, session, isFounding } = life;
+  return {
+    ...{ incarnation, starts: Number(life.starts), session, term: Number(life.term) },
+    ...{ lastIndex: Number(life.lastIndex), isFounding },
+    end: { term: Number(life.endTerm), index: Number(life.endIndex) },
+    currentTerm: Number(life.currentTerm),
+  };
+}
+
 describe("frames", () => {
   const label = fc.stringMatching(/^[!-~]{0,64}$/);
-  const hello = fc.record({
-    clusterId: label,
-    from: id,
-    to: id,
-    serverVersion: label,
-    minClusterVersion: label,
+  const life = fc.record({
+    incarnation: id,
+    starts: uint,
+    session: id,
+    term: uint,
+    lastIndex: uint,
+    isFounding: fc.boolean(),
+    end: fc.record({ term: uint, index: uint }),
+    currentTerm: uint,
   });
+  /** Members of earlier versions say nothing of their data directories. */
+  const hello = fc.record(
+    {
+      clusterId: label,
+      from: id,
+      to: id,
+      serverVersion: label,
+      minClusterVersion: label,
+      life,
+    },
+    { requiredKeys: ["clusterId", "from", "to", "serverVersion", "minClusterVersion"] },
+  );
 
   it("of every kind come back and are valid to the generated code", () => {
     fc.assert(
-      fc.property(hello, uint, (h, n) => {
+      fc.property(hello, uint, uint, (h, n, index) => {
         same(frames.decodeStreamFrame(frames.encodeHelloFrame(h)), { kind: "hello", hello: h });
         same(frames.decodeStreamFrame(frames.encodePingFrame(n)), { kind: "ping", sentNs: n });
         same(frames.decodeStreamFrame(frames.encodePongFrame(n)), { kind: "pong", sentNs: n });
         const ping = fromBinary(pb.StreamFrameSchema, frames.encodePingFrame(n));
         assert.equal(ping.frame.case === "ping" && ping.frame.value.sentNs, big(n));
         const greeting = fromBinary(pb.StreamFrameSchema, frames.encodeHelloFrame(h));
-        assert.equal(
-          greeting.frame.case === "hello" && greeting.frame.value.clusterId,
-          h.clusterId,
-        );
+        assert.ok(greeting.frame.case === "hello");
+        assert.equal(greeting.frame.value.clusterId, h.clusterId);
+        same(livesOf(greeting.frame.value), h.life);
+        const told = { term: n, index };
+        const position = frames.encodePositionFrame(told);
+        same(frames.decodeStreamFrame(position), { kind: "position", position: told });
+        const generatedPosition = fromBinary(pb.StreamFrameSchema, position).frame;
+        assert.ok(generatedPosition.case === "position");
+        const { term, index: at } = generatedPosition.value;
+        assert.deepEqual([term, at], [big(n), big(index)]);
       }),
     );
   });

@@ -86,6 +86,59 @@ test("a candidate asks for votes, and counts its own, only when that is durable"
   assert.deepEqual(typesOf(asked.messagesAfterPersist), ["vote", "vote"]);
 });
 
+/** Two members ask a third for its vote in one term; it forgets the first vote in between. */
+function leadersOfOneTerm(beforeSecondVote: (voter: Host) => void): readonly Host[] {
+  const [first, second] = ["1", "2"].map((id) => new Host({ id, conf: THREE, preVote: false }));
+  const voter = (): Host => new Host({ id: "3", conf: THREE });
+  assert.ok(first !== undefined && second !== undefined);
+  const [asks, asksToo] = [first, second].map((candidate) => {
+    candidate.raw.campaign();
+    return candidate.work().messages.filter(({ to }) => to === "3");
+  });
+  first.feed(...voter().feed(...(asks ?? [])).messages);
+  const copy = voter();
+  beforeSecondVote(copy);
+  second.feed(...copy.feed(...(asksToo ?? [])).messages);
+  assert.equal(first.raw.term, second.raw.term);
+  return [first, second].filter(({ raw }) => raw.role === "leader");
+}
+
+test("a voter put back to an earlier state elects two leaders, unless it renounces its vote", () => {
+  assert.equal(leadersOfOneTerm(() => undefined).length, 2);
+  const leaders = leadersOfOneTerm((copy) => {
+    copy.raw.renounceVotes(1);
+    copy.work();
+  });
+  assert.deepEqual(
+    leaders.map(({ id }) => id),
+    ["1"],
+  );
+});
+
+test("a renounced vote is durable, disturbs no leader of its term, and leaves later terms alone", () => {
+  const host = follower();
+  const { term } = host.raw;
+  host.feed(heartbeat(host, term));
+  host.raw.renounceVotes(term);
+  assert.equal(host.raw.hasRenouncedVotes(term), false, "nothing is written yet");
+  const ready = host.raw.ready();
+  assert.deepEqual([ready.hardState?.vote, ready.mustSync], [host.id, true]);
+  host.persist(ready);
+  host.raw.advance(ready);
+  assert.equal(host.raw.hasRenouncedVotes(term), true);
+  assert.deepEqual([host.raw.role, host.raw.leader, host.raw.term], ["follower", "2", term]);
+  host.restart();
+  assert.equal(host.raw.hasRenouncedVotes(term), true);
+  const request = { from: "3", to: host.id, lastIndex: 99, lastTerm: term, force: true } as const;
+  const answers = [term, term + 1].map((asked) => {
+    const { messages } = host.feed({ ...request, type: "vote", term: asked });
+    return messages.map((answer) => answer.type === "voteResponse" && answer.reject);
+  });
+  assert.deepEqual(answers, [[true], [false]]);
+  host.raw.renounceVotes(term);
+  assert.equal(host.raw.term, term + 1);
+});
+
 test("a vote for itself that became durable too late counts for nothing", () => {
   const host = new Host({ id: "1", conf: confState(["1", "2"]), preVote: false });
   host.raw.campaign();

@@ -18,7 +18,7 @@ class NotingRegistry implements LifeRegistry {
   constructor(name: string) {
     const id = name.padStart(16, "0");
     const numbers = { starts: 2, term: 3, lastIndex: 4, end: { term: 3, index: 9 } };
-    this.own = { incarnation: id, session: id, ...numbers, isFounding: false };
+    this.own = { incarnation: id, session: id, ...numbers, isFounding: false, currentTerm: 5 };
   }
   position(): Position {
     return this.at;

@@ -15,6 +15,7 @@ function life(more: Partial<Life> = {}): Life {
     lastIndex: 40,
     isFounding: false,
     end: { term: 3, index: 40 },
+    currentTerm: 3,
     ...more,
   };
 }

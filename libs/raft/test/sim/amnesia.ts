@@ -6,7 +6,7 @@
  */
 import { isUpToDate } from "../../src/core/log/raft-log.ts";
 import type { LogEnd } from "../../src/core/log/raft-log.ts";
-import type { Message, NodeId, Random } from "../../src/core/model/types.ts";
+import type { Message, NodeId, Random, Term } from "../../src/core/model/types.ts";
 import { PeerLives } from "../../src/lives/peer-lives.ts";
 import type { Life, Position } from "../../src/lives/peer-lives.ts";
 import type { DiskImage, SimNode } from "./sim-node.ts";
@@ -22,6 +22,8 @@ interface Memory {
   readonly met: Set<NodeId>;
   /** What votes must reach as long as the own log does not. */
   furthest: LogEnd;
+  /** Terms up to this one are known to have begun: the own vote there may be gone already. */
+  begunTerm: Term;
   answered: Position;
 }
 
@@ -31,6 +33,9 @@ export interface AmnesiaOptions {
   readonly nodes: ReadonlyMap<NodeId, SimNode>;
   readonly note: (line: string) => void;
 }
+
+/** The image that comes back is a recent one: others do not know yet what was said since. */
+const RENEWAL_RATE = 0.1;
 
 export class Amnesia {
   /** Members that were refused for good. */
@@ -42,6 +47,7 @@ export class Amnesia {
   #ids = 0;
   #image: { readonly id: NodeId; readonly disk: DiskImage; readonly life: Life } | undefined;
   #hasStruck = false;
+  #hasJustVoted = false;
 
   constructor(options: AmnesiaOptions) {
     this.#options = options;
@@ -57,6 +63,7 @@ export class Amnesia {
     memory.life = { ...memory.life, starts, session: this.#draw(), term, lastIndex };
     memory.met.clear();
     memory.furthest = { term: 0, index: 0 };
+    memory.begunTerm = term;
     memory.answered = { term, index: 0 };
   }
 
@@ -71,6 +78,7 @@ export class Amnesia {
       case "vote":
       case "voteResponse":
         this.#answer(from, { term, index: 0 });
+        if (message.type === "voteResponse" && !message.reject) this.#afterVote(from);
         break;
       case "appendResponse":
         this.#answer(from, { term, index: message.reject ? 0 : message.index });
@@ -101,29 +109,43 @@ export class Amnesia {
     sender.peers.remember(node.id, receiver.life);
     if (this.#options.random() < 0.3) this.#tell(node, sender, receiver);
     sender.met.add(node.id);
+    sender.begunTerm = Math.max(sender.begunTerm, node.raw?.term ?? 0);
     const end = node.raw?.stableEnd;
     if (end !== undefined && isUpToDate(end, sender.furthest)) sender.furthest = end;
     return this.#permits(node.id, message);
   }
 
-  /** Once a run each: keeps an image of a member, and makes one forget. */
-  strike(now: number): void {
+  /** A vote is on its way: where forgetting it hurts most, as long as the election goes on. */
+  #afterVote(id: NodeId): void {
+    if (this.#image?.id === id && this.#options.random() < 0.5) this.#hasJustVoted = true;
+  }
+
+  /**
+   * Once a run each: keeps an image of a member, and makes one forget.
+   * @returns the member that is to be back at once, if any.
+   */
+  strike(now: number): SimNode | undefined {
     const { nodes, random } = this.#options;
     const ids = [...nodes.keys()];
     const id = this.#image?.id ?? ids[Math.floor(random() * ids.length)] ?? "";
     const node = nodes.get(id);
-    if (node === undefined || this.#hasStruck) return;
-    if (this.#image === undefined) {
-      const disk = now > 30 && random() < 0.05 ? node.image() : undefined;
+    if (node === undefined || this.#hasStruck) return undefined;
+    const isFound = this.#image !== undefined;
+    if (!this.#hasJustVoted && now > 30 && random() < (isFound ? RENEWAL_RATE : 0.05)) {
+      const disk = node.image();
       if (disk !== undefined) this.#image = { id, disk, life: this.#memoryOf(id).life };
-    } else if (random() < 0.02) {
+    }
+    if (this.#image === undefined || !isFound) return undefined;
+    if (this.#hasJustVoted || random() < 0.02) {
       this.#hasStruck = true;
       this.#forget(node, this.#image);
+      return this.#hasJustVoted ? node : undefined;
     }
+    return undefined;
   }
 
   #forget(node: SimNode, { disk, life }: { disk: DiskImage; life: Life }): void {
-    const isWiped = this.#options.random() < 0.5;
+    const isWiped = !this.#hasJustVoted && this.#options.random() < 0.5;
     this.#options.note(`${isWiped ? "wipe" : "put back"} ${node.id}`);
     node.crash();
     const { size } = this.#options.nodes;
@@ -168,8 +190,12 @@ export class Amnesia {
     const memory = this.#memoryOf(id);
     if (memory.othersNeeded === 0 || !isAboutVotes(message)) return true;
     if (memory.met.size < memory.othersNeeded) return false;
-    const end = this.#options.nodes.get(id)?.raw?.stableEnd;
-    if (end !== undefined && isUpToDate(end, memory.furthest)) memory.othersNeeded = 0;
+    const raw = this.#options.nodes.get(id)?.raw;
+    if (raw?.hasRenouncedVotes(memory.begunTerm) !== true) {
+      raw?.renounceVotes(memory.begunTerm);
+      return false;
+    }
+    if (isUpToDate(raw.stableEnd, memory.furthest)) memory.othersNeeded = 0;
     if (message.type !== "vote" && message.type !== "preVote") return true;
     return isUpToDate({ term: message.lastTerm, index: message.lastIndex }, memory.furthest);
   }
@@ -179,11 +205,21 @@ export class Amnesia {
     if (known !== undefined) return known;
     const numbers = { starts: 0, term: 0, lastIndex: 0 };
     const end = { term: 0, index: 0 };
-    const life = { incarnation: this.#draw(), session: "", ...numbers, isFounding: false, end };
+    const life = {
+      incarnation: this.#draw(),
+      session: "",
+      ...numbers,
+      isFounding: false,
+      end,
+      currentTerm: 0,
+    };
     const answered = { term: 0, index: 0 };
     const peers = this.#noPeers(id);
     const furthest = { term: 0, index: 0 };
-    const memory = { peers, life, othersNeeded: 0, met: new Set<NodeId>(), answered, furthest };
+    const memory = {
+      ...{ peers, life, othersNeeded: 0, met: new Set<NodeId>(), answered, furthest },
+      begunTerm: 0,
+    };
     this.#memories.set(id, memory);
     return memory;
   }

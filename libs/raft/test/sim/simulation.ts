@@ -135,7 +135,8 @@ class Simulation {
       while (this.now < rounds) {
         if (this.#duels) this.#duel();
         if (this.#random() < this.#wildness) this.#doHarm();
-        this.#amnesia?.strike(this.now);
+        const victim = this.#amnesia?.strike(this.now);
+        if (victim !== undefined) this.#restart(victim);
         this.#beClients();
         this.#pass();
       }
