@@ -50,8 +50,7 @@ export class Compactor {
       log.bytes - this.#bytesLeft > LOG_BYTES_MAX;
     if (!due || applied <= this.#lastIndex) return;
     this.#running = true;
-    this.#options.node
-      .exclusively(() => this.#compact())
+    this.#prepareAndCompact()
       .catch((error: unknown) => {
         // A node that is closing needs no compaction; everything else is a failing disk.
         if (error instanceof RaftError && error.code === "stopped") return;
@@ -60,6 +59,20 @@ export class Compactor {
       .finally(() => {
         this.#running = false;
       });
+  }
+
+  /** Most of the sync happens off this thread, before the loop stands still. */
+  async #prepareAndCompact(): Promise<void> {
+    const { storage, node } = this.#options;
+    const { machine } = storage;
+    try {
+      await machine.prepareFlush();
+    } catch (error) {
+      // A state machine that a received snapshot replaces is closed, and then its folder is gone.
+      if (machine !== storage.machine) return;
+      throw error;
+    }
+    await node.exclusively(() => this.#compact());
   }
 
   async #compact(): Promise<void> {

@@ -356,6 +356,7 @@ export class MemberStorage {
       // Says that the log may be behind this state, should a crash come before the log restarts.
       const index = Buffer.from(String(incoming.appliedIndex), "utf8");
       incoming.apply([], new Map([[META_INSTALLED, index]]));
+      await incoming.prepareFlush();
       incoming.flushDurable();
       this.#directory.switchTo(path);
     } catch (error) {
