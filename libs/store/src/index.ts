@@ -1,6 +1,7 @@
 /** Public names of the v2 store. The store on disk is the second entry point, "./rocks". */
+export { cleanKey, cleanPath, fromByteString, toByteString } from "./model/byte-string.ts";
+export type { ByteString } from "./model/byte-string.ts";
 export type {
-  ByteString,
   Command,
   ExpiredNode,
   LifeLeft,
@@ -44,7 +45,8 @@ export type {
 export { importSnapshot, verifySnapshot } from "./snapshot/snapshot.ts";
 export type { ImportOptions, SnapshotInfo } from "./snapshot/snapshot.ts";
 export { StateMachine } from "./state-machine.ts";
-export type { StateMachineOptions, StoreClock } from "./state-machine.ts";
+export type { StateMachineOptions } from "./state-machine.ts";
+export type { StoreClock } from "./clock/store-clock.ts";
 export type { LiveSize } from "./encoding/state-row.ts";
 export { SteadyClock, type TimeSource } from "./clock/steady-clock.ts";
 export { StoreBuilder } from "./snapshot/store-builder.ts";

@@ -24,17 +24,10 @@ import {
   writeState,
 } from "./encoding/state-row.ts";
 import { writeSteadyTime } from "./clock/steady-clock.ts";
+import type { StoreClock } from "./clock/store-clock.ts";
 import { TreeReader } from "./nodes/tree-reader.ts";
 import { type Instant, Tree } from "./tree/tree.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
-
-/** The two clocks of a member, in milliseconds. */
-export interface StoreClock {
-  /** Unix time; may jump. */
-  wallMs(): number;
-  /** Never goes backwards; deadlines are on it and are stored, so it must survive restarts. */
-  steadyMs(): number;
-}
 
 export interface StateMachineOptions {
   readonly kv: Kv;

@@ -2,8 +2,7 @@
 import type { Command } from "commander";
 import { EXIT } from "../cli/exit.ts";
 import { MigrateError } from "../errors.ts";
-import { cleanPath } from "../io/clean-path.ts";
-import { toByteString } from "../io/json-scanner.ts";
+import { cleanKey, toByteString } from "@etcd2/store";
 import { parseEndpoints } from "../mirror/endpoints.ts";
 import { runMirror } from "../mirror/mirror.ts";
 
@@ -93,5 +92,5 @@ async function mirror(flags: MirrorFlags): Promise<number> {
 }
 
 function toRoot(path: string): string {
-  return cleanPath(toByteString(path.startsWith("/") ? path : `/${path}`));
+  return cleanKey(toByteString(path.startsWith("/") ? path : `/${path}`));
 }

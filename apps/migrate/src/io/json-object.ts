@@ -3,7 +3,7 @@
  * A missing member reads as the zero value, as Go's decoder has it; a wrong type is damage.
  */
 import { FormatError } from "./format-error.ts";
-import { toByteString } from "./json-scanner.ts";
+import { toByteString } from "@etcd2/store";
 
 export class JsonObject {
   readonly #members: Readonly<Record<string, unknown>>;

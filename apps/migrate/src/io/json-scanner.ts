@@ -2,6 +2,7 @@
  * A pull parser for JSON that comes in chunks, so that a store of hundreds of megabytes is never
  * one string. Strings come out as byte strings (UTF-8 bytes). Knows JSON only, no document shapes.
  */
+import { toByteString } from "@etcd2/store";
 import { FormatError } from "./format-error.ts";
 
 const QUOTE = 0x22;
@@ -235,20 +236,4 @@ function unescape(body: Buffer): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** A JavaScript string as the byte string of its UTF-8 form. */
-export function toByteString(text: string): string {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) > 127) return Buffer.from(text, "utf8").toString("latin1");
-  }
-  return text;
-}
-
-/** A byte string as text; bytes that are not UTF-8 show as U+FFFD. */
-export function toText(bytes: string): string {
-  for (let i = 0; i < bytes.length; i++) {
-    if (bytes.charCodeAt(i) > 127) return Buffer.from(bytes, "latin1").toString("utf8");
-  }
-  return bytes;
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MigrateError } from "../errors.ts";
-import { toText } from "../io/json-scanner.ts";
+import { fromByteString } from "@etcd2/store";
 import type { Endpoints } from "./endpoints.ts";
 import { RootMirror } from "./root-mirror.ts";
 import { V2Client } from "./v2-client.ts";
@@ -153,7 +153,7 @@ function summarise(mirrors: readonly RootMirror[], differences: readonly string[
     mirrors.reduce((total, mirror) => total + of(mirror), 0);
   return {
     inAgreement: differences.length === 0,
-    differences: differences.map(toText),
+    differences: differences.map(fromByteString),
     events: sum((mirror) => mirror.progress.events),
     copies: sum((mirror) => mirror.progress.copies),
     writes: sum((mirror) => mirror.writer.writes),

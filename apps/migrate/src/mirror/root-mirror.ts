@@ -6,7 +6,8 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MigrateError } from "../errors.ts";
-import { JsonScanner, memberOf, toText } from "../io/json-scanner.ts";
+import { fromByteString } from "@etcd2/store";
+import { JsonScanner, memberOf } from "../io/json-scanner.ts";
 import { compareListings, isAlike, isBelow, isHiddenBelow } from "./compare.ts";
 import type { Difference } from "./compare.ts";
 import { firstEventSince } from "./history.ts";
@@ -113,7 +114,7 @@ export class RootMirror {
         throw new MigrateError(
           "target",
           `${this.#options.target.name} holds keys that the source does not have, ` +
-            `such as ${toText(keyOf(difference))}`,
+            `such as ${fromByteString(keyOf(difference))}`,
           { remedy: "use an empty target, a --prefix, or --overwrite to have them deleted" },
         );
       }

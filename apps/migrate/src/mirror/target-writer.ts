@@ -3,7 +3,7 @@
  * was there before. Decides nothing about what to write.
  */
 import { JsonObject } from "../io/json-object.ts";
-import { toText } from "../io/json-scanner.ts";
+import { fromByteString } from "@etcd2/store";
 import { errorOf, refused } from "./listing.ts";
 import type { Parameters, V2Client } from "./v2-client.ts";
 
@@ -75,7 +75,7 @@ export class TargetWriter {
     const response = await this.#client.request({ method: "DELETE", key, query }, this.#signal);
     if (response.status === 200) this.writes++;
     else if (response.status !== 404 && errorOf(response.body)?.code !== NOT_A_FILE) {
-      throw refused(this.#client, response.status, toText(key));
+      throw refused(this.#client, response.status, fromByteString(key));
     }
   }
 
@@ -97,7 +97,7 @@ export class TargetWriter {
             ? error.cause
             : undefined;
       if (obstacle === undefined || obstacles === OBSTACLES_MAX) {
-        throw refused(this.#client, response.status, toText(key));
+        throw refused(this.#client, response.status, fromByteString(key));
       }
       await this.remove(obstacle);
     }

@@ -6,7 +6,7 @@ import { MigrateError } from "../errors.ts";
 import type { ConfChange2 } from "../etcd2/conf-change.ts";
 import { FormatError } from "../io/format-error.ts";
 import { JsonObject } from "../io/json-object.ts";
-import { toByteString, toText } from "../io/json-scanner.ts";
+import { toByteString, fromByteString } from "@etcd2/store";
 import type { ReplayStore } from "./replay-store.ts";
 import { write } from "./writes.ts";
 
@@ -119,7 +119,7 @@ function idOf(path: string): string {
 
 function decodeRaftAttributes(value: string): Pick<ReplayMember, "peerUrls" | "isLearner"> {
   try {
-    const json = JsonObject.parse(toText(value));
+    const json = JsonObject.parse(fromByteString(value));
     return { peerUrls: json.texts("peerURLs"), isLearner: json.boolean("isLearner") };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

@@ -4,9 +4,8 @@
  * its changes count in the store index, and is turned into members at the end.
  */
 import type { Command04 } from "../etcd04/commands.ts";
-import { cleanPath } from "../io/clean-path.ts";
+import { cleanKey, fromByteString, toByteString } from "@etcd2/store";
 import { JsonObject } from "../io/json-object.ts";
-import { toByteString, toText } from "../io/json-scanner.ts";
 import type { ReplayStore, ReplayWrite } from "./replay-store.ts";
 import { write } from "./writes.ts";
 
@@ -63,7 +62,7 @@ export class Replay04 {
   /** The machines of the cluster as the store has them now. */
   machines(): readonly Machine04[] {
     return this.#store.peekChildren(MACHINES_PATH).map((node) => ({
-      name: toText(node.key.slice(MACHINES_PATH.length + 1)),
+      name: fromByteString(node.key.slice(MACHINES_PATH.length + 1)),
       ...decodeMachine(node.value ?? ""),
       createdIndex: node.createdIndex,
     }));
@@ -116,12 +115,12 @@ export class Replay04 {
   #activeSize(): number {
     const config = this.#store.peek(CONFIG_PATH)?.value;
     if (config === undefined || config === "") return ACTIVE_SIZE_DEFAULT;
-    return Math.max(ACTIVE_SIZE_MIN, JsonObject.parse(toText(config)).number("activeSize"));
+    return Math.max(ACTIVE_SIZE_MIN, JsonObject.parse(fromByteString(config)).number("activeSize"));
   }
 }
 
 function storePath(key: string): string {
-  const path = cleanPath(key);
+  const path = cleanKey(key);
   return path === "/" ? "/1" : `/1${path}`;
 }
 
@@ -131,6 +130,6 @@ function encodeMachine(etcdUrl: string, raftUrl: string): string {
 }
 
 function decodeMachine(value: string): { raftUrl: string; etcdUrl: string } {
-  const fields = new URLSearchParams(toText(value));
+  const fields = new URLSearchParams(fromByteString(value));
   return { raftUrl: fields.get("raft") ?? "", etcdUrl: fields.get("etcd") ?? "" };
 }

@@ -7,7 +7,7 @@ import { decodeConfChange } from "../etcd2/conf-change.ts";
 import type { WalEntry } from "../etcd2/records.ts";
 import type { V2Request } from "../etcd2/request.ts";
 import { decodeRequest } from "../etcd2/request.ts";
-import { cleanPath } from "../io/clean-path.ts";
+import { cleanKey } from "@etcd2/store";
 import { encodeAttributes, MemberDirectory, MEMBERS_PATH, shortId } from "./member-directory.ts";
 import type { ReplayStore, ReplayWrite } from "./replay-store.ts";
 import type { ReplayRules } from "./rules.ts";
@@ -97,7 +97,7 @@ export class Replay2 {
 
   #isRootDelete({ path, recursive, prevValue, prevIndex }: V2Request): boolean {
     const isConditional = prevIndex > 0 || prevValue !== "";
-    return this.#rules.deletesRoot && recursive && !isConditional && cleanPath(path) === KEYS_PATH;
+    return this.#rules.deletesRoot && recursive && !isConditional && cleanKey(path) === KEYS_PATH;
   }
 
   /** The users' root itself stays here, so its children go one by one; the old server counted one. */
@@ -114,16 +114,16 @@ export class Replay2 {
   #inOrder(request: V2Request): void {
     const options = { value: request.value, dir: request.dir, ...this.#life(request) };
     if (this.#rules.padsInOrderNames) {
-      this.#store.write(write("createInOrder", cleanPath(request.path), options));
+      this.#store.write(write("createInOrder", cleanKey(request.path), options));
       return;
     }
-    const path = `${cleanPath(request.path)}/${this.#store.etcdIndex + 1 - this.#indexAhead}`;
+    const path = `${cleanKey(request.path)}/${this.#store.etcdIndex + 1 - this.#indexAhead}`;
     this.#store.write(write("create", path, options));
   }
 
   #put(request: V2Request): ReplayWrite {
     const { value, dir, prevValue, prevIndex, refresh } = request;
-    const path = cleanPath(request.path);
+    const path = cleanKey(request.path);
     const life = this.#life(request);
     const hasCondition = prevIndex > 0 || prevValue !== "";
     if (request.prevExist === false) {
@@ -144,7 +144,7 @@ export class Replay2 {
 
   #delete(request: V2Request): ReplayWrite {
     const { prevValue, prevIndex, dir, recursive } = request;
-    const path = cleanPath(request.path);
+    const path = cleanKey(request.path);
     if (prevIndex > 0 || prevValue !== "") {
       return write("compareAndDelete", path, { prevValue, prevIndex });
     }

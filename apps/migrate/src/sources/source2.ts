@@ -14,7 +14,7 @@ import { fileChunks } from "../io/file-chunks.ts";
 import { FileCursor } from "../io/file-cursor.ts";
 import { decodeAt, FormatError, placed } from "../io/format-error.ts";
 import { JsonObject } from "../io/json-object.ts";
-import { toText } from "../io/json-scanner.ts";
+import { fromByteString } from "@etcd2/store";
 import type { Pacer } from "../pacer.ts";
 import { loadNode2 } from "../replay/load.ts";
 import { MEMBERS_PATH, shortId } from "../replay/member-directory.ts";
@@ -228,7 +228,7 @@ function attributesOf(store: ReplayStore, id: string): Pick<SourceMember, "name"
   const value = store.peek(`${MEMBERS_PATH}/${shortId(id)}/attributes`)?.value;
   if (value === undefined || value === "") return { name: "", clientUrls: [] };
   try {
-    const json = JsonObject.parse(toText(value));
+    const json = JsonObject.parse(fromByteString(value));
     return { name: json.text("name"), clientUrls: json.texts("clientURLs") };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

@@ -3,12 +3,12 @@ import { writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { crc32c } from "../../src/crc32c.ts";
-import { cleanPath } from "../../src/io/clean-path.ts";
+import { cleanKey, fromByteString, toByteString } from "@etcd2/store";
 import { FileCursor } from "../../src/io/file-cursor.ts";
 import { FormatError } from "../../src/io/format-error.ts";
 import { nanosToMs, parseGoTime } from "../../src/io/go-time.ts";
 import type { JsonValue } from "../../src/io/json-scanner.ts";
-import { JsonScanner, toByteString, toText } from "../../src/io/json-scanner.ts";
+import { JsonScanner } from "../../src/io/json-scanner.ts";
 import { ProtoReader } from "../../src/io/proto-reader.ts";
 import { normalizeFlags } from "../../src/cli/go-flags.ts";
 import { bytesField, numberField, varint } from "../support/old-formats.ts";
@@ -109,7 +109,7 @@ describe("ProtoReader", () => {
     assert.ok(reader.next());
     assert.equal(reader.signed(), -5n);
     assert.ok(reader.next());
-    assert.equal(toText(reader.byteString()), "höher");
+    assert.equal(fromByteString(reader.byteString()), "höher");
     assert.ok(reader.next());
     reader.skip();
     assert.equal(reader.next(), false);
@@ -142,10 +142,10 @@ describe("ProtoReader", () => {
 describe("JsonScanner", () => {
   /** A decoded document with text instead of bytes, as JSON.parse gives it. */
   function plain(value: JsonValue): unknown {
-    if (typeof value === "string") return toText(value);
+    if (typeof value === "string") return fromByteString(value);
     if (value instanceof Map) {
       const members = [...(value as ReadonlyMap<string, JsonValue>)];
-      return Object.fromEntries(members.map(([k, v]) => [toText(k), plain(v)]));
+      return Object.fromEntries(members.map(([k, v]) => [fromByteString(k), plain(v)]));
     }
     return Array.isArray(value) ? value.map(plain) : value;
   }
@@ -185,7 +185,7 @@ describe("JsonScanner", () => {
 
   it("turns text into bytes and back", () => {
     assert.equal(toByteString("é"), "\u00c3\u00a9");
-    assert.equal(toText(toByteString("值 ü")), "值 ü");
+    assert.equal(fromByteString(toByteString("值 ü")), "值 ü");
   });
 });
 
@@ -213,13 +213,13 @@ describe("Go times", () => {
   });
 });
 
-describe("cleanPath", () => {
+describe("cleanKey", () => {
   it("does what the old stores did to paths", () => {
-    assert.equal(cleanPath("/a/b"), "/a/b");
-    assert.equal(cleanPath("/a//b/./c/../d/"), "/a/b/d");
-    assert.equal(cleanPath("/"), "/");
-    assert.equal(cleanPath("/.."), "/");
-    assert.equal(cleanPath("/a/.hidden"), "/a/.hidden");
+    assert.equal(cleanKey("/a/b"), "/a/b");
+    assert.equal(cleanKey("/a//b/./c/../d/"), "/a/b/d");
+    assert.equal(cleanKey("/"), "/");
+    assert.equal(cleanKey("/.."), "/");
+    assert.equal(cleanKey("/a/.hidden"), "/a/.hidden");
   });
 });
 

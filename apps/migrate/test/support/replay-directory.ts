@@ -1,7 +1,6 @@
 /** Replays a directory into memory, as an import does, and says what came out. */
-import { MemoryKv, walkTree } from "@etcd2/store";
+import { fromByteString, MemoryKv, walkTree } from "@etcd2/store";
 import { detectSource } from "../../src/detect.ts";
-import { toText } from "../../src/io/json-scanner.ts";
 import type { Notice } from "../../src/notices.ts";
 import { Pacer } from "../../src/pacer.ts";
 import { TargetStore } from "../../src/replay/target-store.ts";
@@ -47,11 +46,11 @@ export async function replayDirectory(
   const listing = walkTree(machine.kv);
   for (let rows = listing.next(100); rows.length > 0; rows = listing.next(100)) {
     for (const { node } of rows) {
-      if (!node.key.startsWith("/1/")) others.set(node.key, toText(node.value ?? ""));
+      if (!node.key.startsWith("/1/")) others.set(node.key, fromByteString(node.value ?? ""));
       if (!node.key.startsWith("/1/") || node.key.startsWith("/1/_etcd")) continue;
       const { dir, createdIndex, modifiedIndex, expirationMs } = node;
-      keys.set(toText(node.key.slice(2)), {
-        value: node.value === undefined ? undefined : toText(node.value),
+      keys.set(fromByteString(node.key.slice(2)), {
+        value: node.value === undefined ? undefined : fromByteString(node.value),
         dir,
         createdIndex,
         modifiedIndex,

@@ -5,19 +5,15 @@
  */
 import type { ConfChange, NodeId } from "@etcd2/raft";
 import type { ByteString, StoreReader, WriteCommand } from "@etcd2/store";
-import { MEMBERS_PATH, memberWrites, REMOVED_PATH, removalWrites } from "@etcd2/store";
+import {
+  fromByteString,
+  MEMBERS_PATH,
+  memberWrites,
+  REMOVED_PATH,
+  removalWrites,
+} from "@etcd2/store";
 import type { Member } from "@etcd2/api-v2";
 import { formatId } from "./ids.ts";
-
-/** Text to the byte string the store keeps. */
-export function toBytes(text: string): ByteString {
-  return Buffer.from(text, "utf8").toString("latin1");
-}
-
-/** The byte string of a stored document back to text. */
-export function toText(bytes: ByteString): string {
-  return Buffer.from(bytes, "latin1").toString("utf8");
-}
 
 /** The member record a conf change carries. */
 export interface MemberRecord {
@@ -39,7 +35,7 @@ export type ChangeRefusal = "removed" | "idExists" | "peerUrlExists" | "notFound
 function parse(bytes: ByteString | undefined): Record<string, unknown> | undefined {
   if (bytes === undefined) return undefined;
   try {
-    const value: unknown = JSON.parse(toText(bytes));
+    const value: unknown = JSON.parse(fromByteString(bytes));
     return typeof value === "object" && value !== null
       ? (value as Record<string, unknown>)
       : undefined;
@@ -87,7 +83,7 @@ export class Cluster {
 
   /** The cluster version, "" before it was decided. */
   get version(): string {
-    return toText(this.#reader.peek("/0/version")?.value ?? "");
+    return fromByteString(this.#reader.peek("/0/version")?.value ?? "");
   }
 
   /** Reads everything below /0 again. */

@@ -2,9 +2,7 @@
  * Publishes this member's name and client URLs through the log at every start, and as leader
  * decides the cluster version of a new cluster. Tries again until it succeeds or the server stops.
  */
-import { EtcdError } from "@etcd2/store";
-import { publishWrite } from "@etcd2/store";
-import { toBytes } from "./cluster.ts";
+import { EtcdError, publishWrite, toByteString } from "@etcd2/store";
 import type { EtcdServer } from "../member/etcd-server.ts";
 import { formatId } from "./ids.ts";
 
@@ -67,10 +65,13 @@ export class Publisher {
     }
     this.#versionInFlight ??= new Promise((resolve) => {
       log("setting up the initial cluster version to 2.3");
-      server.proposeCommand({ action: "clusterVersion", value: toBytes(CLUSTER_VERSION) }, () => {
-        this.#versionInFlight = undefined;
-        resolve();
-      });
+      server.proposeCommand(
+        { action: "clusterVersion", value: toByteString(CLUSTER_VERSION) },
+        () => {
+          this.#versionInFlight = undefined;
+          resolve();
+        },
+      );
     });
     return this.#versionInFlight;
   }

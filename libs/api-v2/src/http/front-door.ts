@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { NextFunction, Request, RequestHandler } from "express";
 import { answer, answerJson, answerText } from "./answer.ts";
-import { encodePath } from "../json/byte-string.ts";
+import { encodePath } from "./percent-encoding.ts";
 import { HostPolicy, hostRefusal } from "./host-policy.ts";
 import type { Targeted } from "./http-messages.ts";
 import { OriginPolicy } from "./origin-policy.ts";

@@ -2,8 +2,8 @@
  * The raw request target, by hand: split into path and query, decoded, cleaned. Knows the rules
  * of http-api.md §1 and nothing of requests and answers.
  */
-import type { ByteString } from "@etcd2/store";
-import { brokenEscapeAt, percentDecode } from "../json/byte-string.ts";
+import { cleanPath, type ByteString } from "@etcd2/store";
+import { brokenEscapeAt, percentDecode } from "./percent-encoding.ts";
 
 /** A request target taken apart. */
 export interface RequestTarget {
@@ -59,16 +59,4 @@ function originForm(raw: string): string | undefined {
   const authority = rest.startsWith("//") ? 2 : 0;
   const path = rest.slice(authority).search(/[/?]/);
   return path < 0 ? "" : rest.slice(authority + path);
-}
-
-/** Removes empty, `.` and `..` elements and keeps one final slash. */
-export function cleanPath(path: ByteString): ByteString {
-  const kept: string[] = [];
-  for (const element of path.split("/")) {
-    if (element === "" || element === ".") continue;
-    if (element === "..") kept.pop();
-    else kept.push(element);
-  }
-  if (kept.length === 0) return "/";
-  return "/" + kept.join("/") + (path.endsWith("/") ? "/" : "");
 }

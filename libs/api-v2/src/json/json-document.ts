@@ -3,8 +3,7 @@
  * unknown fields ignored, null as absent, every given field type-checked, repeated ones too: the
  * last text or list counts, objects are merged. Knows no endpoint.
  */
-import type { ByteString } from "@etcd2/store";
-import { fromByteString, toByteString } from "./byte-string.ts";
+import { type ByteString, fromByteString, toByteString } from "@etcd2/store";
 import { jsonComplaint } from "./json-complaint.ts";
 
 /** A body that is no JSON, or not of the expected shape. */

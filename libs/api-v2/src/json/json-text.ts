@@ -2,8 +2,7 @@
  * JSON text exactly as the original writes it, from byte strings to byte strings. Knows only
  * strings; which fields an object has is decided elsewhere.
  */
-import type { ByteString } from "@etcd2/store";
-import { toByteString } from "./byte-string.ts";
+import { type ByteString, toByteString } from "@etcd2/store";
 
 /** 1 for bytes that stand for themselves without a look at their neighbours. */
 const PLAIN = new Uint8Array(256);

@@ -3,7 +3,7 @@
  * value of each known name. Decodes and checks escapes; judges no values.
  */
 import type { ByteString } from "@etcd2/store";
-import { brokenEscapeAt, percentDecode } from "../json/byte-string.ts";
+import { brokenEscapeAt, percentDecode } from "../http/percent-encoding.ts";
 
 /** First value given for each name, undefined when the name does not occur. */
 export class KeyParams {

@@ -1,10 +1,9 @@
 /** /debug/vars, /metrics and /config/local/log: for operators. What they show is the server's. */
 import { Router, type Request, type Response } from "express";
-import type { ByteString } from "@etcd2/store";
+import { type ByteString, toByteString } from "@etcd2/store";
 import { byMethod } from "../http/method-router.ts";
 import { answer, answerJson, answerNoContent } from "../http/answer.ts";
 import { bodyOf } from "../http/body-limit.ts";
-import { toByteString } from "../json/byte-string.ts";
 import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
 import { jsonString } from "../json/json-text.ts";
 import type { EtcdServer } from "../ports/ports.ts";

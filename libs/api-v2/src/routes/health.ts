@@ -5,7 +5,7 @@
 import { Router, type Request, type Response } from "express";
 import { byMethod } from "../http/method-router.ts";
 import { answer, answerText } from "../http/answer.ts";
-import { toByteString } from "../json/byte-string.ts";
+import { toByteString } from "@etcd2/store";
 import { targetOf } from "../http/front-door.ts";
 import type { EtcdServer, HealthCheck } from "../ports/ports.ts";
 

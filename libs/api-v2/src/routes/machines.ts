@@ -2,7 +2,7 @@
 import { Router, type Request, type Response } from "express";
 import { byMethod } from "../http/method-router.ts";
 import { answer } from "../http/answer.ts";
-import { toByteString } from "../json/byte-string.ts";
+import { toByteString } from "@etcd2/store";
 import type { EtcdServer } from "../ports/ports.ts";
 
 /** The route /v2/machines. */

@@ -4,7 +4,7 @@
  */
 import { Router, type Request, type Response } from "express";
 import { AddressError, checkedUrls, socketUrl } from "@etcd2/net-url";
-import type { ByteString } from "@etcd2/store";
+import { type ByteString, fromByteString, toByteString } from "@etcd2/store";
 import {
   answer,
   answerJson,
@@ -13,7 +13,6 @@ import {
   type FlatHeaders,
 } from "../http/answer.ts";
 import { bodyOf } from "../http/body-limit.ts";
-import { fromByteString, toByteString } from "../json/byte-string.ts";
 import { targetOf } from "../http/front-door.ts";
 import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
 import { jsonString } from "../json/json-text.ts";

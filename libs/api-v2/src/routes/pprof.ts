@@ -10,7 +10,7 @@ import { byMethod } from "../http/method-router.ts";
 import { answer, answerText } from "../http/answer.ts";
 import { targetOf } from "../http/front-door.ts";
 import { PROFILE_SECONDS_MAX } from "../ports/limits.ts";
-import { toByteString } from "../json/byte-string.ts";
+import { toByteString } from "@etcd2/store";
 
 const PREFIX = "/debug/pprof";
 const PROFILE_SECONDS_DEFAULT = 30;

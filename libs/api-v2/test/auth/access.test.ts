@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { writeCommand } from "@etcd2/store";
+import { toByteString, writeCommand } from "@etcd2/store";
 import { AuthStore } from "../../src/auth/auth-store.ts";
-import { toByteString } from "../../src/json/byte-string.ts";
 import { AUTH_DOCUMENTS_MAX } from "../../src/ports/limits.ts";
 import { RawConnection, type RawResponse } from "@etcd2/test-support/traces";
 import { startFakeServer, type RunningFake } from "../fake-server.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodePath, percentDecode } from "../../src/json/byte-string.ts";
-import { cleanPath, parseTarget } from "../../src/http/request-target.ts";
+import { encodePath, percentDecode } from "../../src/http/percent-encoding.ts";
+import { cleanPath } from "@etcd2/store";
+import { parseTarget } from "../../src/http/request-target.ts";
 import { seed } from "../seed.ts";
 
 test("a clean target is taken apart without change", () => {

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 import { ByteReader, ByteWriter } from "../encoding/bytes.ts";
 import type { Kv, KvBatch } from "../kv/kv.ts";
-import type { StoreClock } from "../state-machine.ts";
+import type { StoreClock } from "./store-clock.ts";
 import { CLOCK_KEY, STEADY_KEY } from "../encoding/state-row.ts";
 
 /** Where time comes from. */

@@ -2,7 +2,7 @@
  * Writing and reading compact binary records: variable-length integers and byte strings in
  * reusable buffers. It knows no record; the layouts are in the *-record.ts files.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { StoreError } from "../model/errors.ts";
 
 /** Below this length a loop beats the call into native code. */

@@ -4,8 +4,8 @@
  * the two together. Knows nothing of what commands do.
  */
 import { ByteReader, ByteWriter } from "./bytes.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import type {
-  ByteString,
   Command,
   ExpiredNode,
   LifeLeft,

@@ -3,7 +3,7 @@
  * rings or watchers.
  */
 import type { ByteReader, ByteWriter } from "./bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { StoreError } from "../model/errors.ts";
 import type { EventAction, NodeExtern } from "../model/event.ts";
 import type { RecordedEvent, RemovedNames } from "../tree/recorded-event.ts";

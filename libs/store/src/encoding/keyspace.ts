@@ -3,7 +3,7 @@
  * A node's key holds its path so that a directory, its children and all below form one contiguous
  * range in depth-first order. It knows keys only; values are in the *-record.ts files.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { asBuffer } from "./bytes.ts";
 import { StoreError } from "../model/errors.ts";
 import type { KvRange } from "../kv/kv.ts";

@@ -4,7 +4,6 @@
  */
 import { ByteReader, type ByteWriter } from "./bytes.ts";
 import { StoreError } from "../model/errors.ts";
-import type { EventLogState } from "../events/event-log.ts";
 import { FORMAT_VERSION, metaKey } from "./keyspace.ts";
 import type { Kv, KvBatch } from "../kv/kv.ts";
 import type { StoreStats } from "../model/ports.ts";
@@ -23,6 +22,16 @@ export interface LiveSize {
   readonly bytes: number;
   /** False for an estimate. */
   readonly isExact: boolean;
+}
+
+/** What must be stored to open the log of events again. */
+export interface EventLogState {
+  /** First index that is stored. */
+  readonly firstIndex: number;
+  /** Index of the newest event, or of the store when it keeps none. */
+  readonly lastIndex: number;
+  /** Bytes of all rows. */
+  readonly bytes: number;
 }
 
 export interface StoreState {

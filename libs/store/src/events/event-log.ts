@@ -3,10 +3,11 @@
  * a few rows at a time, and the newest events in memory. It knows no watchers.
  */
 import { ByteReader, ByteWriter } from "../encoding/bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { EtcdError, StoreError } from "../model/errors.ts";
 import { eventIndexOf, readEventRecord, writeEventRecord } from "../encoding/event-record.ts";
 import { PREFIX, indexKey, indexOfKey, prefixRange } from "../encoding/keyspace.ts";
+import type { EventLogState } from "../encoding/state-row.ts";
 import type { Kv, KvBatch } from "../kv/kv.ts";
 import type { CompletedSweep } from "../nodes/subtree-sweeps.ts";
 import { type RecordedEvent, RemovedNames } from "../tree/recorded-event.ts";
@@ -36,16 +37,6 @@ export interface EventLogOptions {
   readonly bytesMax: number;
   /** Names that went with the event of an index and are not listed yet. */
   readonly unlisted?: (etcdIndex: number) => RemovedNames | undefined;
-}
-
-/** What must be stored to open a log again. */
-export interface EventLogState {
-  /** First index that is stored. */
-  readonly firstIndex: number;
-  /** Index of the newest event, or of the store when it keeps none. */
-  readonly lastIndex: number;
-  /** Bytes of all rows. */
-  readonly bytes: number;
 }
 
 function eventBytes(event: RecordedEvent): number {

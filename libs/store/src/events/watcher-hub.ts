@@ -5,7 +5,7 @@
  * is made, so that whoever made it has its answer first; and a turn tells no more than a slice.
  * Matching is in tree/; sockets and text are the gateway's.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { type EtcdError, StoreError } from "../model/errors.ts";
 import type { Watch, WatchHandle, WatcherHub } from "../model/ports.ts";
 import { EventReading } from "./event-cursor.ts";

@@ -1,13 +1,5 @@
-/**
- * Commands as the program handles them: the decoded form of etcd.v2.Command.
- *
- * Keys and values are *byte strings*: JavaScript strings in which every char code is one byte
- * (0..255). They compare in byte order, cost one byte a character, and keep invalid UTF-8 as it
- * came. Text enters and leaves this form only at the edges (HTTP, command line).
- */
-
-/** A string whose char codes are bytes. */
-export type ByteString = string;
+/** Commands as the program handles them: the decoded form of etcd.v2.Command. */
+import type { ByteString } from "./byte-string.ts";
 
 /** What may be done to a node. The names are the actions of the v2 API, POST being createInOrder. */
 export type WriteAction =

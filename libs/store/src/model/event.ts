@@ -1,5 +1,5 @@
 /** Results of store operations: what the HTTP layer shows and what watchers are told. */
-import type { ByteString } from "./command.ts";
+import type { ByteString } from "./byte-string.ts";
 
 export type EventAction =
   "get" | "set" | "create" | "update" | "compareAndSwap" | "delete" | "compareAndDelete" | "expire";

@@ -3,7 +3,8 @@
  * the writes that add, change and remove them. It does not decide which changes hold, and knows
  * nothing of logs or of what else is in the store.
  */
-import { type ByteString, type WriteCommand, writeCommand } from "./command.ts";
+import { type ByteString, toByteString } from "./byte-string.ts";
+import { type WriteCommand, writeCommand } from "./command.ts";
 
 /** Where the members are, one directory each. */
 export const MEMBERS_PATH = "/0/members";
@@ -23,7 +24,7 @@ export function shortMemberId(id: string): string {
 }
 
 function json(value: unknown): ByteString {
-  return Buffer.from(JSON.stringify(value), "utf8").toString("latin1");
+  return toByteString(JSON.stringify(value));
 }
 
 /** The document of a member's part in raft. */

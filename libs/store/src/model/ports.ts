@@ -3,7 +3,8 @@
  * offers the reader, over a Kv; watcher-hub.ts implements WatcherHub over the event feed. Writes
  * come only through apply().
  */
-import type { ByteString, Command } from "./command.ts";
+import type { ByteString } from "./byte-string.ts";
+import type { Command } from "./command.ts";
 import type { EtcdError } from "./errors.ts";
 import type { NodeExtern, StoreEvent } from "./event.ts";
 

@@ -5,7 +5,7 @@
  * ones, and the number counts as an estimate until all rows have been counted again.
  */
 import { ByteReader } from "../encoding/bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { PREFIX, prefixRange } from "../encoding/keyspace.ts";
 import type { Kv } from "../kv/kv.ts";
 import { readValueLength } from "../encoding/node-record.ts";

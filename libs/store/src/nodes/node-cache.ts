@@ -3,7 +3,7 @@
  * generations: what is used moves to the young one; when that is full it becomes the old one, whose
  * leftovers go at once. It knows nothing of rows.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import type { TreeNode } from "../tree/tree-node.ts";
 
 /** What an entry costs besides its text. */

@@ -3,12 +3,12 @@
  * leaps over what is not shown. It knows nothing of how listings are printed.
  */
 import { ByteReader, asBuffer } from "../encoding/bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { depthOfKey, descendantsRange, nodeKey, pathOfKey } from "../encoding/keyspace.ts";
 import type { Kv, KvIterator, KvRows } from "../kv/kv.ts";
 import { readNodeRecord } from "../encoding/node-record.ts";
 import type { Listing, ListingRow } from "../model/ports.ts";
-import type { SweepFilter } from "./subtree-sweeps.ts";
+import type { SweepFilter } from "./sweep-filter.ts";
 import { nodeExtern } from "../tree/tree.ts";
 
 export interface NodeListingOptions {

@@ -4,7 +4,8 @@
  * the operations mean.
  */
 import { ByteReader, ByteWriter } from "../encoding/bytes.ts";
-import type { ByteString, ExpiredNode, LifeLeft } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
+import type { ExpiredNode, LifeLeft } from "../model/command.ts";
 import {
   PREFIX,
   descendantsRange,

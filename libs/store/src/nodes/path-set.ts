@@ -2,7 +2,7 @@
  * A set of paths that knows what lies below each: finding and taking a subtree costs what is in it,
  * not the size of the set. Used for the nodes of one batch, which no iterator of the kv sees yet.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { parentPath } from "../tree/tree-node.ts";
 
 export class PathSet {

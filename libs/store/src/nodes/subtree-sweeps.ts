@@ -5,7 +5,7 @@
  * points and still hold the same tree.
  */
 import { ByteReader } from "../encoding/bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import {
   PREFIX,
   descendantsRange,
@@ -18,6 +18,7 @@ import {
 import type { Kv, KvBatch, KvRows } from "../kv/kv.ts";
 import { readNodeRecord } from "../encoding/node-record.ts";
 import { PathSet } from "./path-set.ts";
+import { isSweptBy, SweepFilter } from "./sweep-filter.ts";
 import type { SweptNames } from "./swept-names.ts";
 import type { RemovedNames } from "../tree/recorded-event.ts";
 import type { TreeNode } from "../tree/tree-node.ts";
@@ -102,7 +103,7 @@ export class SubtreeSweeps {
 
   /** Whether a row that is still there counts as gone. */
   isSwept(path: ByteString, createdIndex: number): boolean {
-    return this.#sweeps.length > 0 && sweptBy(this.#sweeps, path, createdIndex);
+    return this.#sweeps.length > 0 && isSweptBy(this.#sweeps, path, createdIndex);
   }
 
   /** Declares everything below a directory gone; the row follows with the next flush(). */
@@ -216,23 +217,4 @@ function deleteSwept(
     deleted += 1;
   }
   return deleted;
-}
-
-function sweptBy(sweeps: readonly Sweep[], path: ByteString, createdIndex: number): boolean {
-  for (const sweep of sweeps) {
-    if (createdIndex <= sweep.etcdIndex && isBelow(path, sweep.path)) return true;
-  }
-  return false;
-}
-
-/** The sweeps pending at one moment. */
-export class SweepFilter {
-  readonly #sweeps: readonly Sweep[];
-  constructor(sweeps: readonly Sweep[]) {
-    this.#sweeps = sweeps;
-  }
-
-  isSwept(path: ByteString, createdIndex: number): boolean {
-    return this.#sweeps.length > 0 && sweptBy(this.#sweeps, path, createdIndex);
-  }
 }

@@ -3,11 +3,11 @@
  * answers for itself; what was swept, replaced or never written is remembered here, up to a bound.
  */
 import { ByteReader } from "../encoding/bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { nodeKeyView } from "../encoding/keyspace.ts";
 import type { Kv } from "../kv/kv.ts";
 import { readCreatedIndex } from "../encoding/node-record.ts";
-import type { SweepFilter } from "./subtree-sweeps.ts";
+import type { SweepFilter } from "./sweep-filter.ts";
 import type { NameLookup } from "../tree/recorded-event.ts";
 
 export interface SweptNamesOptions {

@@ -1,5 +1,5 @@
 /** Reads of the store as the layers above see them. Counts client reads; changes nothing else. */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { EtcdError } from "../model/errors.ts";
 import type { NodeExtern } from "../model/event.ts";
 import type { Kv } from "../kv/kv.ts";

@@ -10,7 +10,7 @@ import type { Kv } from "../kv/kv.ts";
 import { readNodeRecord, writeNodeRecord } from "../encoding/node-record.ts";
 import { type Schedule, yieldTurn } from "../clock/schedule.ts";
 import type { StoreState } from "../encoding/state-row.ts";
-import type { SweepFilter } from "../nodes/subtree-sweeps.ts";
+import type { SweepFilter } from "../nodes/sweep-filter.ts";
 import { STATS_FIELDS } from "../tree/store-stats.ts";
 import { TreeNode } from "../tree/tree-node.ts";
 

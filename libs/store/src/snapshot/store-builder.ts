@@ -3,7 +3,7 @@
  * migration. Checks that the parts make a tree. Until finish() the kv holds no usable store.
  */
 import { ByteWriter } from "../encoding/bytes.ts";
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import { StoreError } from "../model/errors.ts";
 import type { StoreEvent } from "../model/event.ts";
 import { writeEventRecord } from "../encoding/event-record.ts";
@@ -13,7 +13,7 @@ import { LiveBytes } from "../nodes/live-bytes.ts";
 import { writeNodeRecord } from "../encoding/node-record.ts";
 import type { StoreStats } from "../model/ports.ts";
 import { writeSteadyTime } from "../clock/steady-clock.ts";
-import type { StoreClock } from "../state-machine.ts";
+import type { StoreClock } from "../clock/store-clock.ts";
 import { isEmptyKv, writeFormat, writeState } from "../encoding/state-row.ts";
 import { RemovedNames } from "../tree/recorded-event.ts";
 import { emptyStats } from "../tree/store-stats.ts";

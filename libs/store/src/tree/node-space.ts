@@ -1,5 +1,5 @@
 /** What the tree needs of the rows below it. node-table.ts implements it over the kv. */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import type { RemovedNames } from "./recorded-event.ts";
 import type { TreeNode } from "./tree-node.ts";
 

@@ -4,7 +4,7 @@
  * gateway; applied entries meet a wide one, the same on every member, which only entries can reach
  * that earlier versions let in and could not be sure to survive. Pure.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 
 /** Levels that a new key may have below the root of the clients. */
 export const KEY_LEVELS_MAX = 1000;

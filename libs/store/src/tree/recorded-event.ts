@@ -2,7 +2,7 @@
  * An event as the history keeps it: with the names that went away below a removed directory, which
  * decide whether a watcher of such a name is told.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import type { StoreEvent } from "../model/event.ts";
 
 /** Below this many, looking through a list beats a set. */

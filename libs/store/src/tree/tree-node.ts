@@ -1,5 +1,5 @@
 /** One vertex of the v2 tree as it is stored. It does not know its own path. */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 
 /** Immutable; caches share it. */
 export class TreeNode {

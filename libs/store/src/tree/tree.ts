@@ -3,7 +3,8 @@
  * come in which order, what counts as what, and what the event shows. Pure: time comes in, nodes
  * come from a NodeSpace. It knows nothing of raft, disks or watchers.
  */
-import type { ByteString, ExpiredNode, LifeLeft, WriteCommand } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
+import type { ExpiredNode, LifeLeft, WriteCommand } from "../model/command.ts";
 import { EtcdError } from "../model/errors.ts";
 import type { EventAction, NodeExtern } from "../model/event.ts";
 import type { StoreStats } from "../model/ports.ts";

@@ -1,5 +1,5 @@
 /** Which events a watch is told of: http-api.md §7.1, the same rule live and in the history. */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import type { WatchKey } from "../model/ports.ts";
 import type { RecordedEvent } from "./recorded-event.ts";
 

@@ -2,7 +2,7 @@
  * Watches by path: finding those an event concerns costs the depth of its path plus the matches,
  * however many watches there are. Does not deliver anything.
  */
-import type { ByteString } from "../model/command.ts";
+import type { ByteString } from "../model/byte-string.ts";
 import type { RecordedEvent } from "./recorded-event.ts";
 
 /** What can stand in the trie. */

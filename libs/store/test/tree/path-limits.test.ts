@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { ByteString } from "../../src/model/command.ts";
+import type { ByteString } from "../../src/model/byte-string.ts";
 import type { Kv } from "../../src/kv/kv.ts";
 import { MemoryKv } from "../../src/kv/memory-kv.ts";
 import {

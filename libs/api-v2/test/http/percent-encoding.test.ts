@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { percentDecode } from "../../src/json/byte-string.ts";
+import { percentDecode } from "../../src/http/percent-encoding.ts";
 import { seed } from "../seed.ts";
 
 const piece = fc.oneof(

@@ -1,6 +1,5 @@
 /**
- * Conversions between byte strings and text: percent-decoding, percent-encoding, UTF-8. Knows
- * nothing about requests; a byte string is a string whose char codes are bytes.
+ * Percent-encoding of byte strings, both ways. Knows nothing about requests.
  */
 import type { ByteString } from "@etcd2/store";
 
@@ -87,20 +86,4 @@ export function encodePath(path: ByteString): string {
 
 function percent(byte: number): string {
   return "%" + HEX.charAt(byte >> 4) + HEX.charAt(byte & 15);
-}
-
-/** The bytes of a text in UTF-8. */
-export function toByteString(text: string): ByteString {
-  for (let at = 0; at < text.length; at++) {
-    if (text.charCodeAt(at) > 0x7f) return Buffer.from(text, "utf8").toString("latin1");
-  }
-  return text;
-}
-
-/** The text that bytes stand for in UTF-8; invalid bytes become U+FFFD. */
-export function fromByteString(bytes: ByteString): string {
-  for (let at = 0; at < bytes.length; at++) {
-    if (bytes.charCodeAt(at) > 0x7f) return Buffer.from(bytes, "latin1").toString("utf8");
-  }
-  return bytes;
 }
