@@ -165,8 +165,9 @@ export class Cluster {
           this.running.map((member) => member.send("/health", { timeoutMs: 1000 })),
         );
         return (
-          lists.every((list) => list.length > 0 && list.every(({ name }) => name !== "")) &&
-          healthy.every(({ status }) => status === 200)
+          lists.every(
+            (list) => list.length > 0 && list.every(({ clientURLs }) => clientURLs.length > 0),
+          ) && healthy.every(({ status }) => status === 200)
         );
       },
       deadlineMs,

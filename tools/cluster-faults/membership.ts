@@ -163,7 +163,10 @@ async function main(): Promise<void> {
     const list = await cluster.memberList();
     const tree = leaves(await cluster.sameTree("/load", DEADLINE_MS));
     const problems = [...contradictions(load.acknowledged, tree)];
-    if (list.length !== cluster.members.length || list.some(({ name }) => name === "")) {
+    if (
+      list.length !== cluster.members.length ||
+      list.some(({ clientURLs }) => clientURLs.length === 0)
+    ) {
       problems.push(`members: ${JSON.stringify(list)}`);
     }
     console.log(

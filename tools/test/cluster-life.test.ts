@@ -16,6 +16,39 @@ const QUICK = { heartbeatMs: 50, electionMs: 500 } as const;
 const PERMANENTLY = "the member has been permanently removed from the cluster";
 const REMOVE_DIR = "the data-dir used by this member must be removed.";
 
+describe("two founders of three", () => {
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await Cluster.reserve({ size: 3, ...QUICK });
+    for (const member of cluster.members.slice(0, 2)) cluster.found(member);
+  });
+  after(() => cluster.close());
+
+  const names = async (of?: MemberProcess): Promise<readonly string[]> =>
+    (await cluster.memberList(of)).map(({ name }) => name).toSorted();
+
+  it("list the third by its configured name, and it starts later as what it is", async () => {
+    const [first, , third] = cluster.members;
+    assert.ok(first !== undefined && third !== undefined);
+    await until("two have published themselves", async () => {
+      const list = await cluster.memberList(first).catch(() => []);
+      return list.filter(({ clientURLs }) => clientURLs.length > 0).length === 2;
+    });
+    assert.deepEqual(await names(first), ["m1", "m2", "m3"]);
+    const silent = (await cluster.memberList(first)).find(({ name }) => name === "m3");
+    assert.deepEqual(silent?.clientURLs, []);
+    assert.deepEqual(silent.peerURLs, [third.peerUrl]);
+    await first.end("SIGKILL");
+    cluster.restart(first);
+    await until("the names are there after a restart", async () => {
+      return (await names(first).catch(() => [])).join() === "m1,m2,m3";
+    });
+    cluster.found(third);
+    await cluster.ready();
+    assert.deepEqual(await names(third), ["m1", "m2", "m3"]);
+  });
+});
+
 describe("three members", () => {
   let cluster: Cluster;
   before(async () => {

@@ -7,9 +7,12 @@ import type { Member } from "./wire.ts";
 /** One line per member with what an operator needs to choose one. */
 export function describeMembers(members: readonly Member[]): string {
   return members
-    .map(({ id, name, peerURLs, isLearner }) => {
+    .map(({ id, name, peerURLs, clientURLs, isLearner }) => {
       const kind = isLearner ? "learner" : "voter";
-      return `  ${id}  ${name === "" ? "(not started)" : name}  ${kind}  ${peerURLs.join(",")}\n`;
+      // Founders have their names before they have started.
+      const hasRun = name !== "" && clientURLs.length > 0;
+      const shown = hasRun ? name : `${name} (not started)`.trimStart();
+      return `  ${id}  ${shown}  ${kind}  ${peerURLs.join(",")}\n`;
     })
     .join("");
 }

@@ -193,6 +193,15 @@ describe("the plan of a restored cluster", () => {
     }
   });
 
+  test("takes host names that only Go takes", () => {
+    const initialCluster = "b=http://etcd.1:1,b=http://010.0.0.2:2/,b=http://[fe80::1%25lo]:3";
+    assert.deepEqual(planCluster({ ...options, initialCluster }).self.peerURLs, [
+      "http://010.0.0.2:2",
+      "http://[fe80::1%25lo]:3",
+      "http://etcd.1:1",
+    ]);
+  });
+
   test("is refused when its parts do not agree", () => {
     const cases: [Partial<PlanOptions>, RegExp][] = [
       [{ name: "c" }, /does not name the member "c"/],
@@ -200,6 +209,8 @@ describe("the plan of a restored cluster", () => {
       [{ initialCluster: "b" }, /does not have the form "name=peerURL"/],
       [{ initialCluster: "b=ftp://10.0.0.2:1" }, /scheme must be http or https/],
       [{ initialCluster: "b=http://10.0.0.2" }, /"host:port"/],
+      [{ initialCluster: "b=http://%41:1" }, /invalid URL escape "%41"/],
+      [{ initialCluster: "b=http://10.0.0.2:1/p" }, /must not contain a path/],
       [{ initialCluster: "a=http://x:1,b=http://x:1" }, /is named twice/],
     ];
     for (const [change, words] of cases) {

@@ -51,10 +51,10 @@ async function found(): Promise<Trio> {
   for (const server of trio.all) {
     await until("the member has met the others", async () => {
       const { body } = await ask("GET", `${server.clientUrl}/v2/members`);
-      const { members } = JSON.parse(body) as { members: { name: string }[] };
+      const { members } = JSON.parse(body) as { members: { clientURLs: string[] }[] };
       return (
         members.length === 3 &&
-        members.every(({ name }) => name !== "") &&
+        members.every(({ clientURLs }) => clientURLs.length > 0) &&
         existsSync(join(server.dataDir, "member", "peers"))
       );
     });

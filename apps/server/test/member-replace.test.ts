@@ -9,6 +9,7 @@ import { ask, etcdctl, runToEnd, ServerProcess } from "./single-member/server-pr
 interface Listed {
   readonly id: string;
   readonly name: string;
+  readonly clientURLs: readonly string[];
   readonly isLearner?: boolean;
 }
 
@@ -52,7 +53,7 @@ before(async () => {
   endpoints = members.map(({ clientUrl }) => clientUrl).join(",");
   await until("the cluster has a leader", async () => (await run("set", "/k", "v")).status === 0);
   await until("all have published themselves", async () => {
-    return (await listed()).every(({ name }) => name !== "");
+    return (await listed()).every(({ clientURLs }) => clientURLs.length > 0);
   });
 });
 

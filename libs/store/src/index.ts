@@ -19,6 +19,7 @@ export type { Kv } from "./kv/kv.ts";
 export { makeDirectories } from "./disk/make-directories.ts";
 export type { UndoDirectories } from "./disk/make-directories.ts";
 export {
+  configuredNameIn,
   MEMBERS_PATH,
   memberWrites,
   publishWrite,

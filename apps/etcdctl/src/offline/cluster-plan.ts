@@ -4,6 +4,7 @@
  * run with the same plan and the same data comes to the same ids.
  */
 import { createHash } from "node:crypto";
+import { socketUrl } from "@etcd2/net-url";
 
 export interface PlannedMember {
   /** 16 hexadecimal digits. */
@@ -41,13 +42,7 @@ function digest(text: string): string {
 }
 
 function checkedUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !["http:", "https:"].includes(url.protocol)) {
-    throw new Error(`URL scheme must be http or https: ${text}`);
-  }
-  if (!/:\d+\/?$/.test(text))
-    throw new Error(`URL address does not have the form "host:port": ${text}`);
-  return text.replace(/\/$/, "");
+  return socketUrl(text.replace(/\/$/, "")).text;
 }
 
 function urlList(text: string): readonly string[] {

@@ -7,6 +7,7 @@ import { MemberChangeSchema } from "@etcd2/proto/command";
 import type { ConfChange } from "@etcd2/raft";
 import type { StoreReader, WriteCommand } from "@etcd2/store";
 import {
+  configuredNameIn,
   MEMBERS_PATH,
   memberWrites,
   removalWrites,
@@ -24,10 +25,15 @@ export function membershipWrites(change: ConfChange, reader: StoreReader): reado
   if (reader.peek(`${REMOVED_PATH}/${shortMemberId(nodeId)}`) !== undefined) return [];
   if (type === "remove") return isKnown ? removalWrites(nodeId) : [];
   if (change.context.length === 0 || (type === "update" && !isKnown)) return [];
-  const { peerUrls, name, clientUrls } = fromBinary(MemberChangeSchema, change.context);
+  const added = fromBinary(MemberChangeSchema, change.context);
   const before = reader.peek(`${path}/raftAttributes`)?.value ?? "";
   const isLearner =
     type === "addLearner" || (type === "update" && before.includes('"isLearner":true'));
-  const member = { peerURLs: peerUrls, name, clientURLs: clientUrls };
+  const member = {
+    peerURLs: added.peerUrls,
+    name: added.name,
+    clientURLs: added.clientUrls,
+    configuredName: isKnown ? configuredNameIn(before) : added.configuredName,
+  };
   return memberWrites(nodeId, member, { isKnown, isLearner });
 }

@@ -65,9 +65,10 @@ function replaceMembership(
   const writes: WriteCommand[] = [MEMBERS_PATH, REMOVED_PATH]
     .filter((path) => machine.reader.peek(path) !== undefined)
     .map((path) => writeCommand({ action: "delete", path, dir: true, recursive: true }));
-  for (const { id, peerURLs } of plan.members) {
+  for (const { id, peerURLs, name } of plan.members) {
     const path = `${MEMBERS_PATH}/${shortMemberId(id)}/raftAttributes`;
-    writes.push(writeCommand({ action: "create", path, value: raftAttributes(peerURLs, false) }));
+    const value = raftAttributes({ peerURLs, configuredName: name }, false);
+    writes.push(writeCommand({ action: "create", path, value }));
   }
   const index = machine.appliedIndex + 1;
   const term = Math.max(1, machine.appliedTerm);

@@ -48,20 +48,20 @@ export function foundingIdentity(
     founders.push({
       id: ids.memberId(peerURLs),
       peerURLs: [...peerURLs].sort(),
-      name: memberName,
+      // Published by the member itself, once it runs.
+      name: "",
+      configuredName: memberName,
       clientURLs: [],
       isLearner: false,
     });
   }
   founders.sort((a, b) => (a.id < b.id ? -1 : 1));
-  const own = founders.find((member) => member.name === name);
+  const own = founders.find((member) => member.configuredName === name);
   if (own === undefined) {
     throw new StartError(`couldn't find local name "${name}" in the initial cluster configuration`);
   }
-  // Names are published by the members themselves, once they run.
-  const unnamed = founders.map((member) => ({ ...member, name: "" }));
   const memberIds = founders.map((member) => member.id);
-  return { memberId: own.id, clusterId: ids.clusterId(memberIds), founders: unnamed, hosts: [] };
+  return { memberId: own.id, clusterId: ids.clusterId(memberIds), founders, hosts: [] };
 }
 
 /** The log entries every founder writes alike: one conf change per member, at term 1. */

@@ -22,9 +22,14 @@ export interface MemberRecord {
   readonly name: string;
   readonly clientURLs: readonly string[];
   readonly isLearner: boolean;
+  /** What the configuration that founded the cluster calls it. */
+  readonly configuredName?: string;
 }
 
 export interface ClusterMember extends MemberRecord {
+  /** The published name; before that the configured one. */
+  readonly name: string;
+  readonly configuredName: string;
   /** The member has published its name and client URLs. */
   readonly started: boolean;
 }
@@ -46,6 +51,10 @@ function parse(bytes: ByteString | undefined): Record<string, unknown> | undefin
 
 function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+function string(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** Membership over a store reader; call reload() after every applied change below /0. */
@@ -94,13 +103,15 @@ export class Cluster {
       // Old servers could leave the attributes of a removed member behind.
       const raft = parse(this.#reader.peek(`${node.key}/raftAttributes`)?.value);
       if (raft === undefined) continue;
+      const configuredName = string(raft["name"]);
       const attributes = parse(this.#reader.peek(`${node.key}/attributes`)?.value);
       members.push({
         id: id.padStart(16, "0"),
         peerURLs: strings(raft["peerURLs"]),
-        name: typeof attributes?.["name"] === "string" ? attributes["name"] : "",
+        name: attributes === undefined ? configuredName : string(attributes["name"]),
         clientURLs: strings(attributes?.["clientURLs"]),
         isLearner: raft["isLearner"] === true,
+        configuredName,
         started: attributes !== undefined,
       });
     }
@@ -143,7 +154,8 @@ export class Cluster {
     const known = this.#members.get(id);
     const isLearner =
       single.type === "addLearner" || (single.type === "update" && known?.isLearner === true);
-    return memberWrites(id, member, { isKnown: known !== undefined, isLearner });
+    const row = known === undefined ? member : { ...member, configuredName: known.configuredName };
+    return memberWrites(id, row, { isKnown: known !== undefined, isLearner });
   }
 
   /** Members as the v2 API shows them. */

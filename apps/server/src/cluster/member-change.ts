@@ -21,6 +21,7 @@ export function encodeMemberChange(change: MemberChange): Uint8Array {
       name: member.name,
       clientUrls: [...member.clientURLs],
       isLearner: member.isLearner,
+      configuredName: member.configuredName ?? "",
     }),
   );
 }
@@ -38,6 +39,7 @@ export function decodeMemberChange(bytes: Uint8Array): MemberChange | undefined 
         name: record.name,
         clientURLs: record.clientUrls,
         isLearner: record.isLearner,
+        configuredName: record.configuredName,
       },
     };
   } catch {

@@ -89,7 +89,8 @@ export class Membership implements MembershipPort {
       throw new MembershipError("peerUrlExists", "etcdserver: peerURL exists");
     }
     if (!options.learner) this.#checkAdd();
-    const record = { id, peerURLs: [...peerURLs].sort(), name: "", clientURLs: [] };
+    const names = { name: "", configuredName: "" };
+    const record = { id, peerURLs: [...peerURLs].sort(), ...names, clientURLs: [] };
     const type = options.learner ? "addLearner" : "addVoter";
     await this.#change({ type, nodeId: id }, { ...record, isLearner: options.learner });
     return toApiMember({ ...record, isLearner: options.learner, started: false });

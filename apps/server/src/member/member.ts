@@ -212,7 +212,8 @@ export class Member {
       clusterVersion: this.cluster.version,
       members: this.cluster.members.map((member) => ({
         id: member.id,
-        name: member.name,
+        // Peers take a member with a name for one that has run.
+        name: member.started ? member.name : "",
         peerUrls: member.peerURLs,
         clientUrls: member.clientURLs,
         isLearner: member.isLearner,

@@ -16,6 +16,8 @@ export interface MemberRow {
   readonly peerURLs: readonly string[];
   readonly name: string;
   readonly clientURLs: readonly string[];
+  /** What the configuration that founded the cluster calls it; "" for members added later. */
+  readonly configuredName?: string;
 }
 
 /** An id as paths show it: without leading zeros. */
@@ -27,9 +29,30 @@ function json(value: unknown): ByteString {
   return toByteString(JSON.stringify(value));
 }
 
-/** The document of a member's part in raft. */
-export function raftAttributes(peerURLs: readonly string[], isLearner: boolean): ByteString {
-  return json(isLearner ? { peerURLs, isLearner } : { peerURLs });
+/**
+ * The document of a member's part in raft. The name it was configured with is here, not in the
+ * document that publishes the member: who publishes has run.
+ */
+export function raftAttributes(
+  { peerURLs, configuredName = "" }: Pick<MemberRow, "peerURLs" | "configuredName">,
+  isLearner: boolean,
+): ByteString {
+  return json({
+    peerURLs,
+    ...(isLearner && { isLearner }),
+    ...(configuredName !== "" && { name: configuredName }),
+  });
+}
+
+/** The configured name in such a document; "" when it has none, or is none. */
+export function configuredNameIn(document: ByteString): string {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(document, "latin1").toString("utf8"));
+    if (typeof value !== "object" || value === null || !("name" in value)) return "";
+    return typeof value.name === "string" ? value.name : "";
+  } catch {
+    return "";
+  }
 }
 
 /** The write that publishes a member's name and client URLs. */
@@ -54,7 +77,10 @@ export function removalWrites(id: string): readonly WriteCommand[] {
   ];
 }
 
-/** The writes of a member that is new, or has changed; a new one publishes the name it brings. */
+/**
+ * The writes of a member that is new, or has changed; a new one publishes the name it brings. The
+ * configured name of a member that has changed is the one to be kept.
+ */
 export function memberWrites(
   id: string,
   member: MemberRow,
@@ -63,7 +89,7 @@ export function memberWrites(
   const part = writeCommand({
     action: state.isKnown ? "update" : "create",
     path: `${MEMBERS_PATH}/${shortMemberId(id)}/raftAttributes`,
-    value: raftAttributes(member.peerURLs, state.isLearner),
+    value: raftAttributes(member, state.isLearner),
   });
   if (state.isKnown || member.name === "") return [part];
   return [part, publishWrite(id, member.name, member.clientURLs)];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MemoryKv } from "../../src/kv/memory-kv.ts";
 import {
+  configuredNameIn,
   memberWrites,
   publishWrite,
   removalWrites,
@@ -50,6 +51,23 @@ describe("the rows of a member", () => {
       machine.reader.peekChildren("/0/removed_members")[0]?.key,
       "/0/removed_members/a1",
     );
+  });
+
+  it("keep the name a member was configured with, without publishing it", async () => {
+    const machine = await openMachine();
+    const member = { peerURLs: PEERS, name: "", clientURLs: [], configuredName: "é" };
+    const [write, ...more] = memberWrites(ID, member, { isKnown: false, isLearner: false });
+    assert.ok(write !== undefined && more.length === 0);
+    machine.apply([{ index: 1, term: 1, command: { action: "group", writes: [write] } }]);
+    const document = machine.reader.peek("/0/members/a1/raftAttributes")?.value ?? "";
+    assert.equal(configuredNameIn(document), "é");
+    assert.equal(machine.reader.peek("/0/members/a1/attributes"), undefined);
+  });
+
+  it("have no configured name where a document says none", () => {
+    for (const document of ["", "{", "null", "7", '{"name":7}', '{"peerURLs":[]}']) {
+      assert.equal(configuredNameIn(document), "");
+    }
   });
 
   it("stand under the id without leading zeros", () => {
