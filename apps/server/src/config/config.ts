@@ -141,13 +141,26 @@ function leave(
   return { kind: "exit", status, stdout, stderr, notices };
 }
 
+/** The status for a setting that cannot be used, wherever it was made: no later start can do better. */
+const BAD_SETTING_STATUS = 2;
+
 /** Thrown inside this file alone; parseConfig turns it into log lines and status 1. */
 class ConfigProblem extends Error {
-  override readonly name = "ConfigProblem";
+  override readonly name: string = "ConfigProblem";
   readonly lines: readonly Notice[];
+  readonly status: number = 1;
   constructor(level: LogLevel, ...lines: readonly string[]) {
     super(lines[0]);
     this.lines = lines.map((message) => ({ level, pkg: "etcdmain", message }));
+  }
+}
+
+/** A variable or the configuration file has a setting that a flag could not have either. */
+class BadSetting extends ConfigProblem {
+  override readonly name = "BadSetting";
+  override readonly status = BAD_SETTING_STATUS;
+  constructor(message: string) {
+    super("critical", message);
   }
 }
 
@@ -177,21 +190,25 @@ export async function parseConfig(
     return leave(0, { stdout: `${usageText}\n${flagsText()}`, notices });
   }
   if (outcome.kind === "error") {
-    return leave(2, { stdout: usageText, stderr: `${outcome.message}\n`, notices });
+    return leave(BAD_SETTING_STATUS, {
+      stdout: usageText,
+      stderr: `${outcome.message}\n`,
+      notices,
+    });
   }
   try {
     const word = outcome.words[0];
     if (word !== undefined) throw wrong(`'${word}' is not a valid flag`);
     if (flags.on("version")) return leave(0, { stdout: `${versionLines().join("\n")}\n`, notices });
     const badVariable = applyEnvironment(env, flags);
-    if (badVariable !== undefined) throw new ConfigProblem("critical", badVariable);
+    if (badVariable !== undefined) throw new BadSetting(badVariable);
     const file = flags.text("config-file");
     const badFile = file === "" ? undefined : await applyConfigFile(file, readFile, flags);
-    if (badFile !== undefined) throw new ConfigProblem("critical", badFile);
+    if (badFile !== undefined) throw new BadSetting(badFile);
     return { kind: "run", config: buildConfig(flags), notices };
   } catch (error) {
     if (!(error instanceof ConfigProblem)) throw error;
-    return leave(1, { notices: [...notices, ...error.lines] });
+    return leave(error.status, { notices: [...notices, ...error.lines] });
   }
 }
 

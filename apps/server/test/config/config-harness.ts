@@ -48,13 +48,25 @@ export async function lines(
   return notices.map(({ level, pkg, message }) => `${level} ${pkg}: ${message}`);
 }
 
-/** The one error line of a refused configuration, with status 1 and nothing on the streams. */
+/** The one error line of settings that contradict each other, with status 1 and nothing on the streams. */
 export async function refusal(
   args: string | readonly string[],
   env: Env = {},
   file?: string,
 ): Promise<readonly string[]> {
-  const outcome = await exit(args, env, file);
-  assert.deepEqual([outcome.status, outcome.stdout, outcome.stderr], [1, "", ""]);
+  return complaint(await exit(args, env, file), 1);
+}
+
+/** The one error line of a bad variable or file, with status 2, as for a bad flag. */
+export async function badSetting(
+  args: string,
+  env: Env,
+  file?: string,
+): Promise<readonly string[]> {
+  return complaint(await exit(args, env, file), 2);
+}
+
+function complaint(outcome: Awaited<ReturnType<typeof exit>>, status: number): readonly string[] {
+  assert.deepEqual([outcome.status, outcome.stdout, outcome.stderr], [status, "", ""]);
   return outcome.notices.filter(({ pkg }) => pkg === "etcdmain").map(({ message }) => message);
 }

@@ -5,7 +5,7 @@ import { variableOf } from "../../src/config/env.ts";
 import { flagTable } from "../../src/config/flag-table.ts";
 import { isSwitch } from "../../src/config/flags.ts";
 import { urlTexts } from "../../src/config/urls.ts";
-import { lines, refusal, run } from "./config-harness.ts";
+import { badSetting, lines, run } from "./config-harness.ts";
 
 describe("precedence", () => {
   it("is flag, environment, file, default", async () => {
@@ -69,11 +69,11 @@ describe("precedence", () => {
     ]);
   });
 
-  it("gives a bad variable status 1", async () => {
-    assert.deepEqual(await refusal("", { ETCD_SNAPSHOT_COUNT: "abc" }), [
+  it("gives a bad variable the status of a bad flag", async () => {
+    assert.deepEqual(await badSetting("", { ETCD_SNAPSHOT_COUNT: "abc" }), [
       'invalid value "abc" for ETCD_SNAPSHOT_COUNT: parse error',
     ]);
-    assert.deepEqual(await refusal("", { ETCD_ADDR: "host:1" }), [
+    assert.deepEqual(await badSetting("", { ETCD_ADDR: "host:1" }), [
       'invalid value "host:1" for ETCD_ADDR: bad IP in address specification',
     ]);
   });
@@ -179,8 +179,9 @@ force-new-cluster: false
       ["a: b: c", /^cannot read configuration file \/f: [^\n]+$/],
     ];
     for (const [file, wanted] of table) {
-      const [line, ...more] = await refusal(args, {}, file);
+      const [line, ...more] = await badSetting(args, {}, file);
       assert.deepEqual(more, []);
+      assert.deepEqual(await badSetting("", { ETCD_CONFIG_FILE: "/f" }, file), [line]);
       if (typeof wanted === "string") assert.equal(line, wanted);
       else assert.match(line ?? "", wanted);
     }

@@ -53,6 +53,35 @@ describe("an operator's mistake", () => {
     it(`${what} is refused with status 2`, () => refused(flags, 2, message));
   }
 
+  it("variables and files with such settings are refused with the same status", async () => {
+    const file = join(directory, "settings");
+    writeFileSync(file, "snapshot-count: abc\n");
+    const cases: [string, RegExp][] = [
+      ["ETCD_SNAPSHOT_COUNT=abc", /C \| etcdmain: invalid value "abc" for ETCD_SNAPSHOT_COUNT/],
+      [
+        `ETCD_CONFIG_FILE=${file}`,
+        /C \| etcdmain: configuration file .* snapshot-count: parse error/,
+      ],
+      [
+        "ETCD_CONFIG_FILE=/nowhere",
+        /C \| etcdmain: cannot read configuration file \/nowhere: no such/,
+      ],
+    ];
+    for (const [variable, message] of cases) {
+      const result = await runToEnd("/usr/bin/env", [variable, program], directory);
+      assert.equal(result.status, 2, result.stderr);
+      assert.match(result.stderr, message);
+      assert.deepEqual(readdirSync(directory), ["settings"]);
+    }
+    rmSync(file);
+  });
+
+  it("a certificate that cannot be read is refused with status 1", async () => {
+    const plain = (await refusedFlags()).map((flag) => flag.replace("http:", "https:"));
+    const flags = ["--cert-file", "nope.pem", "--key-file", "nope.pem"];
+    await refused([...plain, ...flags], 1, /C \| etcdmain: .*nope\.pem/);
+  });
+
   it("a plain word is refused with status 1", () =>
     refused(["word"], 1, /'word' is not a valid flag\. See 'etcd --help'\./));
 
