@@ -7,7 +7,7 @@
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { Action, CommandSchema } from "@etcd2/proto/command";
-import { dumpWal } from "@etcd2/raft";
+import { dumpWal } from "@etcd2/raft/wal";
 
 const VALUE_BYTES_MAX = 40;
 

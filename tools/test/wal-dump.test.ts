@@ -8,7 +8,7 @@ import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Action, CommandSchema } from "@etcd2/proto/command";
-import { Wal } from "@etcd2/raft";
+import { Wal } from "@etcd2/raft/wal";
 
 const TOOL = fileURLToPath(new URL("../wal-dump.ts", import.meta.url));
 const base = mkdtempSync(join(tmpdir(), "wal-dump-"));

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { MemberChangeSchema } from "@etcd2/proto/command";
-import { type Entry, encodeConfChange, encodeConfState, readWal, Wal } from "@etcd2/raft";
+import { type Entry, encodeConfChange, encodeConfState, readWal, Wal } from "@etcd2/raft/wal";
 import {
   encodeCommand,
   StateMachine,

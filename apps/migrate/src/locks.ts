@@ -11,7 +11,7 @@ import {
   lockDirectoryForReading,
   LockError,
   readLockHolders,
-} from "@etcd2/raft";
+} from "@etcd2/raft/wal";
 import type { DetectedSource, SourceOwn } from "./detect.ts";
 import { MigrateError } from "./errors.ts";
 

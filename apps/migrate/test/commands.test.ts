@@ -11,7 +11,7 @@ import {
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
-import { Wal } from "@etcd2/raft";
+import { Wal } from "@etcd2/raft/wal";
 import { StoreDirectory } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { runCli, startCli } from "./support/cli.ts";

@@ -1,4 +1,10 @@
-/** Public names of @etcd2/raft: the loop around the core, the write-ahead log and the transport. */
+/**
+ * Main entry point of the package: the loop around the core, the write-ahead log and the transport.
+ * wal.ts is the entry for programs that only need the log.
+ */
+export { EMPTY_CONF_STATE } from "./core/model/types.ts";
+export { LEAVE_JOINT, validateConfChange } from "./core/membership/confchange.ts";
+export type { RaftOptions } from "./core/model/config.ts";
 export type {
   ConfChange,
   ConfChangeSingle,
@@ -14,7 +20,7 @@ export type {
   Term,
 } from "./core/model/types.ts";
 export type { ProgressStatus, Status } from "./core/status.ts";
-export { RaftError } from "./core/model/errors.ts";
+export { FatalError, RaftError } from "./core/model/errors.ts";
 export type { RaftErrorCode } from "./core/model/errors.ts";
 export type { LogStorage } from "./core/model/log-storage.ts";
 export { RaftNode } from "./node/raft-node.ts";
@@ -23,8 +29,10 @@ export type {
   DurableLog,
   RaftNodeListener,
   RaftNodeOptions,
+  ReadCallback,
+  StateMachinePort,
 } from "./node/ports.ts";
-export type { SnapshotSink, Transport, TransportListener } from "./transport/transport.ts";
+export type { Peer, SnapshotSink, Transport, TransportListener } from "./transport/transport.ts";
 export {
   decodeConfChange,
   decodeConfState,
@@ -44,15 +52,8 @@ export type {
   TransportMetrics,
 } from "./transport/options.ts";
 export { Wal } from "./wal/wal.ts";
-export type { OpenedWal, WalOptions } from "./wal/wal.ts";
-export { isLockName, LOCK_NAME, lockDirectory, lockDirectoryForReading } from "./wal/files/lock.ts";
-export { LockError } from "./wal/files/lock-file.ts";
-export { holderOf, readLockHolders } from "./wal/files/lock-holders.ts";
-export type { LockHolders } from "./wal/files/lock-holders.ts";
-export { readWal } from "./wal/read-wal.ts";
-export type { WalItem } from "./wal/read-wal.ts";
-export { dumpWal } from "./wal/dump.ts";
-export type { DumpOptions, DumpResult } from "./wal/dump.ts";
+export type { CreateWalOptions, OpenedWal, WalOptions } from "./wal/wal.ts";
+export { isLockName, LOCK_NAME, lockDirectory } from "./wal/files/lock.ts";
 export { isUpToDate } from "./core/log/raft-log.ts";
 export type { LogEnd } from "./core/log/raft-log.ts";
 export { PeerLives } from "./lives/peer-lives.ts";

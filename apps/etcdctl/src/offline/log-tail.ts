@@ -10,7 +10,7 @@ import {
   decodeConfState,
   type Entry,
   readWal,
-} from "@etcd2/raft";
+} from "@etcd2/raft/wal";
 import { type AppliedEntry, decodeCommand, type StateMachine } from "@etcd2/store";
 import { membershipWrites } from "./membership-rows.ts";
 import { MovingTargetError } from "./store-copy.ts";

@@ -4,7 +4,7 @@
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { MemberChangeSchema } from "@etcd2/proto/command";
-import type { ConfChange } from "@etcd2/raft";
+import type { ConfChange } from "@etcd2/raft/wal";
 import type { StoreReader, WriteCommand } from "@etcd2/store";
 import {
   configuredNameIn,

@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type ConfState, encodeConfState, Wal } from "@etcd2/raft";
+import { type ConfState, encodeConfState, Wal } from "@etcd2/raft/wal";
 import {
   type Kv,
   MEMBERS_PATH,

@@ -5,8 +5,8 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { ConfState } from "@etcd2/raft";
-import { encodeConfState, Wal } from "@etcd2/raft";
+import type { ConfState } from "@etcd2/raft/wal";
+import { encodeConfState, Wal } from "@etcd2/raft/wal";
 import type { StateMachine } from "@etcd2/store";
 import { StoreDirectory } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";

@@ -1,7 +1,7 @@
 /** Repair of this project's own directories: a torn end of the log, as the server would cut it. */
 import { constants, copyFileSync, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { readWal, Wal } from "@etcd2/raft";
+import { readWal, Wal } from "@etcd2/raft/wal";
 import type { SourceOwn } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
 import { ownRemedy } from "./own-remedy.ts";

@@ -1,7 +1,7 @@
 /** Checks the log of this project's own directories; the store is checked like any other. */
 import { join } from "node:path";
 import type { StateMachine } from "@etcd2/store";
-import { readWal } from "@etcd2/raft";
+import { readWal } from "@etcd2/raft/wal";
 import type { SourceOwn } from "../detect.ts";
 import type { Finding } from "./finding.ts";
 import { ownRemedy } from "./own-remedy.ts";

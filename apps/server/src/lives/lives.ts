@@ -100,8 +100,8 @@ export class Lives implements LifeRegistry {
     return this.#options.node().position;
   }
 
-  whyDisowned(id: NodeId, life: Life): string | undefined {
-    return this.#peers.whyDisowned(id, life);
+  validateLife(id: NodeId, life: Life): string | undefined {
+    return this.#peers.validateLife(id, life);
   }
 
   greeted(id: NodeId, life: Life | undefined): void {

@@ -3,13 +3,13 @@
  * of ordinary entries together as one store batch, decides conf changes, and tells waiting
  * requests their outcome. Knows nothing of how entries were agreed on.
  */
-import { decodeConfChange, encodeConfState } from "@etcd2/raft";
+import { decodeConfChange, EMPTY_CONF_STATE, encodeConfState, LEAVE_JOINT } from "@etcd2/raft";
 import type { ConfChange, ConfChangeDecider, ConfState, Entry } from "@etcd2/raft";
 import { decodeCommand, EtcdError } from "@etcd2/store";
 import type { AppliedEntry, Command, StoreEvent } from "@etcd2/store";
 import type { Cluster } from "../cluster/cluster.ts";
 import { decodeMemberChange } from "../cluster/member-change.ts";
-import { EMPTY_CONF_STATE, META_CONF_STATE } from "../storage/member-storage.ts";
+import { META_CONF_STATE } from "../storage/member-storage.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import type { Pending, ProposalTable } from "./proposals.ts";
 
@@ -37,12 +37,6 @@ export interface ApplierListener {
   /** A proposal of this member has its outcome. */
   onProposalApplied(seconds: number): void;
 }
-
-const LEAVE_JOINT: ConfChange = {
-  transition: "auto",
-  changes: [],
-  context: new Uint8Array(),
-};
 
 /** One entry of a run, and whoever waits for it at this member. */
 export interface RunEntry extends AppliedEntry {

@@ -17,7 +17,7 @@ function checkConfChange(data: Uint8Array): void {
 }
 
 /** Why an entry must not be appended; undefined when it may. */
-export function whyUnfit({ type, data }: Entry): string | undefined {
+export function validateEntry({ type, data }: Entry): string | undefined {
   try {
     if (type === "confChange") checkConfChange(data);
     else if (data.length > 0) decodeCommand(data);

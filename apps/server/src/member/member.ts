@@ -20,7 +20,7 @@ import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "../clust
 import { Cluster } from "../cluster/cluster.ts";
 import { refuseDowngrade } from "../cluster/cluster-version.ts";
 import { Compactor } from "../storage/compactor.ts";
-import { whyUnfit } from "./entry-check.ts";
+import { validateEntry } from "./entry-check.ts";
 import { EtcdServer } from "./etcd-server.ts";
 import { formatId } from "../cluster/ids.ts";
 import { Contradictions } from "../lives/contradictions.ts";
@@ -336,7 +336,7 @@ export class Member {
         random: Math.random,
         applied: storage.machine.appliedIndex,
         electionTicks: options.electionTicks,
-        whyUnfit,
+        validateEntry,
       },
       log: tracing?.aroundLog(storage.wal) ?? storage.wal,
       transport: tracing?.aroundTransport(this.transport) ?? this.transport,

@@ -5,7 +5,7 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { decodeConfState, isLockName, Wal } from "@etcd2/raft";
+import { decodeConfState, EMPTY_CONF_STATE, isLockName, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
 import { StateMachine, StoreDirectory, StoreError, SteadyClock } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
@@ -22,14 +22,6 @@ const META_BOOTSTRAP = "local-bootstrap";
 
 /** The index of the snapshot this generation was received as. */
 export const META_INSTALLED = "local-installed-index";
-
-export const EMPTY_CONF_STATE: ConfState = {
-  voters: [],
-  learners: [],
-  votersOutgoing: [],
-  learnersNext: [],
-  autoLeave: false,
-};
 
 export interface StorageOptions {
   readonly layout: DataDirLayout;

@@ -8,10 +8,11 @@
 import { RaftError } from "./model/errors.ts";
 import type { RaftOptions } from "./model/config.ts";
 import { parseConfig } from "./model/config.ts";
+import { campaign } from "./roles/candidate.ts";
 import { forwardProposal, forwardRead, forwardTransfer, wantsSnapshot } from "./roles/follower.ts";
 import { invariant } from "./model/invariant.ts";
 import * as leading from "./roles/leader.ts";
-import { contradictedBy, whyImplausible } from "./roles/validate-message.ts";
+import { contradictedBy, validateMessage } from "./roles/validate-message.ts";
 import type { CommittedEntry } from "./roles/validate-message.ts";
 import { Raft } from "./roles/raft.ts";
 import type { LogEnd } from "./log/raft-log.ts";
@@ -59,10 +60,6 @@ export class RawNode {
     return this.#raft.leader;
   }
 
-  get hasLeader(): boolean {
-    return this.#raft.leader !== NOBODY;
-  }
-
   get role(): Role {
     return this.#raft.role;
   }
@@ -94,7 +91,7 @@ export class RawNode {
 
   /** Stands for election now instead of waiting for a timeout. */
   campaign(): void {
-    this.#raft.campaign();
+    campaign(this.#raft);
   }
 
   /**
@@ -113,8 +110,8 @@ export class RawNode {
    * Why a host that does not trust the sender's every word should drop this message instead of
    * stepping it, which might break an invariant; undefined when it may be stepped.
    */
-  whyImplausible(message: Message): string | undefined {
-    return whyImplausible(this.#raft, message);
+  validateMessage(message: Message): string | undefined {
+    return validateMessage(this.#raft, message);
   }
 
   /** The committed entry here that a message of a leader contradicts; see core/roles/validate-message.ts. */
@@ -173,7 +170,7 @@ export class RawNode {
   /**
    * The host applied a conf change entry of the outstanding Ready and lets it happen.
    * @returns the configuration from now on.
-   * @throws InvariantError when whyImpossible() of confchange.ts gives a reason.
+   * @throws InvariantError when validateConfChange() of confchange.ts gives a reason.
    */
   applyConfChange(change: ConfChange): ConfState {
     this.#decideConfChange();

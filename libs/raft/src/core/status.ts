@@ -1,6 +1,6 @@
 /** What a member knows of itself and the cluster, for operators and metrics: a copy. */
 import type { ProgressState } from "./membership/progress.ts";
-import type { Raft } from "./roles/raft.ts";
+import type { RaftState } from "./roles/raft-state.ts";
 import type { ConfState, Index, NodeId, Role, Term } from "./model/types.ts";
 
 /** A leader's view of one member, itself included. */
@@ -15,6 +15,7 @@ export interface ProgressStatus {
   readonly pendingSnapshot: Index;
 }
 
+/** The state of one member at one moment. */
 export interface Status {
   readonly id: NodeId;
   readonly term: Term;
@@ -30,7 +31,8 @@ export interface Status {
   readonly progress: ReadonlyMap<NodeId, ProgressStatus>;
 }
 
-export function statusOf(raft: Raft): Status {
+/** Copies what the state says now. */
+export function statusOf(raft: RaftState): Status {
   const progress = new Map<NodeId, ProgressStatus>();
   if (raft.role === "leader") {
     for (const member of raft.tracker.all()) {

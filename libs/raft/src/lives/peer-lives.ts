@@ -53,7 +53,7 @@ export interface LifeRegistry {
   /** What this member answers for at this moment. */
   position(): Position;
   /** Why this member must be turned away; undefined when it may come in. */
-  whyDisowned(id: NodeId, life: Life): string | undefined;
+  validateLife(id: NodeId, life: Life): string | undefined;
   /** A member that was dialled let this one in, and said this of itself; undefined: too old to. */
   greeted(id: NodeId, life: Life | undefined): void;
   /** A member that was dialled said what it answers for. */
@@ -92,7 +92,7 @@ export class PeerLives {
   }
 
   /** Why this member must be turned away; undefined when it may come in. */
-  whyDisowned(id: NodeId, life: Life): string | undefined {
+  validateLife(id: NodeId, life: Life): string | undefined {
     const known = this.#known.get(id);
     if (known === undefined) {
       return life.isFounding && this.#options.hasRun(id)

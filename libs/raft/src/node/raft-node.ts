@@ -151,11 +151,6 @@ export class RaftNode {
     if (!this.#closed) this.#confirmReads([]);
   }
 
-  /** Proposals accepted here that the core has not been given yet. */
-  get queuedProposals(): number {
-    return this.#proposals.length;
-  }
-
   status(): Status {
     return this.#raw.status();
   }
@@ -241,7 +236,7 @@ export class RaftNode {
   }
 
   #refuses(message: Message): boolean {
-    const reason = this.#raw.whyImplausible(message);
+    const reason = this.#raw.validateMessage(message);
     if (reason === undefined) return false;
     this.#listener.onRefused?.(message, reason, this.#raw.contradictedBy(message));
     return true;

@@ -12,17 +12,9 @@ import type {
   SnapshotMetadata,
   Term,
 } from "../core/model/types.ts";
-import { NOBODY } from "../core/model/types.ts";
+import { EMPTY_CONF_STATE, NOBODY } from "../core/model/types.ts";
 import { MemoryLog } from "../wal/memory-log.ts";
 import type { LogStorage } from "../core/model/log-storage.ts";
-
-const EMPTY_CONF_STATE: ConfState = {
-  voters: [],
-  learners: [],
-  votersOutgoing: [],
-  learnersNext: [],
-  autoLeave: false,
-};
 
 /** A log, a hard state and the place of the latest snapshot, all in memory. */
 export class MemoryStorage implements LogStorage {

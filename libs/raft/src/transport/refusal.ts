@@ -38,7 +38,7 @@ export interface Identity {
   readonly memberId: NodeId;
   readonly serverVersion: string;
   readonly minClusterVersion: string;
-  readonly lives?: Pick<LifeRegistry, "whyDisowned"> | undefined;
+  readonly lives?: Pick<LifeRegistry, "validateLife"> | undefined;
 }
 
 /** Checks a Hello that asks to be let in. */
@@ -77,7 +77,7 @@ export function refuseAnswer(answer: Hello, own: Identity, dialled: NodeId): Ref
 
 /** Who came back without the data it answered for must neither vote nor acknowledge. */
 function refuseLife({ from, life }: Hello, own: Identity): Refusal | undefined {
-  const reason = life === undefined ? undefined : own.lives?.whyDisowned(from, life);
+  const reason = life === undefined ? undefined : own.lives?.validateLife(from, life);
   if (reason === undefined) return undefined;
   return { reason: "disowned", details: `${reason} (says ${own.memberId})` };
 }

@@ -22,7 +22,7 @@ import type { MemoryLog } from "./memory-log.ts";
 import { runOnPool } from "./files/file-system.ts";
 import type { FileSystem, Steps } from "./files/file-system.ts";
 import { nodeFileSystem } from "./files/node-file-system.ts";
-import { createParts, openParts, prepareInline, prepareOnPool } from "./open-wal.ts";
+import { createParts, openParts, prepareOnPool } from "./open-wal.ts";
 import type { CreateWalOptions, WalOptions, WalParts } from "./open-wal.ts";
 import { BATCH_RECORD_BYTES, BatchWriter, entriesBytesMax } from "./format/record.ts";
 import type { CompactionMarker, WalMetadata } from "./format/record.ts";
@@ -49,6 +49,17 @@ export interface OpenedWal {
 
 const SLOW_SYNC_MS = 1000;
 
+/** The work of a log in one turn of the event loop: for testing/inline-wal.ts alone. */
+export interface InlineWork {
+  created(parts: WalParts): Wal;
+  opened(parts: WalParts): OpenedWal;
+  compact(wal: Wal, snapshot: SnapshotMetadata, keepFrom: Index): void;
+  close(wal: Wal): void;
+}
+
+export let inline: InlineWork;
+
+/** A log that is open for writing. */
 export class Wal {
   /** The entries since the compaction point, as of the last save that was completed. */
   readonly log: MemoryLog;
@@ -112,11 +123,6 @@ export class Wal {
     return new Wal(await prepareOnPool(options, createParts(directory, options)));
   }
 
-  /** As create(), on this thread. */
-  static createSync(directory: string, options: CreateWalOptions): Wal {
-    return new Wal(prepareInline(options, createParts(directory, options)));
-  }
-
   /**
    * Opens the log in a directory, and repairs what a crash may have done to its end.
    * @throws FatalError when there is none, when another process uses it, or when it is damaged.
@@ -125,14 +131,23 @@ export class Wal {
     return Wal.#opened(await prepareOnPool(options, openParts(directory, options)));
   }
 
-  /** As open(), on this thread. */
-  static openSync(directory: string, options: WalOptions = {}): OpenedWal {
-    return Wal.#opened(prepareInline(options, openParts(directory, options)));
-  }
-
   static #opened(parts: WalParts): OpenedWal {
     const { metadata, hardState, marker, repaired } = parts;
     return { wal: new Wal(parts), metadata, hardState, compaction: marker?.snapshot, repaired };
+  }
+
+  static {
+    inline = {
+      created: (parts) => new Wal(parts),
+      opened: (parts) => Wal.#opened(parts),
+      compact: (wal, snapshot, keepFrom) => {
+        wal.#runner.runInline(wal.#compactSteps(snapshot, keepFrom));
+        wal.#runner.runInline(wal.#removeSteps());
+      },
+      close: (wal) => {
+        wal.#closeInline();
+      },
+    };
   }
 
   /** Bytes written since the latest compaction marker. */
@@ -181,12 +196,6 @@ export class Wal {
     this.#removeObsolete();
   }
 
-  /** As compact(), on this thread; the segments are gone when it returns. */
-  compactSync(snapshot: SnapshotMetadata, keepFrom: Index): void {
-    this.#runner.runInline(this.#compactSteps(snapshot, keepFrom));
-    this.#runner.runInline(this.#removeSteps());
-  }
-
   /**
    * Restarts the log at a snapshot that replaced the state machine: all entries are void. Durable
    * when done. The hard state that goes with it is raised to the snapshot's, if not given.
@@ -207,8 +216,7 @@ export class Wal {
     return this.#closing;
   }
 
-  /** As close(), on this thread; work must not be under way. */
-  closeSync(): void {
+  #closeInline(): void {
     if (this.#state === "closed") return;
     try {
       if (this.#runner.failure === undefined) this.#runner.runInline(this.#closeSteps());

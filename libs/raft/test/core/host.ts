@@ -3,7 +3,7 @@
  * keeps what was applied. Also a text form of conf changes, so that scripts can be read.
  */
 import type { RaftOptions } from "../../src/core/model/config.ts";
-import { LEAVE_JOINT, whyImpossible } from "../../src/core/membership/confchange.ts";
+import { LEAVE_JOINT, validateConfChange } from "../../src/core/membership/confchange.ts";
 import { RawNode } from "../../src/core/raw-node.ts";
 import type { Ready } from "../../src/core/ready.ts";
 import type {
@@ -192,7 +192,7 @@ export class Host {
   }
 
   #decide(change: ConfChange): void {
-    if (whyImpossible(this.conf, change) === undefined)
+    if (validateConfChange(this.conf, change) === undefined)
       this.conf = this.raw.applyConfChange(change);
     else this.raw.rejectConfChange();
   }

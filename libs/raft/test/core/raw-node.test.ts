@@ -416,8 +416,8 @@ test("getters and status agree", () => {
   const { raw } = leader();
   const { term, leader: leads, role, commit, applied, confState: conf, progress } = raw.status();
   assert.deepEqual(
-    [raw.term, raw.leader, raw.role, raw.committed, raw.applied, raw.lastIndex, raw.hasLeader],
-    [term, leads, role, commit, applied, 1, true],
+    [raw.term, raw.leader, raw.role, raw.committed, raw.applied, raw.lastIndex],
+    [term, leads, role, commit, applied, 1],
   );
   assert.deepEqual(conf, THREE);
   assert.deepEqual(progress.get("2"), {

@@ -23,7 +23,7 @@ class NotingRegistry implements LifeRegistry {
   position(): Position {
     return this.at;
   }
-  whyDisowned(id: NodeId, life: Life): string | undefined {
+  validateLife(id: NodeId, life: Life): string | undefined {
     return life.incarnation === this.disowned ? `member ${id} is another` : undefined;
   }
   greeted(id: NodeId, life: Life | undefined): void {

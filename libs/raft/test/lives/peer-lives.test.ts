@@ -51,26 +51,26 @@ beforeEach(() => {
 describe("a member that comes back", () => {
   it("is taken as it comes the first time, unless it has run before and founds again", () => {
     hasRun = true;
-    assert.equal(lives.whyDisowned(ID, life()), undefined);
-    assert.match(lives.whyDisowned(ID, life({ isFounding: true })) ?? "", /empty data directory/);
+    assert.equal(lives.validateLife(ID, life()), undefined);
+    assert.match(lives.validateLife(ID, life({ isFounding: true })) ?? "", /empty data directory/);
     hasRun = false;
-    assert.equal(lives.whyDisowned(ID, life({ isFounding: true })), undefined);
+    assert.equal(lives.validateLife(ID, life({ isFounding: true })), undefined);
   });
 
   it("must have the directory that is known", () => {
     lives.remember(ID, life());
-    assert.equal(lives.whyDisowned(ID, life()), undefined);
-    assert.equal(lives.whyDisowned(ID, again()), undefined);
+    assert.equal(lives.validateLife(ID, life()), undefined);
+    assert.equal(lives.validateLife(ID, again()), undefined);
     const other = again({ incarnation: "00000000000000a2" });
-    assert.match(lives.whyDisowned(ID, other) ?? "", /another data directory/);
+    assert.match(lives.validateLife(ID, other) ?? "", /another data directory/);
   });
 
   it("must have counted every start that was seen, if it is another process", () => {
     lives.remember(ID, again());
-    assert.equal(lives.whyDisowned(ID, again({ term: 0, lastIndex: 0 })), undefined);
+    assert.equal(lives.validateLife(ID, again({ term: 0, lastIndex: 0 })), undefined);
     for (const count of [5, 6]) {
       const copy = life({ starts: count, session: "00000000000000e0" });
-      assert.match(lives.whyDisowned(ID, copy) ?? "", /earlier copy/);
+      assert.match(lives.validateLife(ID, copy) ?? "", /earlier copy/);
     }
   });
 
@@ -80,19 +80,19 @@ describe("a member that comes back", () => {
     lives.answersFor(ID, { term: 3, index: 45 });
     lives.answersFor(ID, { term: 2, index: 99 });
     const reason = /acknowledged index 50 in term 3/;
-    assert.match(lives.whyDisowned(ID, again({ term: 3, lastIndex: 49 })) ?? "", reason);
-    assert.match(lives.whyDisowned(ID, again({ term: 2, lastIndex: 90 })) ?? "", reason);
-    assert.equal(lives.whyDisowned(ID, again({ term: 3, lastIndex: 50 })), undefined);
+    assert.match(lives.validateLife(ID, again({ term: 3, lastIndex: 49 })) ?? "", reason);
+    assert.match(lives.validateLife(ID, again({ term: 2, lastIndex: 90 })) ?? "", reason);
+    assert.equal(lives.validateLife(ID, again({ term: 3, lastIndex: 50 })), undefined);
     // A leader of a later term may have cut its log.
-    assert.equal(lives.whyDisowned(ID, again({ term: 4, lastIndex: 10 })), undefined);
+    assert.equal(lives.validateLife(ID, again({ term: 4, lastIndex: 10 })), undefined);
   });
 
   it("must hold what the leader here was told in its term", () => {
     lives.remember(ID, life());
     acknowledged = { term: 4, index: 60 };
     const reason = /acknowledged index 60 in term 4/;
-    assert.match(lives.whyDisowned(ID, again({ term: 4, lastIndex: 59 })) ?? "", reason);
-    assert.equal(lives.whyDisowned(ID, again({ term: 4, lastIndex: 60 })), undefined);
+    assert.match(lives.validateLife(ID, again({ term: 4, lastIndex: 59 })) ?? "", reason);
+    assert.equal(lives.validateLife(ID, again({ term: 4, lastIndex: 60 })), undefined);
   });
 });
 
@@ -109,7 +109,7 @@ describe("what is remembered", () => {
     assert.deepEqual(known, { incarnation, starts: count, session, term: 3, index: 50 });
     const later = fresh(lives.entries);
     assert.match(
-      later.whyDisowned(ID, life({ starts: 7, session: "00000000000000f7" })) ?? "",
+      later.validateLife(ID, life({ starts: 7, session: "00000000000000f7" })) ?? "",
       /had acknowledged index 50/,
     );
   });
@@ -120,6 +120,6 @@ describe("what is remembered", () => {
     lives.remember(ID, life());
     lives.forget(ID);
     assert.deepEqual(lives.entries, []);
-    assert.equal(lives.whyDisowned(ID, life({ incarnation: "00000000000000a9" })), undefined);
+    assert.equal(lives.validateLife(ID, life({ incarnation: "00000000000000a9" })), undefined);
   });
 });

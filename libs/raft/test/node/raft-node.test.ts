@@ -247,7 +247,6 @@ describe("proposals", () => {
     loop.node.propose(kept);
     loop.node.propose(withdrawn);
     await loop.settle();
-    assert.equal(loop.node.queuedProposals, 2);
     assert.equal(loop.node.withdraw(withdrawn), true);
     loop.node.campaign();
     await loop.settle();

@@ -62,7 +62,7 @@ test("the successor is told to campaign when it has everything, at once or later
 });
 
 // §3.10: "This request has the same effect as the target server's election timer firing: the target
-// server starts a new election"; it needs no rehearsal and the leases do not bind the voters.
+// server starts a new election"; it needs no pre-vote and the leases do not bind the voters.
 test("a successor campaigns at once and the others vote within the lease", () => {
   const cluster = Cluster.ledByFirst(3);
   cluster.host("1").raw.transferLeader("3");
@@ -312,7 +312,7 @@ test("granting a pre-vote changes neither term nor vote nor timer, and promises 
   assert.deepEqual(
     only(first.messages, "preVoteResponse").map(({ reject }) => reject),
     [false, false],
-    "two rehearsals may both succeed",
+    "two pre-votes may both succeed",
   );
   assert.ok(first.readies.every(({ hardState }) => hardState === undefined));
   host.tick(4);
@@ -336,7 +336,7 @@ test("a pre-candidate that is refused by a majority follows again", () => {
   assert.deepEqual([later.raw.role, later.raw.term], ["follower", 9], "a later term is learned");
 });
 
-test("a grant for an earlier rehearsal does not count in a later one", () => {
+test("a grant for an earlier pre-vote does not count in a later one", () => {
   const host = new Host({ id: "1", conf: THREE, hardState: { term: 3 } });
   host.raw.campaign();
   host.work();
@@ -344,7 +344,7 @@ test("a grant for an earlier rehearsal does not count in a later one", () => {
   assert.equal(host.raw.role, "preCandidate");
 });
 
-test("a stale candidate is told the later term even when it only rehearses", () => {
+test("a stale candidate is told the later term even when it only asks for pre-votes", () => {
   const host = follower({ hardState: { term: 8 } });
   const { messages } = host.feed(preVote(host, "3", [1, 1, 1], 5));
   assert.deepEqual(
@@ -454,9 +454,9 @@ test("a follower whose leader died grants the pre-vote of a peer that saw it too
   );
 });
 
-// §9.6 and §5.4.1 together: of two that rehearse, the one with the longer log must not wait for its
+// §9.6 and §5.4.1 together: of two that ask for pre-votes, the one with the longer log must not wait for its
 // timeout because it asked too early and the other can never win.
-test("who refuses a pre-vote for its longer log rehearses at the next tick, unless it has a leader", () => {
+test("who refuses a pre-vote for its longer log asks for pre-votes at the next tick, unless it has a leader", () => {
   const host = follower({ draw: 0.99 });
   host.feed(append(host, [1], 0));
   host.raw.connectionLost("2");

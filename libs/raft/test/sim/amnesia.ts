@@ -165,7 +165,7 @@ export class Amnesia {
   }
 
   #refuses(memory: Memory, id: NodeId): boolean {
-    const reason = memory.peers.whyDisowned(id, this.#memoryOf(id).life);
+    const reason = memory.peers.validateLife(id, this.#memoryOf(id).life);
     if (reason === undefined) return false;
     if (!this.retired.has(id)) this.#options.note(reason);
     this.retired.add(id);

@@ -4,7 +4,7 @@
  * Its state is plain data that is never changed in place, so a copy is a reference. It knows
  * nothing of logs, disks and clusters.
  */
-import { whyImpossible } from "../../src/core/membership/confchange.ts";
+import { validateConfChange } from "../../src/core/membership/confchange.ts";
 import type { ConfChange, ConfState, Entry, Index, Term } from "../../src/core/model/types.ts";
 import { text } from "../core/host.ts";
 
@@ -55,7 +55,7 @@ export function digestAfter(digest: number, { index, term, type, data }: Entry):
  * from when it is applied cannot promise to elect a leader then.
  */
 export function isAcceptable(conf: ConfState, change: ConfChange): boolean {
-  if (whyImpossible(conf, change) !== undefined) return false;
+  if (validateConfChange(conf, change) !== undefined) return false;
   const gone = new Set<string>();
   for (const { type, nodeId } of change.changes) if (type !== "addVoter") gone.add(nodeId);
   const rest = conf.voters.filter((id) => !gone.has(id)).length;

@@ -28,6 +28,12 @@ import { decodeWrite, digestAfter, encodeWrite, initialState, isAcceptable } fro
 import type { MachineState, Register, Write } from "./machine.ts";
 import { mutateArrival, mutateHardState, mutateCommit } from "./mutation.ts";
 import type { Mutation } from "./mutation.ts";
+import {
+  closeInline,
+  compactInline,
+  createInline,
+  openInline,
+} from "../../src/testing/inline-wal.ts";
 
 const DIRECTORY = "/data/wal";
 const CLUSTER = "00000000000000c1";
@@ -167,10 +173,10 @@ export class SimNode {
     if (!Wal.exists(DIRECTORY, this.disk)) {
       if (this.#hasLog) throw new Violation(`durability: the log of ${this.id} is gone`);
       const metadata = { memberId: this.id, clusterId: CLUSTER };
-      Wal.createSync(DIRECTORY, { ...options, metadata }).closeSync();
+      closeInline(createInline(DIRECTORY, { ...options, metadata }));
     }
     this.#hasLog = true;
-    const { wal } = Wal.openSync(DIRECTORY, options);
+    const { wal } = openInline(DIRECTORY, options);
     this.state = this.#durable;
     this.#options.checker.stands(this.id, this.state);
     const { index, term } = this.state;
@@ -457,7 +463,7 @@ export class SimNode {
       this.#durable = this.state;
       const { index } = this.state;
       if (!compacts || index === 0) return;
-      this.#openWal().compactSync(this.#metadata(), Math.max(1, index - RESERVE));
+      compactInline(this.#openWal(), this.#metadata(), Math.max(1, index - RESERVE));
     });
   }
 }

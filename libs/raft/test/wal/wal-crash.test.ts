@@ -28,6 +28,7 @@ import {
   snapshotAt,
   upTo,
 } from "./wal-harness.ts";
+import { closeInline, compactInline } from "../../src/testing/inline-wal.ts";
 
 const LOSSES: readonly PowerLoss[] = ["none", "all", "prefix", "subset", "garbage"];
 const RUNS = Number(process.env["RUNS"] ?? 400);
@@ -146,7 +147,7 @@ function randomChange(random: Random, model: Model): Change {
         m.compact(snapshot, keepFrom);
       },
       toLog: (wal) => {
-        wal.compactSync(snapshot, keepFrom);
+        compactInline(wal, snapshot, keepFrom);
       },
     };
   }
@@ -198,7 +199,7 @@ function openSomehow(disk: SimulatedDisk, random: Random, segmentBytes: number):
         disk.crashAt(Number.POSITIVE_INFINITY);
         return opened;
       }
-      createOn(disk, segmentBytes).closeSync();
+      closeInline(createOn(disk, segmentBytes));
     } catch (error) {
       if (!isCrash(error)) throw error;
       crash(disk, random);
@@ -234,7 +235,7 @@ function randomLife(seed: number): void {
         history.step(wal, randomChange(random, model));
       }
       if (random() < 0.3) {
-        wal.closeSync();
+        closeInline(wal);
         history.settle();
       }
     } catch (error) {
@@ -267,7 +268,7 @@ describe("after a crash", () => {
       }
       saveNow(wal, entriesOf(2, 12, 2, 50), hardStateOf(2, 11));
       done(describeLog(wal, undefined));
-      wal.compactSync(snapshotAt(11, 1), 9);
+      compactInline(wal, snapshotAt(11, 1), 9);
       done(describeLog(wal, snapshotAt(11, 1)));
       saveNow(wal, entriesOf(2, 14, 3, 300), hardStateOf(2, 13));
       done(describeLog(wal, snapshotAt(11, 1)));
@@ -275,7 +276,7 @@ describe("after a crash", () => {
       done(describeLog(wal, snapshotAt(30, 3)));
       saveNow(wal, entriesOf(3, 31, 3, 200), hardStateOf(3, 30));
       done(describeLog(wal, snapshotAt(30, 3)));
-      wal.closeSync();
+      closeInline(wal);
     };
     const states: string[] = [];
     const whole = new SimulatedDisk({ random: seededRandom(1) });
@@ -296,7 +297,7 @@ describe("after a crash", () => {
           durable === -1 &&
           disk.readDirectory(DIRECTORY).every((name) => name.endsWith(".tmp"))
         ) {
-          createOn(disk, 500).closeSync();
+          closeInline(createOn(disk, 500));
           continue;
         }
         const { wal, compaction } = openOn(disk, 500);
@@ -353,9 +354,9 @@ describe("after a crash", () => {
       const contents = new Map(
         disk.readDirectory(DIRECTORY).map((name) => [name, disk.readFile(`${DIRECTORY}/${name}`)]),
       );
-      wal.compactSync(snapshotAt(30, 1), 28);
+      compactInline(wal, snapshotAt(30, 1), 28);
       const before = describeLog(wal, snapshotAt(30, 1));
-      wal.closeSync();
+      closeInline(wal);
       // The five segments just before those that are left.
       const isLeft = new Set(disk.readDirectory(DIRECTORY));
       const removed = [...contents].filter(([name]) => !isLeft.has(name)).slice(-5);
@@ -366,7 +367,7 @@ describe("after a crash", () => {
       const { wal: again, compaction, repaired } = openOn(disk, 400);
       assert.equal(describeLog(again, compaction), before);
       assert.equal(repaired, undefined);
-      again.closeSync();
+      closeInline(again);
       assert.equal(describeLog(openOn(disk, 400).wal, compaction), before);
       // What does not connect to the log is removed.
       const left = disk.readDirectory(DIRECTORY);

@@ -28,6 +28,7 @@ import {
   snapshotAt,
   upTo,
 } from "./wal-harness.ts";
+import { closeInline, compactInline } from "../../src/testing/inline-wal.ts";
 
 const SEGMENT_BYTES = 900;
 
@@ -46,7 +47,7 @@ function built(closes = false): { disk: SimulatedDisk; states: string[]; batches
     saveNow(wal, entriesOf(1, index, 2, 50), hardStateOf(1, index - 1));
     states.push(describeLog(wal, undefined));
   }
-  if (closes) wal.closeSync();
+  if (closes) closeInline(wal);
   else disk.restartProcess();
   return { disk, states, batches: batchesOf(disk) };
 }
@@ -169,7 +170,7 @@ describe("one flipped bit", () => {
     const { disk } = built(true);
     const { wal } = openOn(disk, SEGMENT_BYTES);
     saveNow(wal, entriesOf(1, 19, 2, 50), hardStateOf(1, 18));
-    wal.closeSync();
+    closeInline(wal);
     const [data, mark] = batchesOf(disk).slice(-2);
     assert.ok(data !== undefined && mark !== undefined);
     assert.equal(mark.end - mark.start, BATCH_RECORD_BYTES, "closing vouches again");
@@ -337,7 +338,7 @@ describe("damaged directories", () => {
 
   it("segments that belong to two members are refused", () => {
     const disk = newDisk();
-    createOn(disk).closeSync();
+    closeInline(createOn(disk));
     const [name = ""] = segments(disk);
     const ends = [...readSegments(disk, DIRECTORY, listSegments(disk, DIRECTORY))].filter(
       (part) => part.kind === "end",
@@ -361,7 +362,7 @@ describe("damaged directories", () => {
     const disk = newDisk();
     const wal = createOn(disk);
     saveNow(wal, entriesOf(1, 1, 3), hardStateOf(1, 4));
-    wal.closeSync();
+    closeInline(wal);
     assert.match(refusal(disk).message, /index 4 is committed, but the entries end at 3/);
   });
 
@@ -443,9 +444,9 @@ describe("the dump", () => {
     const wal = createOn(disk, SEGMENT_BYTES);
     saveNow(wal, entriesOf(1, 1, 4, 20), hardStateOf(1, 2));
     saveNow(wal, [{ term: 1, index: 5, type: "normal", data: new Uint8Array(0) }]);
-    wal.compactSync(snapshotAt(2, 1), 2);
+    compactInline(wal, snapshotAt(2, 1), 2);
     installNow(wal, snapshotAt(9, 3));
-    wal.closeSync();
+    closeInline(wal);
     const lines: string[] = [];
     const result = dumpWal(DIRECTORY, (line) => lines.push(line), {
       fileSystem: disk,

@@ -8,8 +8,9 @@ import type {
   SnapshotMetadata,
 } from "../../src/core/model/types.ts";
 import { SimulatedDisk } from "../../src/testing/simulated-disk.ts";
-import { Wal } from "../../src/wal/wal.ts";
+import type { Wal } from "../../src/wal/wal.ts";
 import type { OpenedWal, WalOptions } from "../../src/wal/wal.ts";
+import { createInline, openInline } from "../../src/testing/inline-wal.ts";
 
 export const DIRECTORY = "/data/wal";
 export const MEMBER = "00000000000000a1";
@@ -75,11 +76,11 @@ export function on(disk: SimulatedDisk, segmentBytes = 64 * 1024): WalOptions {
 }
 
 export function createOn(disk: SimulatedDisk, segmentBytes?: number): Wal {
-  return Wal.createSync(DIRECTORY, { ...on(disk, segmentBytes), metadata: METADATA });
+  return createInline(DIRECTORY, { ...on(disk, segmentBytes), metadata: METADATA });
 }
 
 export function openOn(disk: SimulatedDisk, segmentBytes?: number): OpenedWal {
-  return Wal.openSync(DIRECTORY, on(disk, segmentBytes));
+  return openInline(DIRECTORY, on(disk, segmentBytes));
 }
 
 /** Everything a log tells about itself, in one comparable text. */

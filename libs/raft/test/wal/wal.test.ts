@@ -21,6 +21,7 @@ import {
   seededRandom,
   snapshotAt,
 } from "./wal-harness.ts";
+import { closeInline, compactInline } from "../../src/testing/inline-wal.ts";
 
 const NO_HARD_STATE = { term: 0, vote: "", commit: 0 };
 
@@ -36,7 +37,7 @@ function reopened(disk: SimulatedDisk, segmentBytes?: number): string {
   const { wal, compaction, repaired } = openOn(disk, segmentBytes);
   assert.equal(repaired, undefined);
   const text = describeLog(wal, compaction);
-  wal.closeSync();
+  closeInline(wal);
   return text;
 }
 
@@ -47,7 +48,7 @@ describe("a new log", () => {
     const wal = createOn(disk);
     assert.equal(Wal.exists(DIRECTORY, disk), true);
     assert.equal(wal.log.lastIndex(), 0);
-    wal.closeSync();
+    closeInline(wal);
     const opened = openOn(disk);
     assert.deepEqual(opened.metadata, METADATA);
     assert.deepEqual(opened.hardState, NO_HARD_STATE);
@@ -59,11 +60,11 @@ describe("a new log", () => {
 
   it("refuses to take the place of another", () => {
     const disk = newDisk();
-    createOn(disk).closeSync();
+    closeInline(createOn(disk));
     const error = errorOf(() => createOn(disk));
     assert.ok(error instanceof FatalError);
     assert.match(error.message, /there is a log in \/data\/wal already/);
-    openOn(disk).wal.closeSync();
+    closeInline(openOn(disk).wal);
   });
 
   it("cannot be opened where there is none, and nothing is created by trying", () => {
@@ -76,8 +77,8 @@ describe("a new log", () => {
     const disk = newDisk();
     const wal = createOn(disk);
     assert.match(errorOf(() => openOn(disk)).message, /open wal error: file already locked/);
-    wal.closeSync();
-    openOn(disk).wal.closeSync();
+    closeInline(wal);
+    closeInline(openOn(disk).wal);
   });
 
   it("leaves no lock and no open file behind when it cannot be created", () => {
@@ -86,7 +87,7 @@ describe("a new log", () => {
     assert.equal((errorOf(() => createOn(disk)) as NodeJS.ErrnoException).code, "EIO");
     assert.equal(disk.openHandles, 0);
     assert.equal(Wal.exists(DIRECTORY, disk), false);
-    createOn(disk).closeSync();
+    closeInline(createOn(disk));
     assert.equal(disk.openHandles, 0);
     assert.deepEqual(
       disk.readDirectory(DIRECTORY).filter((name) => name.endsWith(".tmp")),
@@ -103,7 +104,7 @@ describe("save", () => {
     saveNow(wal, entriesOf(1, 4, 1, 0), hardStateOf(1, 3));
     saveNow(wal, [], hardStateOf(1, 4), false);
     const before = describeLog(wal, undefined);
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(reopened(disk), before);
     assert.match(before, /commit 4/);
   });
@@ -117,14 +118,14 @@ describe("save", () => {
     assert.equal(wal.log.lastIndex(), 5);
     assert.equal(wal.log.term(4), 2);
     const before = describeLog(wal, undefined);
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(reopened(disk, 600), before);
   });
 
   it("recovers every prefix: reopened after each batch, whatever the segment size", () => {
     for (const segmentBytes of [1, 300, 700, 5000]) {
       const disk = newDisk();
-      createOn(disk, segmentBytes).closeSync();
+      closeInline(createOn(disk, segmentBytes));
       let last = 0;
       for (let round = 1; round <= 25; round += 1) {
         const { wal } = openOn(disk, segmentBytes);
@@ -133,7 +134,7 @@ describe("save", () => {
         saveNow(wal, entriesOf(round, last + 1, count, round * 11), hardStateOf(round, last));
         last += count;
         const before = describeLog(wal, undefined);
-        wal.closeSync();
+        closeInline(wal);
         assert.equal(reopened(disk, segmentBytes), before);
       }
     }
@@ -159,7 +160,7 @@ describe("save", () => {
     saveNow(wal, entriesOf(1, 52, 1, 10));
     assert.equal(segments(disk).length, 3);
     const before = describeLog(wal, undefined);
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(reopened(disk, 1000), before);
   });
 
@@ -177,7 +178,7 @@ describe("save", () => {
     const disk = newDisk();
     const wal = createOn(disk, 400);
     saveNow(wal, entriesOf(1, 1, 4, 60), hardStateOf(1, 3));
-    wal.compactSync(snapshotAt(3, 1), 3);
+    compactInline(wal, snapshotAt(3, 1), 3);
     saveNow(wal, entriesOf(1, 5, 4, 60));
     const tail = segments(disk).at(-1);
     const head = [...readWal(DIRECTORY, disk)].flatMap((item) =>
@@ -223,11 +224,11 @@ describe("compact", () => {
   it("starts the log at the reserve and knows the term before it", () => {
     const disk = newDisk();
     const wal = filled(disk, 600, 40);
-    wal.compactSync(snapshotAt(35, 1), 30);
+    compactInline(wal, snapshotAt(35, 1), 30);
     assert.equal(wal.log.firstIndex(), 30);
     assert.equal(wal.log.term(29), 1);
     const before = describeLog(wal, snapshotAt(35, 1));
-    wal.closeSync();
+    closeInline(wal);
     const { wal: again, compaction } = openOn(disk, 600);
     assert.deepEqual(compaction, snapshotAt(35, 1));
     assert.equal(describeLog(again, compaction), before);
@@ -237,16 +238,16 @@ describe("compact", () => {
     const disk = newDisk();
     const wal = filled(disk, 600, 40);
     const all = segments(disk);
-    wal.compactSync(snapshotAt(35, 1), 20);
+    compactInline(wal, snapshotAt(35, 1), 20);
     const left = segments(disk);
     assert.deepEqual(left, all.slice(-left.length));
     const firsts = left.map((name) => Number.parseInt(name.slice(17, 33), 16));
     assert.ok((firsts[0] ?? 0) <= 20);
     assert.ok((firsts[1] ?? 0) > 20);
-    wal.compactSync(snapshotAt(40, 1), 41);
+    compactInline(wal, snapshotAt(40, 1), 41);
     assert.equal(segments(disk).length, 1);
     assert.equal(wal.log.lastIndex(), 40);
-    wal.closeSync();
+    closeInline(wal);
     assert.match(reopened(disk, 600), /^from 41 after term 1\nterm 1/);
   });
 
@@ -258,32 +259,32 @@ describe("compact", () => {
     // The overwriting entries reach back behind the start of a segment that stays.
     saveNow(wal, entriesOf(2, third - 2, 40, 10), hardStateOf(2, third - 3));
     saveNow(wal, [], hardStateOf(2, third + 30));
-    wal.compactSync(snapshotAt(third + 30, 2), third + 20);
+    compactInline(wal, snapshotAt(third + 30, 2), third + 20);
     const before = describeLog(wal, snapshotAt(third + 30, 2));
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(reopened(disk, 600), before);
   });
 
   it("is a no-op at an index that is compacted already, and keeps no less than it has", () => {
     const disk = newDisk();
     const wal = filled(disk, 600, 30);
-    wal.compactSync(snapshotAt(20, 1), 15);
+    compactInline(wal, snapshotAt(20, 1), 15);
     const operations = disk.operations;
-    wal.compactSync(snapshotAt(20, 1), 21);
-    wal.compactSync(snapshotAt(19, 1), 20);
+    compactInline(wal, snapshotAt(20, 1), 21);
+    compactInline(wal, snapshotAt(19, 1), 20);
     assert.equal(disk.operations, operations);
     assert.equal(wal.log.firstIndex(), 15);
-    wal.compactSync(snapshotAt(22, 1), 3);
+    compactInline(wal, snapshotAt(22, 1), 3);
     assert.equal(wal.log.firstIndex(), 15);
   });
 
   it("refuses an index that the log does not reach, and a gap", () => {
     const disk = newDisk();
     assert.throws(() => {
-      filled(disk, 600, 5).compactSync(snapshotAt(6, 1), 6);
+      compactInline(filled(disk, 600, 5), snapshotAt(6, 1), 6);
     }, /beyond the last/);
     assert.throws(() => {
-      filled(newDisk(), 600, 5).compactSync(snapshotAt(3, 1), 5);
+      compactInline(filled(newDisk(), 600, 5), snapshotAt(3, 1), 5);
     }, /leaves a gap/);
   });
 
@@ -291,12 +292,12 @@ describe("compact", () => {
     const disk = newDisk();
     const wal = filled(disk, 2000, 20);
     assert.ok(wal.bytesSinceCompaction > 20 * 40);
-    wal.compactSync(snapshotAt(20, 1), 21);
+    compactInline(wal, snapshotAt(20, 1), 21);
     assert.equal(wal.bytesSinceCompaction, 0);
     saveNow(wal, entriesOf(1, 21, 3));
     const bytes = wal.bytesSinceCompaction;
     assert.ok(bytes > 3 * 40);
-    wal.closeSync();
+    closeInline(wal);
     const { wal: again } = openOn(disk, 2000);
     // The batch that marks the log as closed counts as well.
     assert.equal(again.bytesSinceCompaction, bytes + 41);
@@ -314,7 +315,7 @@ describe("installSnapshot", () => {
       assert.equal(wal.log.lastIndex(), index);
       saveNow(wal, entriesOf(5, index + 1, 4), hardStateOf(5, index + 1));
       const before = describeLog(wal, snapshotAt(index, 4));
-      wal.closeSync();
+      closeInline(wal);
       assert.equal(reopened(disk, 600), before);
     }
   });
@@ -344,9 +345,9 @@ describe("installSnapshot", () => {
     saveNow(wal, entriesOf(1, 1, 30));
     installNow(wal, snapshotAt(12, 1), hardStateOf(1, 12));
     for (let index = 13; index < 60; index += 1) saveNow(wal, entriesOf(2, index, 1));
-    wal.compactSync(snapshotAt(50, 2), 45);
+    compactInline(wal, snapshotAt(50, 2), 45);
     const before = describeLog(wal, snapshotAt(50, 2));
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(reopened(disk, 500), before);
   });
 });
@@ -357,7 +358,7 @@ describe("close", () => {
     const wal = createOn(disk);
     saveNow(wal, entriesOf(1, 1, 2), hardStateOf(1, 0), false);
     await Promise.all([wal.close(), wal.close()]);
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(disk.openHandles, 0);
     assert.throws(() => wal.save(entriesOf(1, 3, 1), undefined, true), /the wal is closed/);
     disk.restartAfterPowerLoss("none");
@@ -366,11 +367,11 @@ describe("close", () => {
 
   it("writes nothing to a log that nothing was written to", () => {
     const disk = newDisk();
-    createOn(disk).closeSync();
+    closeInline(createOn(disk));
     const [name] = segments(disk);
     const path = `${DIRECTORY}/${name ?? ""}`;
     const before = disk.readFile(path);
-    for (let round = 0; round < 3; round += 1) openOn(disk).wal.closeSync();
+    for (let round = 0; round < 3; round += 1) closeInline(openOn(disk).wal);
     assert.ok(disk.readFile(path).subarray(0, before.length).equals(before));
     assert.equal([...readWal(DIRECTORY, disk)].length, 3);
   });
@@ -391,12 +392,12 @@ describe("a failing disk", () => {
       () => wal.save([], hardStateOf(1, 1), false),
       () => wal.installSnapshot(snapshotAt(9, 1)),
       () => {
-        wal.compactSync(snapshotAt(2, 1), 1);
+        compactInline(wal, snapshotAt(2, 1), 1);
       },
     ]) {
       assert.equal(errorOf(call), first);
     }
-    wal.closeSync();
+    closeInline(wal);
     assert.equal(disk.operations, operations);
     assert.equal(disk.openHandles, 0);
   });
@@ -451,7 +452,7 @@ describe("a failing disk", () => {
         } catch (thrown) {
           error = thrown;
         }
-        wal.closeSync();
+        closeInline(wal);
         assert.equal(disk.openHandles, 0);
         disk.restartAfterPowerLoss("none");
         const { wal: again } = openOn(disk, 400);

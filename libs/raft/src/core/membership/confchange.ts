@@ -33,7 +33,7 @@ export function isVoter(conf: ConfState, id: NodeId): boolean {
  * Why `change` cannot be made to `conf`; undefined when it can. A host asks before it accepts a
  * committed change, and a leader before it appends one.
  */
-export function whyImpossible(conf: ConfState, change: ConfChange): string | undefined {
+export function validateConfChange(conf: ConfState, change: ConfChange): string | undefined {
   if (leavesJoint(change)) {
     return isJoint(conf) ? undefined : "there is no joint configuration to leave";
   }
@@ -50,7 +50,7 @@ export function whyImpossible(conf: ConfState, change: ConfChange): string | und
  * go through a joint configuration in which both halves decide.
  */
 export function changeConf(conf: ConfState, change: ConfChange): ConfState {
-  const impossible = whyImpossible(conf, change);
+  const impossible = validateConfChange(conf, change);
   invariant(impossible === undefined, `impossible conf change: ${impossible ?? ""}`);
   if (leavesJoint(change)) return leaveJoint(conf);
   if (!usesJoint(change)) return withChanges(conf, change.changes);

@@ -35,7 +35,7 @@ export interface RaftConfig {
   readonly committedBytesMax: number;
   /** Leaders step down when a quorum is silent for an election timeout; voters honour the lease. */
   readonly checkQuorum: boolean;
-  /** Rehearse elections so that a rejoining node cannot disturb (thesis §9.6). */
+  /** Ask whether an election could be won before it begins, so that a rejoining node cannot disturb (thesis §9.6). */
   readonly preVote: boolean;
   /**
    * "safe": a quorum round confirms each batch of reads. "lease": the leader answers from its
@@ -52,7 +52,7 @@ export interface RaftConfig {
    * Why an entry another member sent could never be applied; undefined when it can. Asked before
    * such an entry enters the log: there it would stop every member for good.
    */
-  readonly whyUnfit?: (entry: Entry) => string | undefined;
+  readonly validateEntry?: (entry: Entry) => string | undefined;
 }
 
 export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "random"> & Partial<RaftConfig>;

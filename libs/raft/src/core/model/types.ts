@@ -55,6 +55,16 @@ export interface ConfState {
   readonly autoLeave: boolean;
 }
 
+/** The membership of a log that nobody has been made a member of yet. */
+export const EMPTY_CONF_STATE: ConfState = {
+  voters: [],
+  learners: [],
+  votersOutgoing: [],
+  learnersNext: [],
+  autoLeave: false,
+};
+
+/** One step of a change of the membership. */
 export interface ConfChangeSingle {
   /** "update" changes nothing in raft; it carries new member data in the context. */
   readonly type: "addVoter" | "addLearner" | "remove" | "update";
@@ -117,7 +127,7 @@ export interface HeartbeatResponseMessage extends MessageBase {
   readonly context: string;
 }
 
-/** RequestVote (paper §5.2, §5.4) and its rehearsal (thesis §9.6). */
+/** RequestVote (paper §5.2, §5.4) and the pre-vote (thesis §9.6). */
 export interface VoteMessage extends MessageBase {
   readonly type: "vote" | "preVote";
   readonly lastIndex: Index;

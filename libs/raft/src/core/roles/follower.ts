@@ -2,7 +2,7 @@
  * What a follower does: take entries, heartbeats and snapshots from the leader of its term, and
  * pass on what only a leader can decide (paper §5.2, §5.3, §7).
  */
-import type { Raft } from "./raft.ts";
+import type { RaftState } from "./raft-state.ts";
 import { isMember } from "../membership/confchange.ts";
 import type {
   AppendMessage,
@@ -16,7 +16,7 @@ import type {
 import { NOBODY } from "../model/types.ts";
 
 /** A message of the current term, neither a vote nor a request for one. */
-export function stepFollower(raft: Raft, message: Message): void {
+export function stepFollower(raft: RaftState, message: Message): void {
   switch (message.type) {
     case "append":
     case "heartbeat":
@@ -27,14 +27,12 @@ export function stepFollower(raft: Raft, message: Message): void {
     case "transferLeader":
       if (message.from !== raft.leader) forwardTransfer(raft, message.transferee);
       return;
-    case "timeoutNow":
-      // The leader wants to be succeeded: no rehearsal, no lease (thesis §3.10).
-      raft.campaign("transfer");
-      return;
     case "readIndexResponse":
       raft.readStates.push({ context: message.context, index: message.index });
       return;
-    // Requests to a leader of this term that stepped down, and answers to roles past.
+    // Requests to a leader of this term that stepped down, answers to roles past, and elections,
+    // which raft.ts begins.
+    case "timeoutNow":
     case "propose":
     case "readIndex":
     case "appendResponse":
@@ -48,7 +46,7 @@ export function stepFollower(raft: Raft, message: Message): void {
 
 /** Does what the leader of this term asks for. */
 export function followLeader(
-  raft: Raft,
+  raft: RaftState,
   message: AppendMessage | HeartbeatMessage | SnapshotMessage,
 ): void {
   switch (message.type) {
@@ -71,25 +69,25 @@ export function followLeader(
  * an entry of a later term applied, and not its own, may safely propose again.
  * @returns false when no leader is known.
  */
-export function forwardProposal(raft: Raft, entries: readonly Entry[]): boolean {
+export function forwardProposal(raft: RaftState, entries: readonly Entry[]): boolean {
   const { leader: to, id: from, term } = raft;
   if (to === NOBODY) return false;
   raft.send({ type: "propose", to, from, term, entries });
   return true;
 }
 
-export function forwardTransfer(raft: Raft, transferee: NodeId): void {
+export function forwardTransfer(raft: RaftState, transferee: NodeId): void {
   const { leader: to, id: from, term } = raft;
   if (to !== NOBODY) raft.send({ type: "transferLeader", to, from, term, transferee });
 }
 
 /** Nothing is forwarded without a leader: the reader asks again. */
-export function forwardRead(raft: Raft, context: string): void {
+export function forwardRead(raft: RaftState, context: string): void {
   const { leader: to, id: from } = raft;
   if (to !== NOBODY) raft.send({ type: "readIndex", to, from, term: 0, context });
 }
 
-function handleAppend(raft: Raft, message: AppendMessage): void {
+function handleAppend(raft: RaftState, message: AppendMessage): void {
   const { from: to, prevIndex: index, prevTerm, entries } = message;
   if (index < raft.log.firstIndex - 1) {
     // What is compacted was committed, and everything committed agrees with every leader.
@@ -116,7 +114,7 @@ function handleAppend(raft: Raft, message: AppendMessage): void {
   });
 }
 
-function accept(raft: Raft, to: NodeId, index: Index): void {
+function accept(raft: RaftState, to: NodeId, index: Index): void {
   // What a later leader counts on is part of the log again.
   if (raft.removedAt > 0) raft.removedAt = Math.max(raft.removedAt, index);
   raft.send({
@@ -135,7 +133,7 @@ function accept(raft: Raft, to: NodeId, index: Index): void {
  * True when the snapshot tells this member more than it has applied, and is meant for it. Not when
  * the log is about to reach it: what lies between is in the host's hands to be made durable.
  */
-export function wantsSnapshot(raft: Raft, message: SnapshotMessage): boolean {
+export function wantsSnapshot(raft: RaftState, message: SnapshotMessage): boolean {
   const { index, term, confState } = message.snapshot;
   const { log } = raft;
   if (message.term < raft.term || !isMember(confState, raft.id)) return false;
@@ -143,7 +141,7 @@ export function wantsSnapshot(raft: Raft, message: SnapshotMessage): boolean {
   return index > (log.pendingSnapshot?.index ?? log.applied);
 }
 
-function handleSnapshot(raft: Raft, message: SnapshotMessage): void {
+function handleSnapshot(raft: RaftState, message: SnapshotMessage): void {
   const { snapshot, from } = message;
   if (wantsSnapshot(raft, message)) {
     if (raft.log.hasEntry(snapshot.index, snapshot.term)) raft.skipTo(snapshot);

@@ -6,10 +6,10 @@
  * each leaves with the next Ready, whatever happened since the last. Answers to a probe leave at
  * once. Which appends may leave is decided by progress.ts.
  */
-import { whyImpossible, LEAVE_JOINT } from "../membership/confchange.ts";
+import { validateConfChange, LEAVE_JOINT } from "../membership/confchange.ts";
 import { invariant } from "../model/invariant.ts";
 import type { Progress } from "../membership/progress.ts";
-import type { Raft } from "./raft.ts";
+import type { RaftState } from "./raft-state.ts";
 import { byteLength } from "../log/raft-log.ts";
 import type { ReadRequest } from "./read-only.ts";
 import type {
@@ -24,8 +24,21 @@ import { NOBODY } from "../model/types.ts";
 
 const NO_DATA = new Uint8Array(0);
 
+/** A candidate that has won: takes office with an empty entry of its term (paper §8). */
+export function becomeLeader(raft: RaftState): void {
+  invariant(raft.role === "candidate", `a ${raft.role} cannot become leader`);
+  raft.reset(raft.term);
+  raft.role = "leader";
+  raft.leader = raft.id;
+  raft.tracker.restart(raft.log.lastIndex + 1);
+  raft.noteOwnProgress();
+  // Whatever lies in the log may hold a conf change that nobody here has counted.
+  raft.pendingConfIndex = raft.log.lastIndex;
+  appendEntries(raft, [{ term: 0, index: 0, type: "normal", data: NO_DATA }]);
+}
+
 /** A message of the current term, neither a vote nor a request for one. */
-export function stepLeader(raft: Raft, message: Message): void {
+export function stepLeader(raft: RaftState, message: Message): void {
   switch (message.type) {
     case "propose":
       // The sender cannot be told of a refusal; whoever proposed there notices by timeout.
@@ -58,7 +71,7 @@ export function stepLeader(raft: Raft, message: Message): void {
   }
 }
 
-export function tickLeader(raft: Raft): void {
+export function tickLeader(raft: RaftState): void {
   const { config } = raft;
   raft.leaderTicks += 1;
   raft.heartbeatElapsed += 1;
@@ -79,7 +92,7 @@ export function tickLeader(raft: Raft): void {
 }
 
 /** @returns why nothing was appended; undefined when everything was. */
-export function propose(raft: Raft, entries: readonly Entry[]): string | undefined {
+export function propose(raft: RaftState, entries: readonly Entry[]): string | undefined {
   if (raft.tracker.self === undefined) return "this member is not part of the cluster";
   if (raft.transferee !== NOBODY) return "leadership is being transferred";
   const bytes = byteLength(entries);
@@ -93,7 +106,7 @@ export function propose(raft: Raft, entries: readonly Entry[]): string | undefin
  * Replaces conf changes that may not be made now by empty entries, so that the proposer sees its
  * entry committed without effect. One at a time: the next only after the last is applied.
  */
-function admitConfChanges(raft: Raft, entries: readonly Entry[]): readonly Entry[] {
+function admitConfChanges(raft: RaftState, entries: readonly Entry[]): readonly Entry[] {
   return entries.map((entry, position) => {
     if (entry.type !== "confChange") return entry;
     if (raft.pendingConfIndex > raft.log.applied || !isPossible(raft, entry.data)) {
@@ -104,15 +117,15 @@ function admitConfChanges(raft: Raft, entries: readonly Entry[]): readonly Entry
   });
 }
 
-function isPossible(raft: Raft, data: Uint8Array): boolean {
+function isPossible(raft: RaftState, data: Uint8Array): boolean {
   const decode = raft.config.decodeConfChange;
   if (data.length > 0 && decode === undefined) return true;
   const change = data.length === 0 || decode === undefined ? LEAVE_JOINT : decode(data);
-  return whyImpossible(raft.tracker.conf, change) === undefined;
+  return validateConfChange(raft.tracker.conf, change) === undefined;
 }
 
 /** Appends to the leader's own log, giving entries their place and term. */
-export function appendEntries(raft: Raft, entries: readonly Entry[]): void {
+export function appendEntries(raft: RaftState, entries: readonly Entry[]): void {
   const { log, term } = raft;
   let index = log.lastIndex;
   const placed: Entry[] = [];
@@ -126,7 +139,7 @@ export function appendEntries(raft: Raft, entries: readonly Entry[]): void {
  * Commits what a quorum holds, if it is of this term: an older entry is only safe beneath one of
  * the leader's own (paper §5.4.2).
  */
-export function advanceCommit(raft: Raft): void {
+export function advanceCommit(raft: RaftState): void {
   const { log, tracker } = raft;
   const index = tracker.committedIndex();
   if (index <= log.committed || index > log.lastIndex) return;
@@ -138,7 +151,7 @@ export function advanceCommit(raft: Raft): void {
 }
 
 /** True when flushBroadcast() would send something. */
-export function hasBroadcast(raft: Raft): boolean {
+export function hasBroadcast(raft: RaftState): boolean {
   if (raft.readOnly.isRoundDue) return true;
   if (!raft.isBroadcastDue) return false;
   const { log, tracker } = raft;
@@ -149,7 +162,7 @@ export function hasBroadcast(raft: Raft): boolean {
 }
 
 /** Sends what followers are due since the last Ready. */
-export function flushBroadcast(raft: Raft): void {
+export function flushBroadcast(raft: RaftState): void {
   if (raft.readOnly.isRoundDue) broadcastHeartbeat(raft);
   if (!raft.isBroadcastDue) return;
   raft.isBroadcastDue = false;
@@ -159,7 +172,7 @@ export function flushBroadcast(raft: Raft): void {
   }
 }
 
-function broadcastHeartbeat(raft: Raft): void {
+function broadcastHeartbeat(raft: RaftState): void {
   const { readOnly, tracker, id: from, term } = raft;
   const round = readOnly.takeRound(raft.leaderTicks, raft.config.readOnly === "lease");
   const context = round === 0 ? "" : String(round);
@@ -175,7 +188,7 @@ function broadcastHeartbeat(raft: Raft): void {
  * Sends the entries a member lacks, as far as one message goes, or a snapshot when they are gone.
  * @returns false when nothing was sent: the member is not ready for more, or lacks nothing.
  */
-function sendAppend(raft: Raft, progress: Progress, evenIfEmpty: boolean): boolean {
+function sendAppend(raft: RaftState, progress: Progress, evenIfEmpty: boolean): boolean {
   if (progress.isPaused) return false;
   const { log, config, id: from, term } = raft;
   const { id: to, next } = progress;
@@ -194,7 +207,7 @@ function sendAppend(raft: Raft, progress: Progress, evenIfEmpty: boolean): boole
   return entries.length > 0;
 }
 
-function sendSnapshot(raft: Raft, progress: Progress): boolean {
+function sendSnapshot(raft: RaftState, progress: Progress): boolean {
   // A silent member would let the snapshot's stream run into the void.
   if (!progress.recentActive) return false;
   const snapshot = raft.log.snapshot();
@@ -204,7 +217,7 @@ function sendSnapshot(raft: Raft, progress: Progress): boolean {
   return false;
 }
 
-function handleAppendResponse(raft: Raft, message: AppendResponseMessage): void {
+function handleAppendResponse(raft: RaftState, message: AppendResponseMessage): void {
   const progress = raft.tracker.get(message.from);
   if (progress === undefined) return;
   progress.recentActive = true;
@@ -227,7 +240,7 @@ function handleAppendResponse(raft: Raft, message: AppendResponseMessage): void 
   if (progress.id === raft.transferee) handOverWhenCaughtUp(raft, progress);
 }
 
-function noteAcknowledged(raft: Raft, progress: Progress): void {
+function noteAcknowledged(raft: RaftState, progress: Progress): void {
   switch (progress.state) {
     case "probe":
       progress.becomeReplicate();
@@ -241,7 +254,7 @@ function noteAcknowledged(raft: Raft, progress: Progress): void {
   }
 }
 
-function handleHeartbeatResponse(raft: Raft, message: HeartbeatResponseMessage): void {
+function handleHeartbeatResponse(raft: RaftState, message: HeartbeatResponseMessage): void {
   const progress = raft.tracker.get(message.from);
   if (progress === undefined) return;
   progress.recentActive = true;
@@ -257,14 +270,14 @@ function handleHeartbeatResponse(raft: Raft, message: HeartbeatResponseMessage):
 }
 
 /** Answers the reads whose round a quorum has confirmed. */
-export function confirmReads(raft: Raft): void {
+export function confirmReads(raft: RaftState): void {
   for (const read of raft.readOnly.confirm(raft.tracker.confirmedReadRound())) {
     answerRead(raft, read, read.index);
   }
 }
 
 /** A linearizable read: answered now, or when it is known that this leader still leads. */
-export function readIndex(raft: Raft, request: ReadRequest): void {
+export function readIndex(raft: RaftState, request: ReadRequest): void {
   const { readOnly, log } = raft;
   if (!raft.hasCommittedInTerm) readOnly.addEarly(request);
   else if (raft.tracker.isSingleton || hasLease(raft)) answerRead(raft, request, log.committed);
@@ -275,14 +288,14 @@ export function readIndex(raft: Raft, request: ReadRequest): void {
  * Lease reads (thesis §6.4.1): a quorum heard from this leader so lately that, even measured by
  * its own clock, it lets nobody else be elected. A hand-over ignores leases, so none is left.
  */
-function hasLease(raft: Raft): boolean {
+function hasLease(raft: RaftState): boolean {
   if (raft.config.readOnly !== "lease" || raft.hasOfferedLeadership) return false;
   const since = raft.readOnly.confirmedSince;
   // Both clocks are whole ticks; the one subtracted covers what rounding may hide.
   return since >= 0 && raft.leaderTicks < since + raft.config.electionTicks - 1;
 }
 
-function answerRead(raft: Raft, request: ReadRequest, index: Index): void {
+function answerRead(raft: RaftState, request: ReadRequest, index: Index): void {
   const { from: to, context } = request;
   const { id: from, term } = raft;
   if (to === from) raft.readStates.push({ context, index });
@@ -290,7 +303,7 @@ function answerRead(raft: Raft, request: ReadRequest, index: Index): void {
 }
 
 /** Starts handing leadership to a voter; a transfer under way to somebody else is given up. */
-export function transferLeader(raft: Raft, transferee: NodeId): void {
+export function transferLeader(raft: RaftState, transferee: NodeId): void {
   const progress = raft.tracker.get(transferee);
   if (progress === undefined || !raft.tracker.isVoter(transferee)) return;
   if (transferee === raft.id || transferee === raft.transferee) return;
@@ -300,20 +313,20 @@ export function transferLeader(raft: Raft, transferee: NodeId): void {
   if (progress.match < raft.log.lastIndex) sendAppend(raft, progress, true);
 }
 
-function handOverWhenCaughtUp(raft: Raft, progress: Progress): void {
+function handOverWhenCaughtUp(raft: RaftState, progress: Progress): void {
   if (progress.match !== raft.log.lastIndex) return;
   raft.hasOfferedLeadership = true;
   raft.send({ type: "timeoutNow", to: progress.id, from: raft.id, term: raft.term });
 }
 
 /** The host cannot reach the member: stop pipelining until it answers. */
-export function reportUnreachable(raft: Raft, id: NodeId): void {
+export function reportUnreachable(raft: RaftState, id: NodeId): void {
   const progress = raft.tracker.get(id);
   if (progress?.state === "replicate") progress.becomeProbe();
 }
 
 /** The host has sent the snapshot, or given up. Appends wait for the member's next sign of life. */
-export function reportSnapshot(raft: Raft, id: NodeId, isOk: boolean): void {
+export function reportSnapshot(raft: RaftState, id: NodeId, isOk: boolean): void {
   const progress = raft.tracker.get(id);
   if (progress?.state !== "snapshot") return;
   if (isOk) progress.becomeProbe();

@@ -7,7 +7,7 @@
  * It guards against defects, mix-ups and forgeries that show. A member that lies consistently is
  * beyond raft.
  */
-import type { Raft } from "./raft.ts";
+import type { RaftState } from "./raft-state.ts";
 import type { AppendMessage, Entry, Index, Message, Term } from "../model/types.ts";
 import { NOBODY } from "../model/types.ts";
 
@@ -18,17 +18,17 @@ import { NOBODY } from "../model/types.ts";
 export const TERM_LEAP_MAX = 2 ** 32;
 
 /** Why a message must not be stepped; undefined when it may. */
-export function whyImplausible(raft: Raft, message: Message): string | undefined {
+export function validateMessage(raft: RaftState, message: Message): string | undefined {
   if (message.term > raft.term + TERM_LEAP_MAX) {
     return `term ${message.term} cannot follow term ${raft.term}`;
   }
   switch (message.type) {
     case "append":
-      return whyNoLeader(raft, message) ?? whyBadAppend(raft, message);
+      return validateLeader(raft, message) ?? validateAppend(raft, message);
     case "heartbeat":
-      return whyNoLeader(raft, message) ?? whyBadCommit(raft, message.term, message.commit);
+      return validateLeader(raft, message) ?? validateCommit(raft, message.term, message.commit);
     case "snapshot":
-      return whyNoLeader(raft, message) ?? whyContradictory(raft, message);
+      return validateLeader(raft, message) ?? validateAgainstCommitted(raft, message);
     case "appendResponse":
       return !message.reject && message.term === raft.term && message.index > raft.log.lastIndex
         ? `it acknowledges entry ${message.index}, the log ends at ${raft.log.lastIndex}`
@@ -39,9 +39,9 @@ export function whyImplausible(raft: Raft, message: Message): string | undefined
         : undefined;
     case "readIndexResponse":
     case "timeoutNow":
-      return whyNoLeader(raft, message);
+      return validateLeader(raft, message);
     case "propose":
-      return whyUnfit(raft, message.entries);
+      return validateEntries(raft, message.entries);
     case "vote":
     case "preVote":
     case "voteResponse":
@@ -63,7 +63,7 @@ export interface CommittedEntry {
  * one, contradicts. If that leader says so indeed, and has committed its own, there are two
  * histories: one of them was made by members that forgot what they had promised.
  */
-export function contradictedBy(raft: Raft, message: Message): CommittedEntry | undefined {
+export function contradictedBy(raft: RaftState, message: Message): CommittedEntry | undefined {
   const { log } = raft;
   if (message.term < raft.term) return undefined;
   const contradicted = (index: Index, term: Term): boolean =>
@@ -83,33 +83,33 @@ export function contradictedBy(raft: Raft, message: Message): CommittedEntry | u
 }
 
 /** A term has one leader. */
-function whyNoLeader(raft: Raft, { from, term }: Message): string | undefined {
+function validateLeader(raft: RaftState, { from, term }: Message): string | undefined {
   if (term !== raft.term || raft.leader === NOBODY || raft.leader === from) return undefined;
   return `${raft.leader} leads term ${term}`;
 }
 
 /** Messages of earlier terms are answered, not obeyed; their numbers do not matter. */
-function whyBadCommit(raft: Raft, term: number, commit: number): string | undefined {
+function validateCommit(raft: RaftState, term: number, commit: number): string | undefined {
   if (term < raft.term || commit <= raft.log.lastIndex) return undefined;
   return `commit ${commit} is beyond the log's end, ${raft.log.lastIndex}: was the log lost?`;
 }
 
-function whyBadAppend(raft: Raft, message: AppendMessage): string | undefined {
+function validateAppend(raft: RaftState, message: AppendMessage): string | undefined {
   if (message.term < raft.term) return undefined;
-  return whyContradictory(raft, message) ?? whyUnfit(raft, message.entries);
+  return validateAgainstCommitted(raft, message) ?? validateEntries(raft, message.entries);
 }
 
-function whyContradictory(raft: Raft, message: Message): string | undefined {
+function validateAgainstCommitted(raft: RaftState, message: Message): string | undefined {
   const entry = contradictedBy(raft, message);
   if (entry === undefined) return undefined;
   return `entry ${entry.index} contradicts one committed up to ${raft.log.committed}`;
 }
 
-function whyUnfit(raft: Raft, entries: readonly Entry[]): string | undefined {
-  const { whyUnfit: judge } = raft.config;
-  if (judge === undefined) return undefined;
+function validateEntries(raft: RaftState, entries: readonly Entry[]): string | undefined {
+  const { validateEntry } = raft.config;
+  if (validateEntry === undefined) return undefined;
   for (const entry of entries) {
-    const reason = judge(entry);
+    const reason = validateEntry(entry);
     if (reason !== undefined) return reason;
   }
   return undefined;

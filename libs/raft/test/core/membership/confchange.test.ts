@@ -8,7 +8,7 @@ import {
   isMember,
   isVoter,
   LEAVE_JOINT,
-  whyImpossible,
+  validateConfChange,
 } from "../../../src/core/membership/confchange.ts";
 import { InvariantError } from "../../../src/core/model/invariant.ts";
 import { Tracker } from "../../../src/core/membership/tracker.ts";
@@ -82,10 +82,14 @@ test("impossible changes have a reason, and making them anyway breaks an invaria
     [confState(["1"]), change("+"), /id is empty/],
   ];
   for (const [conf, wanted, reason] of table) {
-    assert.match(whyImpossible(conf, wanted) ?? "possible", reason);
+    assert.match(validateConfChange(conf, wanted) ?? "possible", reason);
     assert.throws(() => changeConf(conf, wanted), InvariantError);
   }
-  assert.equal(whyImpossible(confState([]), change("+1")), undefined, "a first voter may come");
+  assert.equal(
+    validateConfChange(confState([]), change("+1")),
+    undefined,
+    "a first voter may come",
+  );
 });
 
 const IDS = ["1", "2", "3", "4", "5"];
@@ -141,7 +145,7 @@ test("changing at once or through a joint configuration ends where the naive ver
       const wanted: ConfChange = { ...LEAVE_JOINT, transition, changes: singles };
       const expected = asConf(naive(conf, singles));
       if (expected.voters.length === 0) {
-        assert.equal(whyImpossible(conf, wanted), "no voter would be left");
+        assert.equal(validateConfChange(conf, wanted), "no voter would be left");
         return;
       }
       const next = changeConf(conf, wanted);
@@ -164,7 +168,7 @@ test("any two quorums of neighbouring configurations overlap", (t) => {
   fc.assert(
     fc.property(plainConf, fc.array(single, { minLength: 1, maxLength: 4 }), (conf, singles) => {
       const wanted: ConfChange = { ...LEAVE_JOINT, changes: singles };
-      if (whyImpossible(conf, wanted) !== undefined) return;
+      if (validateConfChange(conf, wanted) !== undefined) return;
       const next = changeConf(conf, wanted);
       // A quorum of a joint configuration holds a majority of each half.
       const old = majorities(conf.voters);

@@ -9,13 +9,13 @@ import { confState, entry, logOf, type Host } from "../host.ts";
 const HUGE = Number.MAX_SAFE_INTEGER;
 
 function refused(host: Host, message: Message): string {
-  const reason = host.raw.whyImplausible(message);
+  const reason = host.raw.validateMessage(message);
   assert.notEqual(reason, undefined, JSON.stringify(message));
   return reason ?? "";
 }
 
 function passes(host: Host, message: Message): void {
-  assert.equal(host.raw.whyImplausible(message), undefined, JSON.stringify(message));
+  assert.equal(host.raw.validateMessage(message), undefined, JSON.stringify(message));
 }
 
 test("a term that no cluster reaches neither deposes a leader nor moves a follower", () => {
@@ -110,15 +110,15 @@ test("a follower obeys one leader a term", () => {
 });
 
 test("entries the host cannot apply enter no log", () => {
-  const whyUnfit = ({ data }: { data: Uint8Array }): string | undefined =>
+  const validateEntry = ({ data }: { data: Uint8Array }): string | undefined =>
     data[0] === 0x21 ? "it shouts" : undefined;
-  const lead = leader({ whyUnfit });
+  const lead = leader({ validateEntry });
   const { term } = lead.raw;
   const entries = [entry(0, 0, "fine"), entry(0, 0, "!")];
   const proposal = { type: "propose", from: "2", to: "1", term, entries } as const;
   assert.equal(refused(lead, proposal), "it shouts");
   passes(lead, { ...proposal, entries: entries.slice(0, 1) });
-  const host = follower({ whyUnfit });
+  const host = follower({ validateEntry });
   assert.equal(
     refused(host, { ...append(host, [], 0), entries: [entry(host.raw.term, 1, "!")] }),
     "it shouts",

@@ -8,6 +8,7 @@ import { after, describe, it } from "node:test";
 import { nodeFileSystem } from "../../../src/wal/files/node-file-system.ts";
 import { Wal } from "../../../src/wal/wal.ts";
 import { describeLog, entriesOf, hardStateOf, METADATA, snapshotAt } from "../wal-harness.ts";
+import { closeInline, openInline } from "../../../src/testing/inline-wal.ts";
 
 const base = mkdtempSync(join(tmpdir(), "wal-test-"));
 after(() => {
@@ -49,9 +50,9 @@ describe("on a real file system", () => {
     assert.equal(repaired, undefined);
     assert.equal(describeLog(again, compaction), before);
     await again.close();
-    const sync = Wal.openSync(directory, options);
+    const sync = openInline(directory, options);
     assert.equal(describeLog(sync.wal, sync.compaction), before);
-    sync.wal.closeSync();
+    closeInline(sync.wal);
   });
 
   it("cuts a torn tail and keeps a copy", async () => {
