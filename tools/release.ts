@@ -62,7 +62,7 @@ async function main(): Promise<void> {
       libraries: shippedLibraries,
       embedded: embeddedLibraries(root),
     }),
-    stage(folder) {
+    async stage(folder, work) {
       // Never from the cache: a release is made of the sources as they are.
       const words = ["run-many", "-t", "bundle", "--skip-nx-cache", "--output-style=static"];
       execFileSync(join(bin, "nx"), words, {
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
         stdio: ["ignore", "inherit", "inherit"],
         env: { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` },
       });
-      stage(root, folder, lockfile);
+      await stage(root, folder, lockfile, work);
     },
   });
   console.log(`made ${archive}`);

@@ -31,8 +31,8 @@ export interface Release {
   /** Seconds since 1970: the time of every file in the archive. */
   readonly epochSeconds: number;
   readonly sbom: string;
-  /** Fills the folder. */
-  readonly stage: (folder: string) => void | Promise<void>;
+  /** Fills the folder; the second one is for what is needed on the way. */
+  readonly stage: (folder: string, work: string) => void | Promise<void>;
 }
 
 /** @returns the path of the archive. */
@@ -54,7 +54,9 @@ export async function publish(release: Release): Promise<string> {
   try {
     const folder = join(work, name);
     mkdirSync(folder);
-    await release.stage(folder);
+    const scratch = join(work, "scratch");
+    mkdirSync(scratch);
+    await release.stage(folder, scratch);
     const archive = join(work, `${name}.tar.gz`);
     const digest = await pack(work, release, archive);
     writeFileSync(`${archive}.sha256`, `${digest}  ${name}.tar.gz\n`);

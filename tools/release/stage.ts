@@ -1,6 +1,6 @@
 /**
- * Lays out the folder that becomes the archive: programs, runtime, native store and papers. It
- * copies what has been built and checks that all of it is there; it builds nothing itself.
+ * Lays out the folder that becomes the archive: the executable, the small launchers under the names of
+ * the programs, and papers. The bundles must have been built.
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -11,10 +11,10 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { buildExecutable } from "./executable/build.ts";
 import type { Lockfile, LockedPackage } from "./lockfile.ts";
 import type { EmbeddedLibrary } from "./sbom.ts";
 
@@ -56,7 +56,8 @@ const embeddedLicenses: Readonly<Record<string, string>> = {
   gflags: "BSD-3-Clause",
   libunwind: "MIT",
 };
-const papers = ["README.md", "README-etcdctl.md", "LICENSE", "SECURITY.md"];
+const papers = ["README-etcdctl.md", "LICENSE", "SECURITY.md", "CHANGELOG.md"];
+const paperFolders = ["docs", "deploy/systemd", "deploy/monitoring"];
 
 /** The libraries inside the native store; of most of them the package does not tell the version. */
 export function embeddedLibraries(root: string): readonly EmbeddedLibrary[] {
@@ -89,14 +90,27 @@ export function checkBundled(maps: readonly string[], packages: readonly LockedP
   }
 }
 
-/** Fills `target` from the project at `root`. @throws Error when something is missing. */
-export function stage(root: string, target: string, lockfile: Lockfile): void {
-  for (const { folder, name } of programs) stageProgram(root, target, folder, name);
-  for (const locked of lockfile.closure([nativeStore], notShipped)) {
-    stagePackage(root, target, locked);
+/**
+ * Fills `target` from the project at `root`, whose bundles are built.
+ * @param work An empty folder for what is needed on the way.
+ * @throws Error when something is missing.
+ */
+export async function stage(
+  root: string,
+  target: string,
+  lockfile: Lockfile,
+  work: string,
+): Promise<void> {
+  const runtime = join(target, "etcd2-runtime");
+  await buildExecutable({ root, work, target: runtime });
+  stageLibraries(runtime, target);
+  const launcher = join(import.meta.dirname, "executable", "launcher.sh");
+  for (const { name } of programs) {
+    copyFileSync(launcher, join(target, name));
+    chmodSync(join(target, name), 0o755);
   }
-  stageRuntime(root, target);
-  for (const paper of papers) copyFileSync(join(root, paper), join(target, paper));
+  stagePapers(root, target);
+  stageCompletions(target);
   const roots = ["node_modules/node", ...programs.map(({ folder }) => folder)];
   const shipped = lockfile.closure(roots, notShipped);
   const maps = programs.flatMap(({ folder }) => {
@@ -108,91 +122,66 @@ export function stage(root: string, target: string, lockfile: Lockfile): void {
   writeFileSync(join(target, "THIRD-PARTY-NOTICES.txt"), notices(root, shipped));
 }
 
-function stageProgram(root: string, target: string, folder: string, name: string): void {
-  const bundle = join(root, folder, "bundle");
-  const files = readdirSync(bundle).filter((file) => file.endsWith(".cjs"));
-  for (const needed of ["main.cjs", "start.cjs"]) {
-    if (!files.includes(needed)) throw new Error(`${folder}/bundle has no ${needed}`);
+/** Pages of the archive: its own README, the manual, and what systems and monitoring are set up with. */
+function stagePapers(root: string, target: string): void {
+  copyFileSync(join(import.meta.dirname, "papers", "README.md"), join(target, "README.md"));
+  for (const paper of papers) copyFileSync(join(root, paper), join(target, paper));
+  for (const folder of paperFolders) {
+    cpSync(join(root, folder), join(target, folder), { recursive: true });
   }
-  mkdirSync(join(target, folder, "bundle"), { recursive: true });
-  mkdirSync(join(target, folder, "bin"));
-  for (const file of files) copyFileSync(join(bundle, file), join(target, folder, "bundle", file));
-  const launcher = join(target, folder, "bin", name);
-  copyFileSync(join(root, folder, "bin", name), launcher);
-  chmodSync(launcher, 0o755);
-  symlinkSync(`${folder}/bin/${name}`, join(target, name));
+  removeDeadLinks(target);
 }
 
-function stagePackage(root: string, target: string, locked: LockedPackage): void {
-  const from = join(root, locked.path);
-  const to = join(target, locked.path);
-  mkdirSync(dirname(to), { recursive: true });
-  if (locked.path !== nativeStore) {
-    cpSync(from, to, {
-      recursive: true,
-      filter: (path) => isRunOrLicence(path.slice(from.length)),
+/** What a link of a page leads to that the archive does not have becomes plain text. */
+export function removeDeadLinks(target: string): void {
+  const pages = readdirSync(target, { recursive: true, encoding: "utf8" });
+  for (const page of pages.filter((name) => name.endsWith(".md"))) {
+    const file = join(target, page);
+    const text = readFileSync(file, "utf8");
+    const checked = text.replace(
+      /(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)]*)?\)/g,
+      (link, words: string, path: string) =>
+        /^[a-z]+:/.test(path) || existsSync(join(dirname(file), path)) ? link : words,
+    );
+    if (checked !== text) writeFileSync(file, checked);
+  }
+}
+
+/** The scripts that `etcdctl completion` prints, for packages to put where shells look for them. */
+function stageCompletions(target: string): void {
+  const folder = join(target, "completions");
+  mkdirSync(folder);
+  for (const shell of ["bash", "zsh", "fish"]) {
+    const words = ["completion", shell];
+    const text = execFileSync(join(target, "etcdctl"), words, {
+      encoding: "utf8",
+      timeout: 20_000,
     });
-    return;
-  }
-  mkdirSync(to);
-  for (const file of readdirSync(from)) {
-    if (file.endsWith(".js") || file === "package.json" || file === "LICENSE") {
-      copyFileSync(join(from, file), join(to, file));
-    }
-  }
-  const binary = join("prebuilds", "linux-x64");
-  if (!existsSync(join(from, binary))) throw new Error(`${nativeStore} has no ${binary}`);
-  cpSync(join(from, binary), join(to, binary), { recursive: true });
-}
-
-/** Whether a file or folder of a package is needed beside its programs or its licence. */
-function isRunOrLicence(path: string): boolean {
-  return !/\.(d\.ts|md|map)$|\/(tests?|docs?|node_modules|\.github)(\/|$)/.test(path);
-}
-
-function stageRuntime(root: string, target: string): void {
-  const source = join(root, "node_modules", "node");
-  const { version } = JSON.parse(readFileSync(join(source, "package.json"), "utf8")) as {
-    version: string;
-  };
-  const runtime = join(target, "runtime", "node");
-  mkdirSync(dirname(runtime));
-  copyFileSync(join(source, "bin", "node"), runtime);
-  chmodSync(runtime, 0o755);
-  const library = stageLibraries(runtime);
-  const answer = execFileSync(runtime, ["-p", "process.version + ' ' + process.arch"], {
-    encoding: "utf8",
-    env: { LD_LIBRARY_PATH: library },
-    timeout: 20_000,
-  }).trim();
-  if (answer !== `v${version} x64`) {
-    throw new Error(`the runtime is ${answer}, not the pinned v${version} x64`);
+    writeFileSync(join(folder, `etcdctl.${shell}`), text);
   }
 }
 
 /**
  * Copies the shared libraries that the runtime needs and a small system may lack.
- * @returns the folder they are in.
  * @throws Error when the runtime needs one that is neither shipped nor part of every system.
  */
-function stageLibraries(runtime: string): string {
-  const folder = join(dirname(runtime), "lib");
-  mkdirSync(folder);
+function stageLibraries(runtime: string, target: string): void {
   // Asks the dynamic loader, as ldd does.
   const env = { LD_TRACE_LOADED_OBJECTS: "1" };
   const listed = execFileSync(runtime, [], { encoding: "utf8", env, timeout: 20_000 });
+  const found = new Set<string>();
   for (const line of listed.trim().split("\n")) {
     const [, name = "", path] = /^\s*(\S+)(?: => (\/\S+))? \(0x/.exec(line) ?? [];
     if (systemLibraries.test(basename(name))) continue;
     if (!shippedLibraries.some((shipped) => shipped.file === name) || path === undefined) {
       throw new Error(`the runtime needs a library that is not shipped: ${line.trim()}`);
     }
-    copyFileSync(path, join(folder, name));
+    copyFileSync(path, join(target, `etcd2-${name}`));
+    found.add(name);
   }
   for (const { file } of shippedLibraries) {
-    if (!existsSync(join(folder, file))) throw new Error(`the runtime does not need ${file}`);
+    if (!found.has(file)) throw new Error(`the runtime does not need ${file}`);
   }
-  return folder;
 }
 
 /** The licence texts of all that is shipped, as far as the packages bring them. */

@@ -16,7 +16,7 @@ import { after, test } from "node:test";
 import { Lockfile } from "../release/lockfile.ts";
 import { publish } from "../release/publish.ts";
 import { sbom } from "../release/sbom.ts";
-import { checkBundled } from "../release/stage.ts";
+import { checkBundled, removeDeadLinks } from "../release/stage.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "etcd2-release-test-"));
 after(() => {
@@ -161,4 +161,18 @@ test("a build that fails leaves nothing, not even the archive of an earlier one"
   );
   assert.ok(existsSync(target));
   assert.deepEqual(readdirSync(target), []);
+});
+
+test("links of the archive's pages lead somewhere, or are plain text", () => {
+  const folder = join(directory, "pages");
+  mkdirSync(join(folder, "docs"), { recursive: true });
+  writeFileSync(join(folder, "docs", "a.md"), "see [up](../README.md#top) and [gone](b.md)\n");
+  writeFileSync(
+    join(folder, "README.md"),
+    "[a](docs/a.md) [x](src/x.ts) [y](https://y.example/)\n",
+  );
+  removeDeadLinks(folder);
+  const read = (page: string): string => readFileSync(join(folder, page), "utf8");
+  assert.equal(read("docs/a.md"), "see [up](../README.md#top) and gone\n");
+  assert.equal(read("README.md"), "[a](docs/a.md) x [y](https://y.example/)\n");
 });
