@@ -56,3 +56,12 @@ export { DIRECTORY_PATH_BYTES_MAX, KEY_LEVELS_MAX, newKeyProblem } from "./tree/
 export { STATS_FIELDS } from "./tree/store-stats.ts";
 export { walkTree } from "./nodes/tree-walk.ts";
 export { StoreWatcherHub } from "./events/watcher-hub.ts";
+export type { HubHistory, HubSource } from "./events/watcher-hub.ts";
+export type { NodeSpace } from "./tree/node-space.ts";
+export { NO_NAMES, RemovedNames } from "./tree/recorded-event.ts";
+export type { RecordedEvent } from "./tree/recorded-event.ts";
+export { emptyStats } from "./tree/store-stats.ts";
+export { parentPath, TreeNode } from "./tree/tree-node.ts";
+export { nodeExtern, Tree } from "./tree/tree.ts";
+export type { Instant } from "./tree/tree.ts";
+export { matchesWatch } from "./tree/watch-rule.ts";

@@ -24,3 +24,6 @@ export * as records from "./mapping/node-record.ts";
 export type { Announcement, DirectoryRecord, NodeRecord } from "./mapping/node-record.ts";
 export { RangeWatch } from "./client/watch.ts";
 export type { RevisionChanges, WatchRangeOptions } from "./client/watch.ts";
+export { Bridge, ForeignPrefixError } from "./bridge/bridge.ts";
+export type { BridgeOptions, WatchStart } from "./bridge/bridge.ts";
+export type { UpstreamObserver } from "./bridge/upstream.ts";

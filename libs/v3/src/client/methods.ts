@@ -34,6 +34,8 @@ export const deleteRange = method(
   true,
 );
 export const txn = method("KV/Txn", kv.TxnRequestSchema, kv.TxnResponseSchema, true);
+/** A transaction of ranges alone, which may be repeated. */
+export const readTxn = method("KV/Txn", kv.TxnRequestSchema, kv.TxnResponseSchema);
 export const watchStream = method(
   "Watch/Watch",
   watch.WatchRequestSchema,

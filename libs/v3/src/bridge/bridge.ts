@@ -1,0 +1,241 @@
+/**
+ * The v2 store over a v3 cluster: reads, writes and watches of one prefix, without a store of its own.
+ * Any number of these may serve one prefix. Puts the parts together; each is in a file of its own.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  type ByteString,
+  EtcdError,
+  emptyStats,
+  type ReadResult,
+  type RecordedEvent,
+  type StoreStats,
+  type WatcherHub,
+  type WriteCommand,
+} from "@etcd2/store";
+import * as methods from "../client/methods.ts";
+import type { Credentials, V3Client } from "../client/v3-client.ts";
+import { V3Error } from "../client/v3-error.ts";
+import { KeySpace } from "../mapping/key-space.ts";
+import { CLIENTS, latin1 } from "../mapping/tree-rows.ts";
+import { Expiry } from "./expiry.ts";
+import { Feed } from "./feed.ts";
+import { Horizon } from "./horizon.ts";
+import { Leases } from "./leases.ts";
+import * as ops from "./operations.ts";
+import { type ReadOptions, Reads } from "./reads.ts";
+import { asEtcdError } from "./upstream-errors.ts";
+import { Upstream, type UpstreamObserver } from "./upstream.ts";
+import { Writes } from "./writes.ts";
+
+export interface BridgeOptions {
+  readonly client: V3Client;
+  /** "" or "/name". */
+  readonly prefix: ByteString;
+  readonly observer: UpstreamObserver;
+  /** Time for one request with all its attempts. Default 7,000 ms. */
+  readonly timeoutMs?: number;
+  log(level: "info" | "warn" | "error", message: string): void;
+}
+
+/** Where a watch begins. */
+export interface WatchStart {
+  /** First index that it is told of. */
+  readonly sinceIndex: number;
+  /** Index of the store as the watch begins. */
+  readonly etcdIndex: number;
+}
+
+/** What cannot be served: the cluster has other uses for these keys. */
+export class ForeignPrefixError extends Error {
+  override readonly name = "ForeignPrefixError";
+}
+
+/** Records looked at before the first request is taken. */
+const RECORDS_CHECKED = 100;
+
+export class Bridge {
+  /** Hexadecimal without leading zeros. */
+  readonly clusterId: string;
+  readonly stats: StoreStats;
+  readonly #upstream: Upstream;
+  readonly #space: KeySpace;
+  readonly #reads: Reads;
+  readonly #writes: Writes;
+  readonly #leases: Leases;
+  readonly #expiry: Expiry;
+  readonly #feed: Feed;
+
+  private constructor(options: BridgeOptions, upstream: Upstream, clusterId: bigint) {
+    const { client, log } = options;
+    const space = new KeySpace(options.prefix);
+    const id = randomBytes(8).toString("hex");
+    this.clusterId = clusterId.toString(16);
+    this.stats = emptyStats();
+    this.#upstream = upstream;
+    this.#space = space;
+    this.#leases = new Leases(upstream);
+    const parts = { upstream, space, leases: this.#leases, stats: this.stats };
+    this.#reads = new Reads(parts);
+    this.#writes = new Writes({ ...parts, id });
+    this.#expiry = new Expiry({
+      upstream,
+      space,
+      id,
+      log: (message) => {
+        log("warn", message);
+      },
+    });
+    const { horizon } = upstream;
+    this.#feed = new Feed({
+      client,
+      space,
+      horizon,
+      revision: horizon.revision,
+      log,
+      onLapsed: (path) => {
+        this.#expiry.lapsed(path);
+      },
+      onReplacedLease: (lease) => {
+        this.#leases.release(lease);
+      },
+      onGap: () => {
+        this.#scan(log);
+      },
+    });
+    this.#scan(log);
+  }
+
+  /**
+   * Asks the cluster for its revision, and looks whether the records under the prefix are ours.
+   * @throws V3Error, ForeignPrefixError
+   */
+  static async open(options: BridgeOptions): Promise<Bridge> {
+    const { client, observer, timeoutMs } = options;
+    const horizon = new Horizon();
+    const upstream = new Upstream({
+      client,
+      horizon,
+      observer,
+      ...(timeoutMs !== undefined && { timeoutMs }),
+    });
+    const space = new KeySpace(options.prefix);
+    const { kvs, header } = await upstream.persist("read", (attemptMs) =>
+      client.call(
+        methods.range,
+        { ...space.records, limit: BigInt(RECORDS_CHECKED), keysOnly: true },
+        { timeoutMs: attemptMs },
+      ),
+    );
+    const foreign = kvs.find(
+      ({ key }) => space.parse(key) === undefined && !isRootRecord(space, key),
+    );
+    if (foreign !== undefined) {
+      throw new ForeignPrefixError(
+        `${JSON.stringify(latin1(foreign.key))} is no record of this program: ` +
+          `the prefix ${JSON.stringify(options.prefix)} is used by something else; choose another with --v3-prefix`,
+      );
+    }
+    horizon.raise(Number(header?.revision ?? 0n), Number(header?.raftTerm ?? 0n));
+    return new Bridge(options, upstream, header?.clusterId ?? 0n);
+  }
+
+  get hub(): WatcherHub {
+    return this.#feed.hub;
+  }
+
+  /** Highest revision that is known here. */
+  get etcdIndex(): number {
+    return this.#upstream.horizon.revision;
+  }
+
+  get raftTerm(): number {
+    return this.#upstream.horizon.raftTerm;
+  }
+
+  /** Revisions that are known to exist but have not come through the watch. */
+  get watchLag(): number {
+    return Math.max(0, this.etcdIndex - this.#feed.revision);
+  }
+
+  /** Whether the upstream watch stands. */
+  get isWatching(): boolean {
+    return this.#feed.isConnected;
+  }
+
+  /** @throws EtcdError */
+  read(
+    path: ByteString,
+    options: ReadOptions,
+    credentials: Credentials | undefined,
+  ): Promise<ReadResult> {
+    return this.#reads.read(path, options, credentials);
+  }
+
+  /** @throws EtcdError */
+  write(command: WriteCommand, credentials: Credentials | undefined): Promise<RecordedEvent> {
+    return this.#writes.write(command, credentials);
+  }
+
+  /**
+   * Where a watch begins, and whether the caller may watch: who may read the key may.
+   * @throws EtcdError 401 when the cluster has compacted that away, 110, 300.
+   */
+  async startWatch(
+    storePath: ByteString,
+    { recursive, sinceIndex }: { readonly recursive: boolean; readonly sinceIndex: number },
+    credentials: Credentials | undefined,
+  ): Promise<WatchStart> {
+    const path = storePath.slice(CLIENTS.length);
+    const space = this.#space;
+    try {
+      const one = { limit: 1, keysOnly: true };
+      const reads = [
+        path === ""
+          ? ops.readRange(space.below("data", ""), one)
+          : ops.readKey(space.key("data", path)),
+        ...(recursive && path !== "" ? [ops.readRange(space.below("data", path), one)] : []),
+      ];
+      const settings = { credentials, linearizable: false };
+      const { revision } = await this.#upstream.read(reads, settings);
+      if (sinceIndex === 0) return { sinceIndex: revision + 1, etcdIndex: revision };
+      if (sinceIndex < this.#feed.hub.coveredFrom) await this.#checkHistory(sinceIndex);
+      return { sinceIndex, etcdIndex: revision };
+    } catch (error) {
+      throw asEtcdError(error, this.etcdIndex);
+    }
+  }
+
+  /** Asks for any key as of a revision, which the cluster refuses exactly when a watch would be. */
+  async #checkHistory(sinceIndex: number): Promise<void> {
+    const { key } = this.#space.everything;
+    const options = { revision: sinceIndex, limit: 1, credentials: undefined, keysOnly: true };
+    try {
+      await this.#upstream.page(key, Buffer.concat([key, Buffer.of(0)]), options);
+    } catch (error) {
+      if (!(error instanceof V3Error) || !error.isCompacted) throw error;
+      const first = this.#feed.hub.coveredFrom;
+      const cause = `the requested history has been cleared [${first}/${sinceIndex}]`;
+      throw new EtcdError(401, cause, this.etcdIndex);
+    }
+  }
+
+  /** Ends all watches, and what goes on by itself. The client stays open. */
+  close(): void {
+    this.#feed.close();
+    this.#expiry.close();
+    this.#leases.close();
+  }
+
+  #scan(log: BridgeOptions["log"]): void {
+    this.#expiry.scan(this.etcdIndex).catch((error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error);
+      log("warn", `cannot look for directories that expired: ${text}`);
+    });
+  }
+}
+
+/** The last name in order below the root has no path. */
+function isRootRecord(space: KeySpace, key: Uint8Array): boolean {
+  return Buffer.compare(key, space.key("sequence", "")) === 0;
+}
