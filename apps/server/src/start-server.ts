@@ -1,6 +1,6 @@
 /**
- * Starts what the data directory holds, or else what the configuration asks for: a member or a
- * proxy. Announces on the way what operators and test suites look for. Owns the choice; the steps
+ * Starts what the data directory holds, or else what the configuration asks for: a member, a
+ * proxy, or a bridge to a v3 cluster. Announces on the way what operators and test suites look for. Owns the choice; the steps
  * are in other files.
  */
 import type { Logging, Logger } from "./logging/logger.ts";
@@ -32,6 +32,10 @@ export async function startServer(
 ): Promise<RunningServer> {
   const log = logging.logger("etcdmain");
   for (const line of versionLines()) log.info(line);
+  if (config.bridge.endpoints.length > 0) {
+    const { startBridge } = await import("./bridge/start-bridge.ts");
+    return startBridge({ config, logging });
+  }
   if (config.isDataDirDefault) {
     log.warning(`no data-dir provided, using default data-dir ./${config.dataDir}`);
   }

@@ -4,7 +4,7 @@
  */
 import type { RequestListener } from "node:http";
 import express, { type Request, type Response } from "express";
-import { answerNotFound } from "./http/answer.ts";
+import { answerJson, answerNotFound } from "./http/answer.ts";
 import { Access } from "./auth/access.ts";
 import { AuthAdmin } from "./auth/auth-admin.ts";
 import { AuthStore } from "./auth/auth-store.ts";
@@ -12,8 +12,10 @@ import { createGuard } from "./auth/guard.ts";
 import { PasswordChecks } from "./auth/password-checks.ts";
 import { receiveBody } from "./http/body-limit.ts";
 import { answerUnexpected, createErrorHandler } from "./http/error-handler.ts";
-import { createFrontDoor } from "./http/front-door.ts";
+import { createFrontDoor, targetOf } from "./http/front-door.ts";
 import { useGatewayMessages } from "./http/http-messages.ts";
+import { toByteString } from "./json/byte-string.ts";
+import { jsonString } from "./json/json-text.ts";
 import type { EtcdServer, GatewayOptions } from "./ports/ports.ts";
 import { createAdminRouter } from "./routes/admin.ts";
 import { createAuthRouter } from "./routes/auth.ts";
@@ -46,6 +48,14 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
   });
   const isAdmin = access.isAdmin.bind(access);
   app.use(receiveBody);
+  const { unavailable } = options;
+  if (unavailable !== undefined) {
+    app.use((req, res, next) => {
+      const reason = unavailable(req.method, targetOf(req).path);
+      if (reason === undefined) next();
+      else answerJson(res, 501, `{"message":${jsonString(toByteString(reason))}}`);
+    });
+  }
   app.use(
     createGuard(access, {
       all: options.allNeedAuth === true,

@@ -1,6 +1,7 @@
 export { createApp } from "./app.ts";
 export { authWatch } from "./auth/auth-store.ts";
 export { ENDPOINT_RULES, type Caller, type EndpointRule } from "./auth/endpoint-rules.ts";
+export { parseBasicAuth } from "./auth/basic-auth.ts";
 export { createFrontDoor } from "./http/front-door.ts";
 export { attachTrace, onBodyBroken } from "./http/http-messages.ts";
 export { createHttpServerOptions, prepareHttpServer } from "./wire/http-server.ts";
@@ -11,6 +12,7 @@ export {
   type FollowerStats,
   type GatewayMetrics,
   type GatewayOptions,
+  type HealthCheck,
   type HealthReport,
   type LeaderStats,
   type Member,
@@ -18,6 +20,8 @@ export {
   type MembershipErrorCode,
   type PageOptions,
   type PasswordHasher,
+  type RemoteStore,
   type RequestTrace,
   type SelfStats,
+  type WatchStart,
 } from "./ports/ports.ts";

@@ -59,6 +59,21 @@ export interface TracingConfig {
   readonly samplesPerMillion: number;
 }
 
+/** The v3 cluster that a bridge serves from. */
+export interface BridgeConfig {
+  /** `http://host:port` or `https://host:port`; none when this is no bridge. */
+  readonly endpoints: readonly string[];
+  /** "" or "/name", without a slash at the end. */
+  readonly prefix: string;
+  /** File names; "" where not given, for the four below. */
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly passwordFile: string;
+  /** "" without one. */
+  readonly username: string;
+}
+
 export interface ServerConfig {
   readonly name: string;
   readonly dataDir: string;
@@ -96,6 +111,7 @@ export interface ServerConfig {
   readonly strictReconfigCheck: boolean;
   readonly forceNewCluster: boolean;
   readonly proxy: ProxyConfig;
+  readonly bridge: BridgeConfig;
   readonly clientTls: TlsConfig;
   readonly peerTls: TlsConfig;
   readonly log: LogConfig;
@@ -237,6 +253,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     strictReconfigCheck: flags.on("strict-reconfig-check"),
     forceNewCluster: flags.on("force-new-cluster"),
     proxy: proxyConfig(flags),
+    bridge: bridgeConfig(flags),
     clientTls,
     peerTls,
     log: logConfig(flags),
@@ -369,7 +386,10 @@ function isOrigin(text: string): boolean {
   }
 }
 
-function commaList(flags: FlagSet, name: "cors" | "host-whitelist"): readonly string[] {
+function commaList(
+  flags: FlagSet,
+  name: "cors" | "host-whitelist" | "v3-endpoints",
+): readonly string[] {
   return flags
     .text(name)
     .split(",")
@@ -443,6 +463,61 @@ function proxyConfig(flags: FlagSet): ProxyConfig {
     writeTimeoutMs: flags.count("proxy-write-timeout"),
     readTimeoutMs: flags.count("proxy-read-timeout"),
   };
+}
+
+/** The flags that need `--v3-endpoints`. */
+const bridgeFlags = [
+  "v3-prefix",
+  "v3-cafile",
+  "v3-certfile",
+  "v3-keyfile",
+  "v3-username",
+  "v3-password-file",
+] as const;
+
+function bridgeConfig(flags: FlagSet): BridgeConfig {
+  const endpoints = commaList(flags, "v3-endpoints");
+  if (endpoints.length === 0) {
+    const lonely = bridgeFlags.find((name) => flags.isSet(name));
+    if (lonely !== undefined) throw wrong(`-${lonely} is of no use without -v3-endpoints`);
+  }
+  for (const endpoint of endpoints) {
+    if (!isEndpoint(endpoint)) {
+      throw wrong(
+        `invalid value ${JSON.stringify(endpoint)} for -v3-endpoints: not a URL like http://host:port`,
+      );
+    }
+  }
+  if (endpoints.length > 0) checkAlone(flags);
+  const prefix = flags.text("v3-prefix").replace(/\/+$/, "");
+  if (prefix !== "" && (!prefix.startsWith("/") || prefix.includes("//"))) {
+    throw wrong(`invalid value ${JSON.stringify(prefix)} for -v3-prefix: not a path like /v2`);
+  }
+  const [certFile, keyFile] = [flags.text("v3-certfile"), flags.text("v3-keyfile")];
+  if ((certFile === "") !== (keyFile === "")) {
+    throw wrong("-v3-certfile and -v3-keyfile must be given together");
+  }
+  const [username, passwordFile] = [flags.text("v3-username"), flags.text("v3-password-file")];
+  if ((username === "") !== (passwordFile === "")) {
+    throw wrong("-v3-username and -v3-password-file must be given together");
+  }
+  const caFile = flags.text("v3-cafile");
+  return { endpoints, prefix, caFile, certFile, keyFile, passwordFile, username };
+}
+
+/** A bridge is no member and no proxy. */
+function checkAlone(flags: FlagSet): void {
+  if (flags.text("proxy") !== "off") throw wrong("-proxy and -v3-endpoints exclude each other");
+  const others = ["discovery", "discovery-srv", "force-new-cluster"] as const;
+  const other = others.find((name) => flags.isSet(name));
+  if (other !== undefined) throw wrong(`-${other} and -v3-endpoints exclude each other`);
+}
+
+function isEndpoint(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, search, hash, username } = new URL(text);
+  const isBare = pathname === "/" && search === "" && hash === "" && username === "";
+  return (protocol === "http:" || protocol === "https:") && isBare;
 }
 
 const levelOfName: Readonly<Record<string, LogLevel>> = {

@@ -29,6 +29,7 @@ export type FlagGroup =
   | "member"
   | "clustering"
   | "proxy"
+  | "bridge"
   | "security"
   | "logging"
   | "monitoring"
@@ -182,6 +183,21 @@ const proxy = [
     "0",
     "time to read (0: no limit, as watches need), in milliseconds",
   ),
+];
+
+const bridge = [
+  row(
+    "v3-endpoints",
+    "text",
+    "",
+    "serve the v2 API over the etcd v3 cluster at these URLs, without data of its own",
+  ),
+  row("v3-prefix", "text", "/v2", "where in the v3 cluster the keys of v2 are"),
+  row("v3-cafile", "text", "", "CA certificates that the v3 cluster is checked against"),
+  row("v3-certfile", "text", "", "certificate to show to the v3 cluster"),
+  row("v3-keyfile", "text", "", "its private key"),
+  row("v3-username", "text", "", "user of the v3 cluster for watches and expiries"),
+  row("v3-password-file", "text", "", "file with the password of that user"),
 ];
 
 const security = [
@@ -353,6 +369,7 @@ export type FlagName = (
   | typeof member
   | typeof clustering
   | typeof proxy
+  | typeof bridge
   | typeof security
   | typeof logging
   | typeof monitoring
@@ -370,6 +387,7 @@ export const flagTable: readonly FlagSpec[] = [
   ...inGroup("member", member),
   ...inGroup("clustering", clustering),
   ...inGroup("proxy", proxy),
+  ...inGroup("bridge", bridge),
   ...inGroup("security", security),
   ...inGroup("logging", logging),
   ...inGroup("monitoring", monitoring),

@@ -22,6 +22,7 @@ const titles: Readonly<Record<Exclude<FlagGroup, "foreign">, string>> = {
   member: "member flags",
   clustering: "clustering flags",
   proxy: "proxy flags",
+  bridge: "bridge flags",
   security: "security flags",
   logging: "logging flags",
   monitoring: "profiling and monitoring flags",

@@ -5,6 +5,7 @@
  */
 import type { Registry } from "prom-client";
 
+import { bridgeFamilies } from "./families-bridge.ts";
 import { ServerCounters } from "./counters.ts";
 import { compatFamilies } from "./families-compat.ts";
 import { extensiveFamilies, peerFamilies } from "./families-peer.ts";
@@ -104,6 +105,7 @@ export function createMetrics(options: MetricsOptions, sources: MetricSources): 
   const families = [
     ...serverFamilies,
     ...peerFamilies,
+    ...(sources.bridge === undefined ? [] : bridgeFamilies),
     ...handler.families(),
     ...(options.detail === "extensive" ? extensiveFamilies : []),
     ...(options.compat ? [...compatFamilies, ...handler.compatFamilies()] : []),

@@ -5,6 +5,7 @@
  */
 import type { NodeId } from "@etcd2/raft";
 import type { StoreStats } from "@etcd2/store";
+import type { LabelledCounts, LabelledHistograms } from "./counters.ts";
 
 export interface RaftFigures {
   readonly hasLeader: boolean;
@@ -69,6 +70,16 @@ export interface CertificateFigures {
   readonly notAfterSeconds: number;
 }
 
+/** A bridge's way to its v3 cluster. */
+export interface BridgeFigures {
+  readonly calls: LabelledHistograms;
+  readonly failures: LabelledCounts;
+  readonly retries: number;
+  readonly conflicts: number;
+  readonly watchLagRevisions: number;
+  readonly isWatching: boolean;
+}
+
 /** What is read at a scrape. Each call must be quick: all of them share the 5 ms of a scrape. */
 export interface MetricSources {
   readonly identity?: () => IdentityFigures;
@@ -82,5 +93,6 @@ export interface MetricSources {
   /** The certificates this process serves with. */
   readonly certificates?: () => readonly CertificateFigures[];
   /** Names of the alarms that are on: "diskLow", "quota". */
+  readonly bridge?: () => BridgeFigures;
   readonly alarms?: () => readonly string[];
 }

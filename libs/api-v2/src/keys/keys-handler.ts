@@ -29,7 +29,7 @@ import {
   type KeyMethod,
   type KeyRequest,
 } from "./parse-key-request.ts";
-import type { Committed, EtcdServer } from "../ports/ports.ts";
+import type { Committed, EtcdServer, RemoteStore } from "../ports/ports.ts";
 import type { WatchBudget } from "./watch-budget.ts";
 import { WatchStream, type WatchHost } from "./watch-stream.ts";
 import { eventText } from "../json/event-json.ts";
@@ -189,7 +189,15 @@ export class KeysHandler {
   #execute(req: IncomingMessage, res: ServerResponse, key: ByteString, request: KeyRequest): void {
     const path = "/1" + (key.endsWith("/") ? key.slice(0, -1) : key);
     const { method } = request;
-    if (method === "GET" && request.quorum) {
+    if (
+      this.#server.remote !== undefined &&
+      (request.wait || method === "GET" || method === "HEAD")
+    ) {
+      // As in the original, quorum=true does not wait.
+      if (request.wait && !(method === "GET" && request.quorum)) {
+        this.#watchRemote(this.#server.remote, req, res, path, request);
+      } else this.#readRemote(this.#server.remote, req, res, path, request);
+    } else if (method === "GET" && request.quorum) {
       // As in the original, which does not wait then.
       this.#quorumRead(req, res, path, request);
     } else if (request.wait) {
@@ -235,20 +243,85 @@ export class KeysHandler {
     }, traceOf(req));
   }
 
+  #readRemote(
+    remote: RemoteStore,
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+  ): void {
+    const label = request.method === "GET" && request.quorum ? "QGET" : request.method;
+    const { metrics } = this.#server;
+    metrics.received(label);
+    if (request.recursive) metrics.recursiveRead();
+    const startMs = performance.now();
+    remote
+      .read(path, request, req.headers.authorization, traceOf(req))
+      .then((result) => {
+        if (res.destroyed) {
+          result.children?.close();
+          return;
+        }
+        answerRead(res, this.#headers(result.etcdIndex), result, request.method === "HEAD");
+        metrics.succeeded(label, (performance.now() - startMs) / 1000);
+      })
+      .catch((error: unknown) => {
+        this.#fail(req, res, label, error);
+      });
+  }
+
+  #watchRemote(
+    remote: RemoteStore,
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+  ): void {
+    if (!this.#admitsWatch(res, path)) return;
+    const options = { recursive: request.recursive, sinceIndex: request.waitIndex };
+    remote
+      .startWatch(path, options, req.headers.authorization)
+      .then(({ sinceIndex, etcdIndex }) => {
+        // Others may have come in the meantime.
+        if (!this.#watches.budget.hasRoom()) this.#admitsWatch(res, path);
+        else this.#startWatch(req, res, path, request, sinceIndex, etcdIndex);
+      })
+      .catch((error: unknown) => {
+        this.#fail(req, res, request.method, error);
+      });
+  }
+
   #watch(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
+    if (!this.#admitsWatch(res, path)) return;
+    const { etcdIndex } = this.#server.reader;
+    this.#startWatch(req, res, path, request, request.waitIndex, etcdIndex);
+  }
+
+  /** Whether there is room for one more watch, of a key that may exist; else it is refused. */
+  #admitsWatch(res: ServerResponse, path: ByteString): boolean {
     this.#server.metrics.watchRequested();
     const { budget } = this.#watches;
     if (!budget.hasRoom()) {
       const cause = `etcdserver: too many watches: ${budget.watchesMax} are open (--max-client-watchers)`;
       this.#turnAway(res, new EtcdError(300, cause, this.#server.reader.etcdIndex));
-      return;
+      return false;
     }
-    if (this.#refusesNewKey(res, path, false)) return;
+    return !this.#refusesNewKey(res, path, false);
+  }
+
+  #startWatch(
+    req: IncomingMessage,
+    res: ServerResponse,
+    path: ByteString,
+    request: KeyRequest,
+    sinceIndex: number,
+    etcdIndex: number,
+  ): void {
     try {
-      WatchStream.start(this.#watches, req, res, this.#headers(this.#server.reader.etcdIndex), {
+      WatchStream.start(this.#watches, req, res, this.#headers(etcdIndex), {
         path,
         recursive: request.recursive,
-        sinceIndex: request.waitIndex,
+        sinceIndex,
         stream: request.stream,
       });
       traceOf(req)?.watching();
@@ -278,7 +351,22 @@ export class KeysHandler {
         answerUnexpected(this.#server, req, res, error);
       }
     };
-    this.#server.propose(command, done, traceOf(req));
+    const { remote } = this.#server;
+    if (remote === undefined) {
+      this.#server.propose(command, done, traceOf(req));
+      return;
+    }
+    remote
+      .write(command, req.headers.authorization, traceOf(req))
+      .then(done)
+      .catch((error: unknown) => {
+        this.#fail(
+          req,
+          res,
+          method,
+          error instanceof EtcdError ? withGivenIndex(error, request) : error,
+        );
+      });
   }
 
   /**

@@ -5,7 +5,9 @@
  * watcher hub, and counters that can be summed.
  */
 import type {
+  ByteString,
   EtcdError,
+  ReadResult,
   StoreError,
   StoreEvent,
   StoreReader,
@@ -146,7 +148,43 @@ export interface HealthReport {
   readonly checks: readonly HealthCheck[];
 }
 
+/** Where a watch of a remote store begins. */
+export interface WatchStart {
+  /** First index that it is told of. */
+  readonly sinceIndex: number;
+  /** Index of the store as the watch begins. */
+  readonly etcdIndex: number;
+}
+
+/**
+ * A store that lies in another process, which also decides who may do what: it gets the caller's
+ * Authorization header, undefined without one. All methods reject with EtcdErrors.
+ */
+export interface RemoteStore {
+  /** `quorum` asks for an answer as new as the request. Errors 100, 104, 110, 300. */
+  read(
+    path: ByteString,
+    options: { readonly recursive: boolean; readonly quorum: boolean },
+    authorization: string | undefined,
+    trace?: RequestTrace,
+  ): Promise<ReadResult>;
+  /** Refusals of the v2 rules, 110, and 300 where the outcome is not known or it was not carried out. */
+  write(
+    command: WriteCommand,
+    authorization: string | undefined,
+    trace?: RequestTrace,
+  ): Promise<Committed>;
+  /** To be asked before the hub. `sinceIndex` 0 means from now. Errors 110, 300, 401. */
+  startWatch(
+    path: ByteString,
+    options: { readonly recursive: boolean; readonly sinceIndex: number },
+    authorization: string | undefined,
+  ): Promise<WatchStart>;
+}
+
 export interface EtcdServer {
+  /** Set where keys are not kept in this process: then they are read and written here alone. */
+  readonly remote?: RemoteStore;
   /** Hexadecimal without leading zeros: X-Etcd-Cluster-Id. */
   readonly clusterId: string;
   /** {"etcdserver":"2.3.8","etcdcluster":...}; "not_decided" before the first. */
@@ -213,6 +251,11 @@ export interface GatewayOptions extends PageOptions {
   readonly allNeedAuth?: boolean;
   /** Watches open at one time; 0, the default, for any number. */
   readonly watchesMax?: number;
+  /**
+   * Why an endpoint cannot exist here, for an answer of 501; undefined where it does. Keys are not
+   * asked for.
+   */
+  readonly unavailable?: (method: string, path: ByteString) => string | undefined;
   /** Bytes waiting for all watchers together; 256 MiB when not given. */
   readonly watchBytesMax?: number;
   /** Milliseconds after which a watcher that takes nothing is cut off; 10,000 when not given. */

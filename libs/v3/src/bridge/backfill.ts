@@ -48,7 +48,11 @@ export class Backfill {
     if (!this.#isPaused || this.#isOver) return;
     this.#isPaused = false;
     this.#deliver();
-    if (!this.#isPaused && !this.#isOver) this.#start();
+    if (this.#goesOn()) this.#start();
+  }
+
+  #goesOn(): boolean {
+    return !this.#isPaused && !this.#isOver;
   }
 
   #start(): void {
@@ -64,17 +68,17 @@ export class Backfill {
       rangeEnd,
       fromRevision: this.#next,
       onChanges: (changes) => {
-        if (this.#isOver || this.#isPaused) return;
+        if (!this.#goesOn()) return;
         const { events } = translate(changes, space, Date.now());
         this.#next = changes.revision + 1;
         for (const event of events) {
           if (matchesWatch(this.#options.watch, event)) this.#waiting.push(event);
         }
         this.#deliver();
-        if (!this.#isPaused && !this.#isOver && this.#next >= sharedFrom()) this.#handOver();
+        if (this.#goesOn() && this.#next >= sharedFrom()) this.#handOver();
       },
       onProgress: (revision) => {
-        if (this.#isOver || this.#isPaused) return;
+        if (!this.#goesOn()) return;
         this.#next = Math.max(this.#next, revision + 1);
         if (this.#next >= sharedFrom()) this.#handOver();
       },

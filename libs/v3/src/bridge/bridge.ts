@@ -35,7 +35,7 @@ export interface BridgeOptions {
   readonly observer: UpstreamObserver;
   /** Time for one request with all its attempts. Default 7,000 ms. */
   readonly timeoutMs?: number;
-  log(level: "info" | "warn" | "error", message: string): void;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
 /** Where a watch begins. */
@@ -161,6 +161,15 @@ export class Bridge {
   /** Whether the upstream watch stands. */
   get isWatching(): boolean {
     return this.#feed.isConnected;
+  }
+
+  /**
+   * One linearizable read, with the bridge's own credentials.
+   * @throws V3Error
+   */
+  async confirm(): Promise<void> {
+    const reads = [ops.readKey(this.#space.key("sequence", ""))];
+    await this.#upstream.read(reads, { credentials: undefined, linearizable: true });
   }
 
   /** @throws EtcdError */

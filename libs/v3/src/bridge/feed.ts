@@ -19,12 +19,12 @@ export interface FeedOptions {
   readonly horizon: Horizon;
   /** Revision of now. */
   readonly revision: number;
-  onLapsed(path: ByteString): void;
+  readonly onLapsed: (path: ByteString) => void;
   /** Deletions and expiries may have gone unseen. */
-  onGap(): void;
+  readonly onGap: () => void;
   /** Leases that values lost. */
-  onReplacedLease(lease: bigint): void;
-  log(level: "info" | "warn" | "error", message: string): void;
+  readonly onReplacedLease: (lease: bigint) => void;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
 /** Revisions before the start that are fetched for clients that come back after a restart. */

@@ -41,8 +41,8 @@ export interface ReadAnswer {
 
 interface WaitingRead {
   readonly operations: readonly Operation[];
-  resolve(answer: ReadAnswer): void;
-  reject(error: unknown): void;
+  readonly resolve: (answer: ReadAnswer) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** Reads that may share a transaction. */
