@@ -467,7 +467,6 @@ function proxyConfig(flags: FlagSet): ProxyConfig {
 
 /** The flags that need `--v3-endpoints`. */
 const bridgeFlags = [
-  "v3-prefix",
   "v3-cafile",
   "v3-certfile",
   "v3-keyfile",
@@ -478,7 +477,7 @@ const bridgeFlags = [
 function bridgeConfig(flags: FlagSet): BridgeConfig {
   const endpoints = commaList(flags, "v3-endpoints");
   if (endpoints.length === 0) {
-    const lonely = bridgeFlags.find((name) => flags.isSet(name));
+    const lonely = bridgeFlags.find((name) => flags.text(name) !== "");
     if (lonely !== undefined) throw wrong(`-${lonely} is of no use without -v3-endpoints`);
   }
   for (const endpoint of endpoints) {
