@@ -14,7 +14,7 @@ import { receiveBody } from "./http/body-limit.ts";
 import { answerUnexpected, createErrorHandler } from "./http/error-handler.ts";
 import { createFrontDoor, targetOf } from "./http/front-door.ts";
 import { useGatewayMessages } from "./http/http-messages.ts";
-import { toByteString } from "./json/byte-string.ts";
+import { toByteString } from "@etcd2/store";
 import { jsonString } from "./json/json-text.ts";
 import type { EtcdServer, GatewayOptions } from "./ports/ports.ts";
 import { createAdminRouter } from "./routes/admin.ts";

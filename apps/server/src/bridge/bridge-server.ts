@@ -19,7 +19,7 @@ import type { NodeExtern, StoreError, StoreReader, WatcherHub, WriteCommand } fr
 import { EtcdError } from "@etcd2/store";
 import type { Bridge, Credentials } from "@etcd2/v3";
 import { compatClusterVersion } from "../version.ts";
-import type { UpstreamCluster } from "./upstream-cluster.ts";
+import type { UpstreamCluster, UpstreamState } from "./upstream-cluster.ts";
 
 export interface BridgeServerParts {
   readonly bridge: Bridge;
@@ -38,7 +38,13 @@ const HEALTH_TIMEOUT_MS = 750;
 const NOT_HERE = "this is a bridge to an etcd v3 cluster";
 
 /** Endpoints that a bridge has not, and why. */
-export function unavailable(method: string, path: string): string | undefined {
+export function unavailable(
+  { isAuthOn }: UpstreamState,
+  method: string,
+  path: string,
+): string | undefined {
+  // That authentication is off can be said in the words of v2.
+  if (path === "/v2/auth/enable" && method === "GET" && !isAuthOn) return undefined;
   if (path === "/v2/auth" || path.startsWith("/v2/auth/")) {
     return `${NOT_HERE}: users and roles are those of the v3 cluster; change them there (ETCDCTL_API=3 etcdctl user, role, auth)`;
   }

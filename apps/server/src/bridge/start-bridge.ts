@@ -217,7 +217,7 @@ export async function startBridge(options: StartBridgeOptions): Promise<RunningS
     ...pageOptions(config),
     pprof: config.pprof,
     watchesMax: config.clientWatchersMax,
-    unavailable,
+    unavailable: (method, path) => unavailable(cluster.state, method, path),
   });
   const logged = accessLog.around(app);
   const traced = tracing?.around(logged) ?? logged;

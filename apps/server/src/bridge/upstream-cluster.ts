@@ -3,7 +3,7 @@
  * which alarms are on. Changes nothing there.
  */
 import type { Member } from "@etcd2/api-v2";
-import { methods, type V3Client } from "@etcd2/v3";
+import { methods, type V3Client, V3Error } from "@etcd2/v3";
 
 export interface UpstreamState {
   /** Sorted by id. */
@@ -13,6 +13,8 @@ export interface UpstreamState {
   /** Id of the member that the bridge talks to. */
   readonly connected: string;
   readonly version: string;
+  /** Whether the v3 cluster asks for credentials; true while that is not known. */
+  readonly isAuthOn: boolean;
   /** Why writes are refused; "" while they are not. */
   readonly spaceAlarm: string;
 }
@@ -31,6 +33,7 @@ const UNKNOWN: UpstreamState = {
   leader: "",
   connected: "",
   version: "",
+  isAuthOn: true,
   spaceAlarm: "",
 };
 
@@ -63,9 +66,10 @@ export class UpstreamCluster {
   async refresh(): Promise<UpstreamState> {
     const { client, clientUrls } = this.#options;
     const settings = { timeoutMs: TIMEOUT_MS };
-    const [list, status] = await Promise.all([
+    const [list, status, isAuthOn] = await Promise.all([
       client.call(methods.memberList, {}, settings),
       client.call(methods.status, {}, settings),
+      this.#asksForCredentials(),
     ]);
     const sorted = list.members.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
     const members = sorted.map(({ id, name, peerUrls, isLearner }) => ({
@@ -81,9 +85,20 @@ export class UpstreamCluster {
       leader: status.leader === 0n ? "" : hex(status.leader),
       connected: hex(status.header?.memberId ?? 0n),
       version: status.version,
+      isAuthOn,
       spaceAlarm: isFull ? "the v3 cluster has no space left (NOSPACE)" : "",
     };
     return this.#state;
+  }
+
+  /** Asked in a way that all versions answer: by credentials of nobody. */
+  async #asksForCredentials(): Promise<boolean> {
+    try {
+      await this.#options.client.call(methods.authenticate, {}, { timeoutMs: TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      return !(error instanceof V3Error && error.message.includes("is not enabled"));
+    }
   }
 
   stop(): void {
