@@ -3,6 +3,7 @@
  * wire primitives and the record codecs can share it without knowing each other.
  */
 
+/** What is wrong with the bytes, or with the record. */
 export type CodecErrorCode =
   /** The bytes end in the middle of a field. */
   | "truncated"

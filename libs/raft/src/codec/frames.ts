@@ -33,6 +33,7 @@ export interface Hello {
   readonly life?: Life;
 }
 
+/** One frame of the message stream. */
 export type StreamFrame =
   | { readonly kind: "hello"; readonly hello: Hello }
   | { readonly kind: "batch"; readonly messages: readonly Message[] }
@@ -42,11 +43,13 @@ export type StreamFrame =
   /** What the member dialled answers for from now on. */
   | { readonly kind: "position"; readonly position: Position };
 
+/** One frame of a snapshot transfer: a header, then data, then a trailer. */
 export type SnapshotChunk =
   | { readonly kind: "header"; readonly hello: Hello; readonly message: Message }
   | { readonly kind: "data"; readonly data: Uint8Array }
   | { readonly kind: "trailer"; readonly bytes: number; readonly crc32: number };
 
+/** A member of the cluster as others are told of it. URLs are whole: scheme, host and port. */
 export interface PeerMember {
   readonly id: NodeId;
   readonly name: string;
@@ -151,6 +154,7 @@ function safeNumber(value: bigint): number {
 
 // StreamFrame
 
+/** @throws Error of the generated code when a number is negative or not an integer. */
 export function encodeHelloFrame(hello: Hello): Buffer {
   return encodeWith((w, record) => {
     w.raw(record);
@@ -178,10 +182,12 @@ function writePong(w: WireWriter, sentNs: number): void {
   w.nestedField(TAG_PONG, 0);
 }
 
+/** `sentNs` is any safe integer; it comes back in the pong. */
 export function encodePingFrame(sentNs: number): Buffer {
   return encodeWith(writePing, sentNs);
 }
 
+/** Answers a ping with its own `sentNs`. */
 export function encodePongFrame(sentNs: number): Buffer {
   return encodeWith(writePong, sentNs);
 }
@@ -192,6 +198,7 @@ function writePosition(w: WireWriter, { term, index }: Position): void {
   w.nestedField(TAG_POSITION, 0);
 }
 
+/** Tells a caller what this member answers for. @throws CodecError for a number out of range. */
 export function encodePositionFrame(position: Position): Buffer {
   return encodeWith(writePosition, position);
 }
@@ -247,6 +254,7 @@ export function decodeStreamFrame(bytes: Uint8Array): StreamFrame | undefined {
 
 // SnapshotChunk
 
+/** Begins a transfer: who sends, and the message that the data goes with. @throws CodecError */
 export function encodeSnapshotHeader(hello: Hello, message: Message): Buffer {
   return encodeWith((w, record) => {
     writeMessage(w, record);
@@ -265,6 +273,7 @@ export function encodeSnapshotData(data: Uint8Array): Buffer {
   }, data);
 }
 
+/** Ends a transfer: bytes of data sent, and their CRC-32 (unsigned). */
 export function encodeSnapshotTrailer(bytes: number, crc32: number): Buffer {
   return encodeWith(
     (w, record) => {
@@ -325,6 +334,7 @@ export function decodeSnapshotChunk(bytes: Uint8Array): SnapshotChunk {
   return chunk;
 }
 
+/** The answer to a transfer: bytes of data received. */
 export function encodeSnapshotResult(bytesReceived: number): Buffer {
   const result = create(SnapshotResultSchema, { bytesReceived: BigInt(bytesReceived) });
   return Buffer.from(toBinary(SnapshotResultSchema, result));
@@ -349,6 +359,7 @@ export function decodeClusterInfoRequest(bytes: Uint8Array): Index {
   return safeNumber(request.logIndex);
 }
 
+/** What a member answers about its cluster. */
 export function encodeClusterInfo(info: ClusterInfo): Buffer {
   const response = create(ClusterInfoResponseSchema, {
     clusterId: info.clusterId,

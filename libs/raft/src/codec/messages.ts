@@ -83,6 +83,10 @@ export function decodeMessage(bytes: Uint8Array): Message {
   return readMessage(new WireReader(bytes));
 }
 
+/**
+ * Writes a batch backwards, as WireWriter does. @throws CodecError for a number or an id out of
+ * range.
+ */
 export function writeMessageBatch(w: WireWriter, messages: readonly Message[]): void {
   for (let i = messages.length - 1; i >= 0; i--) {
     const message = messages[i];
@@ -107,6 +111,7 @@ export function readMessageBatch(r: WireReader): Message[] {
   return messages;
 }
 
+/** Writes one message backwards. @throws CodecError for a number or an id out of range. */
 export function writeMessage(w: WireWriter, message: Message): void {
   writeBody(w, message);
   w.uintField(TAG_TERM, message.term);

@@ -67,6 +67,7 @@ export function toEnum<T>(table: readonly (T | undefined)[], name: T, what: stri
 
 // Entry
 
+/** Writes one entry backwards. @throws CodecError for a number out of range. */
 export function writeEntry(w: WireWriter, entry: Entry): void {
   w.bytesField(0x22, entry.data);
   w.uintField(0x18, toEnum(ENTRY_TYPES, entry.type, "entry type"));
@@ -230,6 +231,7 @@ export function decodeConfChange(bytes: Uint8Array): ConfChange {
 
 // SnapshotMetadata
 
+/** Writes metadata backwards. @throws CodecError for a number or an id out of range. */
 export function writeSnapshotMetadata(w: WireWriter, metadata: SnapshotMetadata): void {
   const before = w.length;
   writeConfState(w, metadata.confState);

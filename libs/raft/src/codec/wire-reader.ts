@@ -17,6 +17,10 @@ const KNOWN_IDS_MAX = 16;
 const knownIds: string[] = [];
 let nextKnownId = 0;
 
+/**
+ * Reads protobuf fields from the front. Every method throws CodecError when the bytes do not allow
+ * it.
+ */
 export class WireReader {
   readonly #buffer: Buffer;
   #at = 0;

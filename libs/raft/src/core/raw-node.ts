@@ -34,6 +34,7 @@ import type {
 } from "./model/types.ts";
 import { NOBODY } from "./model/types.ts";
 
+/** One member. All calls are synchronous; the host must do what each Ready says, in its order. */
 export class RawNode {
   readonly #raft: Raft;
   #lastSoftState: SoftState;

@@ -33,6 +33,7 @@ import type {
   SoftState,
 } from "./model/types.ts";
 
+/** What the host has to do now. Nothing in it may be left out. */
 export interface Ready {
   /** Present when the leader or the role changed. */
   readonly softState: SoftState | undefined;

@@ -9,6 +9,7 @@ import { asBytes, CLUSTER_INFO_PATH } from "../transport/raft-service-definition
 import { DEFAULT_TRANSPORT_LIMITS } from "../transport/options.ts";
 import type { PeerCredentials } from "../transport/options.ts";
 
+/** Why a member gave no answer about its cluster. */
 export type ClusterInfoErrorCode =
   /** No connection, or a member that is not ready. */
   | "unreachable"
@@ -19,6 +20,7 @@ export type ClusterInfoErrorCode =
   /** The URL cannot be used. */
   | "badUrl";
 
+/** A member that was asked about its cluster gave no good answer. */
 export class ClusterInfoError extends Error {
   override readonly name = "ClusterInfoError";
   readonly code: ClusterInfoErrorCode;
@@ -28,6 +30,7 @@ export class ClusterInfoError extends Error {
   }
 }
 
+/** How a member is asked. */
 export interface FetchClusterInfoOptions {
   readonly timeoutMs: number;
   readonly credentials?: PeerCredentials;

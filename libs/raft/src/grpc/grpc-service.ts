@@ -23,6 +23,7 @@ import type { InboundHost } from "../transport/links/inbound-stream.ts";
 import { RAFT_SERVICE } from "../transport/raft-service-definition.ts";
 import { SnapshotReceiver } from "../transport/snapshots/snapshot-receiver.ts";
 
+/** What the service asks of its owner. */
 export interface RaftServiceOptions {
   readonly transport: GrpcTransport;
   /** True for a member that was removed from the cluster; ids not heard of yet are let in. */

@@ -23,6 +23,7 @@ export interface InboundResource {
   close(): void | Promise<void>;
 }
 
+/** One link, as it is at this moment. */
 export interface PeerStatus {
   readonly id: NodeId;
   readonly url: string;
@@ -32,6 +33,7 @@ export interface PeerStatus {
   readonly queuedBytes: number;
 }
 
+/** Transport over gRPC: a link to each peer, and what the service has opened from them. */
 export class GrpcTransport implements Transport {
   /** Shared with the service; not for other callers. */
   readonly context: TransportContext;
@@ -125,7 +127,7 @@ export class GrpcTransport implements Transport {
 
   /** The service tells that this peer dialled us: if we are waiting to dial it, now is the time. */
   peerDialled(id: NodeId): void {
-    this.#peers.get(id)?.kick();
+    this.#peers.get(id)?.reconnectNow();
   }
 
   /** Ties something the service opened to the life of this transport. */

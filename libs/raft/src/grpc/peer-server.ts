@@ -13,6 +13,7 @@ import { bindHost, portOf } from "@etcd2/net-url";
 import { isSecure as needsTls, parsePeerUrl } from "../transport/peer-client.ts";
 import { DEFAULT_TRANSPORT_LIMITS } from "../transport/options.ts";
 
+/** Settings of the server on the peer port. */
 export interface PeerServerOptions {
   /** URLs to listen on: http://host:port or https://host:port. Port 0 takes a free one. */
   readonly addresses: readonly string[];
@@ -34,6 +35,7 @@ const KEEPALIVE_MS = 15_000;
 /** Who holds connections without saying anything must not keep members out. */
 const IDLE_MS = 60_000;
 
+/** One address that is listened on. */
 export interface PeerListener {
   /** As asked for, with the real port in place of 0. */
   readonly url: string;
@@ -41,6 +43,7 @@ export interface PeerListener {
   readonly port: number;
 }
 
+/** The server on the peer port: gRPC, with or without TLS, on as many addresses as are opened. */
 export class PeerServer {
   readonly grpc: GrpcServer;
   readonly #servers: NetServer[] = [];
@@ -84,7 +87,7 @@ export class PeerServer {
     return this.#listeners;
   }
 
-  /** Opens one address. @throws Error with the reason in the words of the original. */
+  /** Opens one address. @throws Error with the reason in the words of etcd 2.3.8. */
   async listen(address: string): Promise<void> {
     const url = parsePeerUrl(address);
     const isSecure = needsTls(url);

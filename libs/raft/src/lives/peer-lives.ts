@@ -60,6 +60,7 @@ export interface LifeRegistry {
   answersFor(id: NodeId, position: Position): void;
 }
 
+/** What the memory starts from, and what it asks its owner. */
 export interface PeerLivesOptions {
   /** What was remembered when this process started. */
   readonly remembered: Iterable<readonly [NodeId, RememberedLife]>;

@@ -67,6 +67,7 @@ export interface RaftNodeListener {
   onLateHeartbeat?(intervalMs: number): void;
 }
 
+/** What a RaftNode is made of. */
 export interface RaftNodeOptions {
   readonly raft: RaftOptions;
   readonly log: DurableLog;

@@ -43,6 +43,10 @@ interface ReadRound {
   retryAt: number;
 }
 
+/**
+ * One raft member with its disk, its peers and its state machine. Runs from construction to
+ * close().
+ */
 export class RaftNode {
   readonly #raw: RawNode;
   readonly #log: DurableLog;

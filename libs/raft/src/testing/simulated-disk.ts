@@ -18,6 +18,7 @@ export class SimulatedCrash extends Error {
   override readonly name = "SimulatedCrash";
 }
 
+/** What a simulated disk starts with. */
 export interface SimulatedDiskOptions {
   readonly random: Random;
   /** Bytes that fit; writes beyond fail with ENOSPC. Default: no limit. */
@@ -41,6 +42,7 @@ interface NameChange {
   apply(names: Map<string, SimulatedFile>): void;
 }
 
+/** A disk in memory that can lose power, fail and be slow. */
 export class SimulatedDisk implements FileSystem {
   /** The disk's clock, in milliseconds. Syncs move it. */
   nowMs = 0;

@@ -20,6 +20,7 @@ export type PowerLoss =
   /** As subset, and a sector that never held data may hold anything. */
   | "garbage";
 
+/** One file: what programs see of it, and what would survive a loss of power. */
 export class SimulatedFile {
   /** Bytes beyond these, up to the size, are zeros. */
   #visible: Buffer = Buffer.alloc(0);

@@ -1,6 +1,7 @@
 /** The waiting times between attempts to reach a peer: exponential, with jitter, bounded. */
 import type { Random } from "../core/model/types.ts";
 
+/** The range of the waits; minMs must not exceed maxMs. */
 export interface BackoffLimits {
   /** The first wait. */
   readonly minMs: number;
@@ -8,6 +9,7 @@ export interface BackoffLimits {
   readonly maxMs: number;
 }
 
+/** The waits between the attempts to reach one peer. */
 export class Backoff {
   readonly #limits: BackoffLimits;
   readonly #random: Random;

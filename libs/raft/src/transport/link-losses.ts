@@ -5,6 +5,7 @@
  */
 import type { NodeId } from "../core/model/types.ts";
 
+/** One report for each loss of a peer, however many streams it had. */
 export class LinkLosses {
   readonly #report: (id: NodeId) => void;
   readonly #generations = new Map<NodeId, number>();

@@ -8,6 +8,7 @@ import type { Hello } from "../codec/frames.ts";
 import type { LifeRegistry } from "../lives/peer-lives.ts";
 import type { TransportListener } from "./transport.ts";
 
+/** How much a log line matters. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** One structured log line. Field names are those of docs/glossary.md. */
@@ -32,6 +33,7 @@ export interface TransportMetrics {
   onSnapshotBytesReceived(from: NodeId, bytes: number): void;
 }
 
+/** Bounds of the transport. Times are in milliseconds, sizes in bytes; all are positive. */
 export interface TransportLimits {
   /** Messages waiting per peer and lane. */
   readonly queueCountMax: number;
@@ -60,6 +62,7 @@ export interface TransportLimits {
   readonly closeGraceMs: number;
 }
 
+/** The limits where none are given. */
 export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
   queueCountMax: 4096,
   queueBytesMax: 16 * 1024 * 1024,
@@ -79,6 +82,7 @@ export const DEFAULT_TRANSPORT_LIMITS: TransportLimits = {
 /** Gives the credentials for dialling a peer URL; by default plain text for http only. */
 export type PeerCredentials = (scheme: "http" | "https") => ChannelCredentials;
 
+/** What the transport is given; all but identity, versions and listener has a default. */
 export interface GrpcTransportOptions {
   readonly clusterId: string;
   readonly memberId: NodeId;
@@ -133,6 +137,7 @@ const NO_METRICS: TransportMetrics = {
   onSnapshotBytesReceived: ignore,
 };
 
+/** Fills the defaults in. */
 export function transportContext(options: GrpcTransportOptions): TransportContext {
   return {
     clusterId: options.clusterId,

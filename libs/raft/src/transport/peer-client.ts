@@ -40,6 +40,7 @@ function channelCredentials(url: NetUrl, given: PeerCredentials | undefined): Ch
   return isSecure(url) ? credentials.createSsl() : credentials.createInsecure();
 }
 
+/** How a peer is dialled. */
 export interface PeerClientOptions {
   readonly url: string;
   readonly credentials: PeerCredentials | undefined;

@@ -17,7 +17,9 @@ function path(method: { readonly name: string }): string {
 
 /** Request paths, as HTTP/2 knows them. */
 export const STREAM_PATH: string = path(RaftService.method.stream);
+/** The HTTP/2 path of the call that takes a snapshot. */
 export const SNAPSHOT_PATH: string = path(RaftService.method.snapshot);
+/** The HTTP/2 path of the call that tells of the cluster. */
 export const CLUSTER_INFO_PATH: string = path(RaftService.method.clusterInfo);
 
 function method(path: string, requestStream: boolean, responseStream: boolean) {
@@ -32,6 +34,7 @@ function method(path: string, requestStream: boolean, responseStream: boolean) {
   };
 }
 
+/** The service as grpc-js wants it described: bytes in, bytes out. */
 export const RAFT_SERVICE: ServiceDefinition = {
   stream: method(STREAM_PATH, true, true),
   snapshot: method(SNAPSHOT_PATH, true, false),

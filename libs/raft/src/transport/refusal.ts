@@ -8,6 +8,7 @@ import type { NodeId } from "../core/model/types.ts";
 import type { Hello } from "../codec/frames.ts";
 import type { LifeRegistry } from "../lives/peer-lives.ts";
 
+/** Why a peer is not let in. */
 export type RefusalReason =
   | "clusterMismatch"
   | "memberMismatch"
@@ -16,6 +17,7 @@ export type RefusalReason =
   /** It came back without the data it answered for. */
   | "disowned";
 
+/** A peer that is not let in, and what it is told. */
 export interface Refusal {
   readonly reason: RefusalReason;
   /** A sentence for the operator, naming both sides. */

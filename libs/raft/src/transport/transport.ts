@@ -43,6 +43,7 @@ export interface SnapshotSink {
   abort(reason: Error): Promise<void>;
 }
 
+/** What carries messages to the peers. */
 export interface Transport {
   /** Queues messages; all must go to peers added before. Snapshot messages start a stream. */
   send(messages: readonly Message[]): void;

@@ -11,6 +11,7 @@ import { nodeFileSystem } from "./files/node-file-system.ts";
 import { readWal } from "./read-wal.ts";
 import type { RecoveredLog, WalRecordContent } from "./replay.ts";
 
+/** How a log is printed. */
 export interface DumpOptions {
   readonly fileSystem?: FileSystem;
   /** One line about the data of a normal entry that is not empty. */

@@ -27,13 +27,13 @@ export type LogPart =
       readonly kind: "end";
       readonly segment: SegmentName;
       readonly end: number;
-      readonly chain: number;
+      readonly rollingCrc: number;
     }
   | {
       readonly kind: "damage";
       readonly segment: SegmentName;
       readonly damage: WalDamage;
-      readonly chain: number;
+      readonly rollingCrc: number;
       /** Where the last byte ends that is not zero. */
       readonly endOfContent: number;
     };
@@ -66,13 +66,13 @@ export function* readSegments(
   directory: string,
   segments: readonly SegmentName[],
 ): Generator<LogPart, void, undefined> {
-  let chain: number | undefined;
+  let rollingCrc: number | undefined;
   for (const segment of segments) {
     const isLast = segment === segments.at(-1);
     const file = fileSystem.open(pathIn(directory, segment.file), "read");
     try {
       const reader = new SegmentReader(fileSystem, file, segment, isLast);
-      const damage = reader.readStart() ?? brokenChain(chain, reader.chain);
+      const damage = reader.readStart() ?? validateCrcChain(rollingCrc, reader.rollingCrc);
       if (damage !== undefined) {
         yield damagePart(reader, damage);
         return;
@@ -84,8 +84,8 @@ export function* readSegments(
         }
         yield { kind: "batch", segment, batch: part.batch };
       }
-      chain = reader.chain;
-      yield { kind: "end", segment, end: reader.offset, chain };
+      rollingCrc = reader.rollingCrc;
+      yield { kind: "end", segment, end: reader.offset, rollingCrc };
     } finally {
       fileSystem.close(file);
     }
@@ -97,7 +97,7 @@ function damagePart(reader: SegmentReader, damage: Damage): LogPart {
     kind: "damage",
     segment: reader.name,
     damage: { ...damage, file: reader.name.file },
-    chain: reader.chain,
+    rollingCrc: reader.rollingCrc,
     endOfContent: reader.endOfContent(damage.batchOffset),
   };
 }
@@ -115,7 +115,7 @@ export interface Recovery extends RecoveredLog {
   readonly endOfContent: number;
   /** Offset in the last segment before which nothing has to be made durable again. */
   readonly synced: number;
-  readonly chain: number;
+  readonly rollingCrc: number;
   /** The log was closed in good order, and nothing was written since. */
   readonly isClosed: boolean;
   /** Present when the log ends in a torn tail. */
@@ -135,7 +135,7 @@ export function recover(fileSystem: FileSystem, directory: string): Recovery {
     throw new FatalError(`open wal error: there is no log in ${directory}`);
   }
   const replay = new Replay(first.firstIndex);
-  const place = { end: 0, headEnd: 0, endOfContent: 0, synced: 0, chain: 0, isClosed: false };
+  const place = { end: 0, headEnd: 0, endOfContent: 0, synced: 0, rollingCrc: 0, isClosed: false };
   let tornTail: WalDamage | undefined;
   let bytesSinceCompaction = 0;
   for (const part of readSegments(fileSystem, directory, log)) {
@@ -149,7 +149,7 @@ export function recover(fileSystem: FileSystem, directory: string): Recovery {
       else bytesSinceCompaction += batch.end - batch.offset;
       continue;
     }
-    place.chain = part.chain;
+    place.rollingCrc = part.rollingCrc;
     if (part.kind === "end") {
       place.end = part.end;
       place.endOfContent = part.end;
@@ -228,8 +228,8 @@ export function asDamage(
   return { kind: "corruption", file, offset, batchOffset, problem: error.message };
 }
 
-function brokenChain(chain: number | undefined, start: number): Damage | undefined {
-  if (chain === undefined || chain === start) return undefined;
+function validateCrcChain(rollingCrc: number | undefined, start: number): Damage | undefined {
+  if (rollingCrc === undefined || rollingCrc === start) return undefined;
   const problem = "the checksum chain does not go on from the segment before";
   return { kind: "corruption", offset: HEAD_OFFSET, batchOffset: HEAD_OFFSET, problem };
 }

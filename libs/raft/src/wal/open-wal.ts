@@ -18,6 +18,7 @@ import { listSegments, pathIn, segmentName, SegmentWriter } from "./format/segme
 import type { SegmentName, SegmentStore } from "./format/segment.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
+/** Settings of a log; each has a default. */
 export interface WalOptions {
   /** Default: that of this machine. */
   readonly fileSystem?: FileSystem;
@@ -40,6 +41,7 @@ export interface WalOptions {
   readonly unlock?: (() => void) | undefined;
 }
 
+/** Settings of a log that is made. */
 export interface CreateWalOptions extends WalOptions {
   readonly metadata: WalMetadata;
 }
@@ -56,7 +58,7 @@ export interface WalParts {
   /** Segments before the last, oldest first. */
   readonly older: readonly SegmentName[];
   readonly tail: SegmentWriter;
-  readonly chain: number;
+  readonly rollingCrc: number;
   /** The last batch is the empty one that closing a log writes. */
   readonly isClosed: boolean;
   readonly bytesSinceCompaction: number;
@@ -91,9 +93,9 @@ export function* createParts(directory: string, options: CreateWalOptions): Step
     const { metadata } = options;
     const head = { metadata, hardState: NO_HARD_STATE, marker: undefined };
     const first = segmentName(0, 1);
-    const { writer, chain } = yield* createSegment(store, first, 0, head);
+    const { writer, rollingCrc } = yield* createSegment(store, first, 0, head);
     return {
-      ...{ store, options, unlock, chain, older: [], tail: writer },
+      ...{ store, options, unlock, rollingCrc, older: [], tail: writer },
       ...head,
       log: new MemoryLog(0, 0),
       isClosed: false,
@@ -129,7 +131,7 @@ function* recoverParts(
 ): Steps<WalParts> {
   const { fileSystem, directory } = store;
   const recovery = recover(fileSystem, directory);
-  const { metadata, hardState, marker, log, chain, isClosed, bytesSinceCompaction } = recovery;
+  const { metadata, hardState, marker, log, rollingCrc, isClosed, bytesSinceCompaction } = recovery;
   yield* removeTemporaries(fileSystem, directory);
   const file = fileSystem.open(pathIn(directory, recovery.tail.file), "readWrite");
   try {
@@ -140,7 +142,7 @@ function* recoverParts(
     const tail = new SegmentWriter(store, recovery.tail, file, recovery.end);
     tail.headEnd = recovery.headEnd;
     return {
-      ...{ store, options, unlock, metadata, hardState, marker, log, tail, chain },
+      ...{ store, options, unlock, metadata, hardState, marker, log, tail, rollingCrc },
       older: recovery.segments.slice(0, -1),
       ...{ isClosed, bytesSinceCompaction, repaired },
     };

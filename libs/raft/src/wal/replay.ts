@@ -52,6 +52,7 @@ export interface RecoveredLog {
   readonly log: MemoryLog;
 }
 
+/** What the records of a log add up to. */
 export class Replay {
   #metadata: WalMetadata | undefined;
   #hardState: HardState = { term: 0, vote: NOBODY, commit: 0 };

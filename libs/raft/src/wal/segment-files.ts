@@ -43,9 +43,9 @@ export interface RepairedTail {
 export function* createSegment(
   store: SegmentStore,
   name: SegmentName,
-  chain: number,
+  rollingCrc: number,
   head: SegmentHead,
-): Steps<{ readonly writer: SegmentWriter; readonly chain: number }> {
+): Steps<{ readonly writer: SegmentWriter; readonly rollingCrc: number }> {
   const { fileSystem, directory } = store;
   const path = pathIn(directory, name.file);
   const batch = new BatchWriter();
@@ -56,17 +56,17 @@ export function* createSegment(
   // marker must not void them.
   if (head.marker !== undefined) batch.addCompaction({ ...head.marker, isReset: false });
   const place = { sequence: name.sequence, offset: HEAD_OFFSET, synced: 0 };
-  const first = batch.finish(place, chain);
+  const first = batch.finish(place, rollingCrc);
   const file = fileSystem.open(`${path}.tmp`, "create");
   try {
     const writer = new SegmentWriter(store, name, file, 0);
-    writer.append(Buffer.concat([encodeSegmentStart(name, chain), first.bytes]));
+    writer.append(Buffer.concat([encodeSegmentStart(name, rollingCrc), first.bytes]));
     writer.headEnd = writer.end;
     yield { kind: "syncFile", file };
     fileSystem.rename(`${path}.tmp`, path);
     yield { kind: "syncDirectory", path: directory };
     writer.synced = writer.end;
-    return { writer, chain: first.chain };
+    return { writer, rollingCrc: first.rollingCrc };
   } catch (error) {
     fileSystem.close(file);
     throw error;

@@ -11,6 +11,7 @@ import type { FileSystem, SlowOperation, StepResult, Steps } from "./files/file-
 import { SyncPolicy } from "./sync-policy.ts";
 import type { SyncMode } from "./sync-policy.ts";
 
+/** What a runner is given. */
 export interface StepRunnerOptions {
   readonly fileSystem: FileSystem;
   /** For messages. */
@@ -23,6 +24,7 @@ export interface StepRunnerOptions {
   readonly onSlowSync: ((seconds: number) => void) | undefined;
 }
 
+/** Does the work of a log one piece at a time, and nothing more after a failure. */
 export class StepRunner {
   readonly #options: StepRunnerOptions;
   readonly #policy: SyncPolicy;

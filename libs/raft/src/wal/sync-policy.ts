@@ -22,6 +22,7 @@ const PROBE_EVERY_SLOW = 1024;
 /** "adaptive" measures; "inline" stays on this thread whatever it costs. */
 export type SyncMode = "adaptive" | "inline";
 
+/** Decides from the latest syncs whether the next may block the event loop. */
 export class SyncPolicy {
   readonly #mode: SyncMode;
   #inlineSeconds = 0;

@@ -57,6 +57,7 @@ export interface InlineWork {
   close(wal: Wal): void;
 }
 
+/** Set when this file is loaded. */
 export let inline: InlineWork;
 
 /** A log that is open for writing. */
@@ -74,7 +75,7 @@ export class Wal {
   /** Segments before the one written to, oldest first. */
   #older: SegmentName[];
   #tail: SegmentWriter;
-  #chain: number;
+  #rollingCrc: number;
   #bytesSinceCompaction: number;
   #bytesWritten = 0;
   /** The last batch is the empty one that close() writes. */
@@ -96,7 +97,7 @@ export class Wal {
     this.#marker = parts.marker;
     this.#older = [...parts.older];
     this.#tail = parts.tail;
-    this.#chain = parts.chain;
+    this.#rollingCrc = parts.rollingCrc;
     this.#isMarkedClosed = parts.isClosed;
     this.#bytesSinceCompaction = parts.bytesSinceCompaction;
     this.#runner = new StepRunner({
@@ -250,7 +251,7 @@ export class Wal {
   ): Steps<void> {
     this.#mustBeOpen();
     if (entries.length > 0 || hardState !== undefined) {
-      yield* this.#makeRoom(entriesBytesMax(entries));
+      yield* this.#rollSegment(entriesBytesMax(entries));
       this.#batch.begin();
       this.#batch.addEntries(entries);
       if (hardState !== undefined) this.#batch.addHardState(hardState);
@@ -270,7 +271,7 @@ export class Wal {
     if (snapshot.index <= (this.#marker?.snapshot.index ?? 0)) return;
     const from = Math.max(keepFrom, first);
     const previousTerm = this.log.term(from - 1);
-    yield* this.#mark({ snapshot, keepFrom: from, previousTerm, isReset: false }, undefined);
+    yield* this.#writeMarker({ snapshot, keepFrom: from, previousTerm, isReset: false }, undefined);
     this.log.compact(from - 1);
   }
 
@@ -278,12 +279,12 @@ export class Wal {
     this.#mustBeOpen();
     const { index, term } = snapshot;
     const marker = { snapshot, keepFrom: index + 1, previousTerm: term, isReset: true };
-    yield* this.#mark(marker, hardState);
+    yield* this.#writeMarker(marker, hardState);
     this.log.reset(index, term);
   }
 
-  *#mark(marker: CompactionMarker, hardState: HardState | undefined): Steps<void> {
-    yield* this.#makeRoom(0);
+  *#writeMarker(marker: CompactionMarker, hardState: HardState | undefined): Steps<void> {
+    yield* this.#rollSegment(0);
     this.#batch.begin();
     this.#batch.addCompaction(marker);
     if (hardState !== undefined) this.#batch.addHardState(hardState);
@@ -307,9 +308,9 @@ export class Wal {
   #append(): void {
     const { sequence } = this.#tail.name;
     const place = { sequence, offset: this.#tail.end, synced: this.#tail.synced };
-    const { bytes, chain } = this.#batch.finish(place, this.#chain);
+    const { bytes, rollingCrc } = this.#batch.finish(place, this.#rollingCrc);
     this.#tail.append(bytes);
-    this.#chain = chain;
+    this.#rollingCrc = rollingCrc;
     this.#bytesSinceCompaction += bytes.length;
     this.#bytesWritten += bytes.length;
     this.#isMarkedClosed = false;
@@ -323,7 +324,7 @@ export class Wal {
   }
 
   /** Starts another segment when the next batch would make this one too large. */
-  *#makeRoom(bytes: number): Steps<void> {
+  *#rollSegment(bytes: number): Steps<void> {
     const old = this.#tail;
     if (old.end + BATCH_RECORD_BYTES + bytes <= this.#store.segmentBytes) return;
     if (old.end === old.headEnd) return;
@@ -331,10 +332,10 @@ export class Wal {
     yield { kind: "syncFile", file: old.file };
     const name = segmentName(old.name.sequence + 1, this.log.lastIndex() + 1);
     const head = { metadata: this.metadata, hardState: this.#hardState, marker: this.#marker };
-    const next = yield* createSegment(this.#store, name, this.#chain, head);
+    const next = yield* createSegment(this.#store, name, this.#rollingCrc, head);
     this.#older.push(old.name);
     this.#tail = next.writer;
-    this.#chain = next.chain;
+    this.#rollingCrc = next.rollingCrc;
     this.#store.fileSystem.close(old.file);
   }
 

@@ -343,7 +343,7 @@ describe("damaged directories", () => {
     const ends = [...readSegments(disk, DIRECTORY, listSegments(disk, DIRECTORY))].filter(
       (part) => part.kind === "end",
     );
-    const { end, chain } = lastOf(ends);
+    const { end, rollingCrc } = lastOf(ends);
     change(disk, name, (bytes) => bytes.subarray(0, end));
     const store = { fileSystem: disk, directory: DIRECTORY, segmentBytes: SEGMENT_BYTES };
     const head = {
@@ -351,7 +351,7 @@ describe("damaged directories", () => {
       hardState: hardStateOf(0, 0),
       marker: undefined,
     };
-    runInline(disk, createSegment(store, segmentName(1, 1), chain, head));
+    runInline(disk, createSegment(store, segmentName(1, 1), rollingCrc, head));
     disk.restartProcess();
     const message =
       /0000000000000001-0{15}1.wal at offset 86: a record says member 00000000000000ff/;

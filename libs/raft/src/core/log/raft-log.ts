@@ -22,6 +22,10 @@ export function isUpToDate(a: LogEnd, b: LogEnd): boolean {
   return a.term > b.term || (a.term === b.term && a.index >= b.index);
 }
 
+/**
+ * The whole log as the core sees it: what is durable, what is not yet, and how far it is committed
+ * and applied.
+ */
 export class RaftLog {
   readonly #storage: LogStorage;
   readonly #unstable: Unstable;

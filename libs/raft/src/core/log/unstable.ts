@@ -5,6 +5,7 @@
 import { invariant } from "../model/invariant.ts";
 import type { Entry, Index, SnapshotMetadata, Term } from "../model/types.ts";
 
+/** The entries that the host has not made durable yet. */
 export class Unstable {
   #entries: Entry[] = [];
   /** Index of the first entry here, even when there is none. */

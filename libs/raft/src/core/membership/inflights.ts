@@ -6,6 +6,7 @@
 import { invariant } from "../model/invariant.ts";
 import type { Index } from "../model/types.ts";
 
+/** Bounds of a window; Infinity for none. */
 export interface InflightsLimits {
   readonly countMax: number;
   readonly bytesMax: number;

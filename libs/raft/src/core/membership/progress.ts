@@ -10,8 +10,13 @@
 import { Inflights, type InflightsLimits } from "./inflights.ts";
 import type { Index, NodeId } from "../model/types.ts";
 
+/**
+ * How entries are sent to a member: one message at a time, in a pipeline, or not while a snapshot
+ * is under way.
+ */
 export type ProgressState = "probe" | "replicate" | "snapshot";
 
+/** A leader's view of one member: what it holds, and what may be sent next. */
 export class Progress {
   readonly id: NodeId;
   isLearner = false;

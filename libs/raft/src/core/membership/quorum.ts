@@ -6,6 +6,7 @@
  */
 import type { Index } from "../model/types.ts";
 
+/** What a count of votes has come to. */
 export type VoteResult = "won" | "lost" | "pending";
 
 /** Voters that must agree so that any two groups of this size overlap. */

@@ -9,6 +9,7 @@ import { Progress } from "./progress.ts";
 import { jointIndex, jointVote, type VoteResult } from "./quorum.ts";
 import type { ConfState, Index, NodeId } from "../model/types.ts";
 
+/** The configuration in force, with the progress and the votes of its members. */
 export class Tracker {
   readonly #self: NodeId;
   readonly #limits: InflightsLimits;

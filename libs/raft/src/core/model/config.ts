@@ -3,6 +3,7 @@ import type { LogStorage } from "./log-storage.ts";
 import type { ConfChange, Entry, Index, NodeId, Random } from "./types.ts";
 import { invariant } from "./invariant.ts";
 
+/** The settings of the core, all filled in. Times are in ticks, sizes in bytes. */
 export interface RaftConfig {
   readonly id: NodeId;
   /**
@@ -55,6 +56,7 @@ export interface RaftConfig {
   readonly validateEntry?: (entry: Entry) => string | undefined;
 }
 
+/** What a host must give, and what it may: defaults are those of parseConfig(). */
 export type RaftOptions = Pick<RaftConfig, "id" | "storage" | "random"> & Partial<RaftConfig>;
 
 /**

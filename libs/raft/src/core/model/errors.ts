@@ -1,5 +1,6 @@
 /** The errors of this package: what a caller can act on, and what stops the node. */
 
+/** Why a request could not be met. */
 export type RaftErrorCode =
   /** The index asked for lies before the compaction point. */
   | "compacted"
@@ -10,6 +11,7 @@ export type RaftErrorCode =
   /** The node is closing. */
   | "stopped";
 
+/** A request that could not be met; the caller may act on `code`, and nothing is broken. */
 export class RaftError extends Error {
   override readonly name = "RaftError";
   readonly code: RaftErrorCode;

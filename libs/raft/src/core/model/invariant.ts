@@ -1,5 +1,6 @@
 /** Assertions that stay on in production: a broken invariant stops the node. */
 
+/** Something that cannot be, is: the node must stop. */
 export class InvariantError extends Error {
   override readonly name = "InvariantError";
 }

@@ -5,6 +5,7 @@
  */
 import type { ConfState, Entry, HardState, Index, SnapshotMetadata, Term } from "./types.ts";
 
+/** The durable log as the core reads it. */
 export interface LogStorage {
   /** What was durable at start: hard state and the membership as of the applied index. */
   initialState(): { readonly hardState: HardState; readonly confState: ConfState };

@@ -17,6 +17,7 @@ export type NodeId = string;
 /** Nobody: no leader known, no vote cast. */
 export const NOBODY: NodeId = "";
 
+/** Data for the state machine, or a change of the membership. */
 export type EntryType = "normal" | "confChange";
 
 /** One log record. `data` is opaque to raft; empty data in a normal entry is a leader's no-op. */
@@ -36,6 +37,9 @@ export interface HardState {
   readonly commit: Index;
 }
 
+/**
+ * What a member is in its term (paper §5.1); a pre-candidate asks whether it could win an election.
+ */
 export type Role = "follower" | "preCandidate" | "candidate" | "leader";
 
 /** Volatile facts worth telling the host: who leads, and what this node is. */
@@ -104,6 +108,7 @@ export interface AppendMessage extends MessageBase {
   readonly commit: Index;
 }
 
+/** The answer to an append; also tells of a snapshot that was taken over. */
 export interface AppendResponseMessage extends MessageBase {
   readonly type: "appendResponse";
   /** Accepted: last index now matching. Rejected: the prevIndex that was refused. */
@@ -114,6 +119,7 @@ export interface AppendResponseMessage extends MessageBase {
   readonly rejectTerm: Term;
 }
 
+/** A leader's sign of life; never carries entries. */
 export interface HeartbeatMessage extends MessageBase {
   readonly type: "heartbeat";
   /** min(leader's commit, follower's match). */
@@ -122,6 +128,7 @@ export interface HeartbeatMessage extends MessageBase {
   readonly context: string;
 }
 
+/** The answer to a heartbeat, with its read-index round. */
 export interface HeartbeatResponseMessage extends MessageBase {
   readonly type: "heartbeatResponse";
   readonly context: string;
@@ -136,6 +143,7 @@ export interface VoteMessage extends MessageBase {
   readonly force: boolean;
 }
 
+/** A vote, or its refusal. */
 export interface VoteResponseMessage extends MessageBase {
   readonly type: "voteResponse" | "preVoteResponse";
   readonly reject: boolean;
@@ -153,6 +161,7 @@ export interface ReadIndexMessage extends MessageBase {
   readonly context: string;
 }
 
+/** The leader still leads: reads are linearizable once `index` is applied. */
 export interface ReadIndexResponseMessage extends MessageBase {
   readonly type: "readIndexResponse";
   readonly context: string;
@@ -178,6 +187,7 @@ export interface TimeoutNowMessage extends MessageBase {
   readonly type: "timeoutNow";
 }
 
+/** Everything that members say to each other. */
 export type Message =
   | AppendMessage
   | AppendResponseMessage

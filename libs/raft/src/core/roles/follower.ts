@@ -76,6 +76,7 @@ export function forwardProposal(raft: RaftState, entries: readonly Entry[]): boo
   return true;
 }
 
+/** Passes a request for a transfer on to the leader; lost when there is none. */
 export function forwardTransfer(raft: RaftState, transferee: NodeId): void {
   const { leader: to, id: from, term } = raft;
   if (to !== NOBODY) raft.send({ type: "transferLeader", to, from, term, transferee });

@@ -71,6 +71,7 @@ export function stepLeader(raft: RaftState, message: Message): void {
   }
 }
 
+/** One tick of a leader: heartbeats when they are due, and whether a quorum is still there. */
 export function tickLeader(raft: RaftState): void {
   const { config } = raft;
   raft.leaderTicks += 1;

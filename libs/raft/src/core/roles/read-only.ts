@@ -26,6 +26,7 @@ interface SentRound {
   readonly ticks: number;
 }
 
+/** The reads a leader has been asked for and has not confirmed. */
 export class ReadOnly {
   #waiting: WaitingRead[] = [];
   /** The newest round started; never falls, not even from one leadership to the next. */

@@ -38,6 +38,7 @@ export interface InboundHost {
 /** Pings without an answer for so long mean that a reset tells nothing new. */
 const FRESH_INTERVALS = 4;
 
+/** One stream that a peer has opened to this member. */
 export class InboundStream {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #host: InboundHost;

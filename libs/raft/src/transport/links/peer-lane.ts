@@ -10,6 +10,7 @@ import type { PeerStream } from "./peer-stream.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { TransportContext } from "../options.ts";
 
+/** One of the two streams to a peer, and the messages that wait for it. */
 export class PeerLane {
   readonly #context: TransportContext;
   readonly #peerId: NodeId;

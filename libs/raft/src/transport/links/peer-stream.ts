@@ -9,6 +9,7 @@ import type { Hello, StreamFrame } from "../../codec/frames.ts";
 import type { Position } from "../../lives/peer-lives.ts";
 import { asBytes, STREAM_PATH } from "../raft-service-definition.ts";
 
+/** What a stream tells its link. */
 export interface PeerStreamEvents {
   onHello(hello: Hello): void;
   onPong(sentNs: number): void;
@@ -21,6 +22,7 @@ export interface PeerStreamEvents {
   onEnd(status: StatusObject): void;
 }
 
+/** One outgoing stream, from its greeting to its end. */
 export class PeerStream {
   readonly #call: ClientDuplexStream<Buffer, Buffer>;
   readonly #events: PeerStreamEvents;

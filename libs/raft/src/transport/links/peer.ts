@@ -39,6 +39,7 @@ const STEADY_MS = 1000;
 /** Losses are reported to raft at most this often while they last. */
 const UNREACHABLE_REPEAT_MS = 500;
 
+/** What a peer says about this member. */
 export interface PeerHooks {
   /** The peer says this member was removed from the cluster. */
   onRemoved(reason: string): void;
@@ -59,6 +60,7 @@ interface Connection {
   pingsUnanswered: number;
 }
 
+/** The link to one peer, dialled again as long as it is not closed. */
 export class PeerLink {
   readonly id: NodeId;
   readonly #context: TransportContext;
@@ -76,7 +78,7 @@ export class PeerLink {
   #lostCount = 0;
   #unreachableAt = -Infinity;
   /** What was logged last about this peer not being there; the same is not logged again. */
-  #complaint = "";
+  #loggedReason = "";
 
   constructor(context: TransportContext, peer: Peer, losses: LinkLosses, hooks: PeerHooks) {
     const { backoffMinMs, backoffMaxMs } = context.limits;
@@ -140,8 +142,8 @@ export class PeerLink {
   }
 
   /** The peer has just dialled us, so it is alive: do not wait for the back-off. */
-  kick(): void {
-    if (this.#state !== "waiting" || this.#complaint.startsWith("refused")) return;
+  reconnectNow(): void {
+    if (this.#state !== "waiting" || this.#loggedReason.startsWith("refused")) return;
     clearTimeout(this.#timer);
     this.#dial();
   }
@@ -152,7 +154,7 @@ export class PeerLink {
     const [control] = connection?.streams ?? [];
     if (this.#state !== "up" || connection === undefined || control === undefined) return;
     if (connection.pingsUnanswered >= SILENT_PINGS_MAX) {
-      this.#complain("silent", "peer does not answer pings", "the connection was cut");
+      this.#logOnce("silent", "peer does not answer pings", "the connection was cut");
       this.#retry(this.#backoff.next());
       return;
     }
@@ -174,7 +176,7 @@ export class PeerLink {
     this.#control.detach();
     this.#appends.detach();
     if (connection === undefined) return;
-    this.#retire(connection);
+    this.#closeGracefully(connection);
   }
 
   #flush(): void {
@@ -240,7 +242,7 @@ export class PeerLink {
         this.#appends.flush();
       },
       onBadFrame: (error) => {
-        this.#complain("bad frame", "peer sent an invalid frame", error.message);
+        this.#logOnce("bad frame", "peer sent an invalid frame", error.message);
         this.#retry(this.#context.limits.backoffMaxMs);
       },
       onEnd: (status) => {
@@ -263,7 +265,7 @@ export class PeerLink {
     if (connection.greetings < connection.streams.length) return;
     clearTimeout(this.#timer);
     this.#state = "up";
-    this.#complaint = "";
+    this.#loggedReason = "";
     connection.upSince = this.#context.now();
     connection.heardAt = connection.upSince;
     connection.generation = this.#losses.generation(this.id);
@@ -300,7 +302,7 @@ export class PeerLink {
     }
     const { now, limits } = this.#context;
     const silentMs = now() - connection.heardAt;
-    this.#complain("lost", "lost the connection to peer", status.details);
+    this.#logOnce("lost", "lost the connection to peer", status.details);
     if (now() - connection.upSince >= STEADY_MS) {
       this.#backoff.reset();
       this.#retry(0);
@@ -310,21 +312,21 @@ export class PeerLink {
   }
 
   #onRefused(refusal: Refusal): void {
-    this.#complain(`refused ${refusal.details}`, "peer refuses the connection", refusal.details);
+    this.#logOnce(`refused ${refusal.details}`, "peer refuses the connection", refusal.details);
     this.#retry(this.#context.limits.backoffMaxMs);
     if (refusal.reason === "removed") this.#hooks.onRemoved(refusal.details);
   }
 
   /** An attempt failed: the next URL is tried after the back-off. */
   #fail(reason: string): void {
-    this.#complain("unreachable", "cannot reach peer", reason);
+    this.#logOnce("unreachable", "cannot reach peer", reason);
     this.#urlAt++;
     this.#retry(this.#backoff.next());
   }
 
-  #complain(complaint: string, message: string, reason: string): void {
-    if (this.#complaint === complaint) return;
-    this.#complaint = complaint;
+  #logOnce(key: string, message: string, reason: string): void {
+    if (this.#loggedReason === key) return;
+    this.#loggedReason = key;
     this.#context.log("warn", message, { peer: this.id, url: this.url, reason });
   }
 
@@ -344,11 +346,11 @@ export class PeerLink {
     this.#control.detach();
     this.#appends.detach();
     this.#lostCount += this.#control.clear() + this.#appends.clear();
-    if (connection !== undefined) this.#retire(connection);
+    if (connection !== undefined) this.#closeGracefully(connection);
   }
 
   /** Ends the streams, so that a living peer does not take it for our death; then cuts. */
-  #retire(connection: Connection): void {
+  #closeGracefully(connection: Connection): void {
     for (const stream of connection.streams) stream.end();
     setTimeout(() => {
       drop(connection);

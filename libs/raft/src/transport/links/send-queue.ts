@@ -5,11 +5,13 @@
 import type { Message } from "../../core/model/types.ts";
 import { messageSizeEstimate } from "../../codec/messages.ts";
 
+/** Bounds of one queue; what goes beyond them is dropped. */
 export interface QueueLimits {
   readonly countMax: number;
   readonly bytesMax: number;
 }
 
+/** Messages that wait for one stream, bounded in number and bytes. */
 export class SendQueue {
   readonly #limits: QueueLimits;
   /**

@@ -18,6 +18,7 @@ import type { SnapshotSink } from "../transport.ts";
 
 type SnapshotStream = ServerReadableStream<Buffer, Buffer>;
 
+/** What a receiver asks of the service. */
 export interface SnapshotHost {
   readonly context: TransportContext;
   isRemoved(id: NodeId): boolean;
@@ -45,6 +46,7 @@ interface Transfer {
   readonly done: Promise<void>;
 }
 
+/** One snapshot that a peer sends. */
 export class SnapshotReceiver {
   readonly #host: SnapshotHost;
   #current: Transfer | undefined;

@@ -23,6 +23,7 @@ import type { TransportContext } from "../options.ts";
 const CHUNK_BYTES_MIN = 64 * 1024;
 const CHUNK_BYTES_MAX = 256 * 1024;
 
+/** The snapshots on their way to peers, each over a connection of its own. */
 export class SnapshotSender {
   readonly #context: TransportContext;
   readonly #active = new Map<NodeId, SnapshotCall>();

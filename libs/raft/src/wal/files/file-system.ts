@@ -27,6 +27,7 @@ export type SlowOperation =
   /** Removes a name; a name that is gone already is no error. */
   | { readonly kind: "remove"; readonly path: string };
 
+/** The file operations of the log. They throw the errors of node:fs, with `code`. */
 export interface FileSystem {
   /** Creates a directory and its parents, for their owner alone; durable on return. */
   makeDirectory(path: string): void;

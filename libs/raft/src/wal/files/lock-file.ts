@@ -17,6 +17,7 @@ import { errorCode } from "./file-system.ts";
 /** "exclusive" keeps everybody else out; "shared" only those who ask for an exclusive lock. */
 export type LockMode = "exclusive" | "shared";
 
+/** Why a lock could not be had. */
 export type LockFailure =
   /** Another process, or another part of this one, holds it. */
   | "held"

@@ -37,6 +37,7 @@ const FLAGS: Readonly<Record<OpenMode, string>> = { read: "r", readWrite: "r+", 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
+/** The real file system. */
 export const nodeFileSystem: FileSystem = {
   makeDirectory(path: string): void {
     const target = resolve(path);

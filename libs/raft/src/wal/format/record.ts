@@ -131,9 +131,12 @@ export class BatchWriter {
 
   /**
    * Completes the batch for its place in the log.
-   * @returns its bytes, valid until the next begin(), and the chain value after it.
+   * @returns its bytes, valid until the next begin(), and the rolling crc after it.
    */
-  finish(place: BatchPlace, chain: number): { readonly bytes: Buffer; readonly chain: number } {
+  finish(
+    place: BatchPlace,
+    rollingCrc: number,
+  ): { readonly bytes: Buffer; readonly rollingCrc: number } {
     const buffer = this.#buffer;
     const bytes = this.#end;
     writeU32(buffer, 0, BATCH_PAYLOAD_BYTES + 1);
@@ -145,14 +148,14 @@ export class BatchWriter {
     writeU32(buffer, 29, bytes);
     writeU32(buffer, 33, place.synced);
     writeU32(buffer, 37, crc32(buffer.subarray(9, 37)));
-    let value = chain;
+    let value = rollingCrc;
     for (let at = 0; at < bytes;) {
       const end = at + 8 + buffer.readUInt32LE(at);
       value = crc32(buffer.subarray(at + 8, end), value);
       writeU32(buffer, at + 4, value);
       at = end;
     }
-    return { bytes: buffer.subarray(0, bytes), chain: value };
+    return { bytes: buffer.subarray(0, bytes), rollingCrc: value };
   }
 
   #add(type: number, payload: Uint8Array): void {
@@ -215,15 +218,15 @@ export function readBatchRecord(
 export function encodeRecord(
   type: number,
   payload: Uint8Array,
-  chain: number,
-): { readonly bytes: Buffer; readonly chain: number } {
+  rollingCrc: number,
+): { readonly bytes: Buffer; readonly rollingCrc: number } {
   const bytes = Buffer.alloc(RECORD_HEADER_BYTES + payload.length);
   bytes.writeUInt32LE(payload.length + 1, 0);
   bytes[8] = type;
   bytes.set(payload, RECORD_HEADER_BYTES);
-  const value = crc32(bytes.subarray(8), chain);
+  const value = crc32(bytes.subarray(8), rollingCrc);
   bytes.writeUInt32LE(value, 4);
-  return { bytes, chain: value };
+  return { bytes, rollingCrc: value };
 }
 
 /** @throws CodecError */

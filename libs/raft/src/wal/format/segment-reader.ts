@@ -58,6 +58,7 @@ export interface Damage {
   readonly isOtherVersion?: boolean;
 }
 
+/** What the next record of a segment is. */
 export type ReadResult =
   | { readonly kind: "batch"; readonly batch: RawBatch }
   | { readonly kind: "end" }
@@ -67,11 +68,12 @@ export type ReadResult =
 const WINDOW_BYTES = 1024 * 1024;
 const ZEROS = Buffer.alloc(64 * 1024);
 
+/** Reads the records of one segment in order. */
 export class SegmentReader {
   readonly name: SegmentName;
   readonly size: number;
-  /** The chain value after what was read last. */
-  chain = 0;
+  /** The rolling crc after what was read last. */
+  rollingCrc = 0;
   /** Where the next batch is expected. */
   offset = HEAD_OFFSET;
   readonly #fileSystem: FileSystem;
@@ -94,7 +96,7 @@ export class SegmentReader {
     if ("problem" in start) {
       return { kind: "corruption", offset: 0, batchOffset: 0, ...start };
     }
-    this.chain = start.chain;
+    this.rollingCrc = start.rollingCrc;
     return undefined;
   }
 
@@ -113,7 +115,7 @@ export class SegmentReader {
       return this.#damage(this.size, `the file ends in a batch of ${record.bytes} bytes`);
     }
     const records: RawRecord[] = [];
-    let chain = this.chain;
+    let rollingCrc = this.rollingCrc;
     for (let at = 0; at < bytes.length;) {
       const offset = batchOffset + at;
       if (at + RECORD_HEADER_BYTES > bytes.length) {
@@ -123,15 +125,15 @@ export class SegmentReader {
       if (end < at + RECORD_HEADER_BYTES || end > bytes.length) {
         return this.#damage(offset, "a record does not fit its batch");
       }
-      chain = crc32(bytes.subarray(at + 8, end), chain);
-      if (chain !== bytes.readUInt32LE(at + 4)) {
+      rollingCrc = crc32(bytes.subarray(at + 8, end), rollingCrc);
+      if (rollingCrc !== bytes.readUInt32LE(at + 4)) {
         return this.#damage(offset, "the checksum of a record is wrong");
       }
       const payload = bytes.subarray(at + RECORD_HEADER_BYTES, end);
       records.push({ offset, type: bytes[at + 8] ?? 0, payload });
       at = end;
     }
-    this.chain = chain;
+    this.rollingCrc = rollingCrc;
     this.offset = batchOffset + bytes.length;
     return {
       kind: "batch",

@@ -8,7 +8,7 @@
  * that index on can only have been written after it). A segment holds
  *
  *     header     magic 8 | version u32 | sequence u64 | first index u64 | crc u32
- *     crc record the chain value at the end of the segment before: here the chain goes on
+ *     crc record the rolling crc at the end of the segment before: here the chain goes on
  *     head batch metadata, hard state and compaction marker as of the start of the segment
  *     batches    see record.ts
  *     zeros      up to the size the file was extended to, only in the last segment
@@ -46,6 +46,7 @@ export interface SegmentName {
   readonly firstIndex: Index;
 }
 
+/** The file name of a segment; both numbers are positive safe integers. */
 export function segmentName(sequence: number, firstIndex: Index): SegmentName {
   return { file: `${hex16(sequence)}-${hex16(firstIndex)}.wal`, sequence, firstIndex };
 }
@@ -66,8 +67,8 @@ export function listSegments(fileSystem: FileSystem, directory: string): Segment
   return segments.sort((a, b) => a.sequence - b.sequence || a.firstIndex - b.firstIndex);
 }
 
-/** Header and crc record; the chain goes on from `chain` after them. */
-export function encodeSegmentStart(name: SegmentName, chain: number): Buffer {
+/** Header and crc record; the chain goes on from `rollingCrc` after them. */
+export function encodeSegmentStart(name: SegmentName, rollingCrc: number): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(header);
   header.writeUInt32LE(VERSION, 8);
@@ -75,15 +76,17 @@ export function encodeSegmentStart(name: SegmentName, chain: number): Buffer {
   header.writeBigUInt64LE(BigInt(name.firstIndex), 20);
   header.writeUInt32LE(crc32(header.subarray(0, 28)), 28);
   const value = Buffer.alloc(4);
-  value.writeUInt32LE(chain);
+  value.writeUInt32LE(rollingCrc);
   return Buffer.concat([header, encodeRecord(RECORD_TYPE.crc, value, 0).bytes]);
 }
 
-/** What is wrong with the start of a segment, or the chain value it begins with. */
+/** What is wrong with the start of a segment, or the rolling crc it begins with. */
 export function decodeSegmentStart(
   bytes: Buffer,
   name: SegmentName,
-): { readonly problem: string; readonly isOtherVersion?: boolean } | { readonly chain: number } {
+):
+  | { readonly problem: string; readonly isOtherVersion?: boolean }
+  | { readonly rollingCrc: number } {
   if (bytes.length < HEAD_OFFSET) return { problem: "the file is too short for its header" };
   if (!bytes.subarray(0, 8).equals(MAGIC)) return { problem: "not a segment: wrong magic" };
   const isWhole = bytes.readUInt32LE(28) === crc32(bytes.subarray(0, 28));
@@ -105,7 +108,7 @@ export function decodeSegmentStart(
   if (!bytes.subarray(HEADER_BYTES, HEAD_OFFSET).equals(expected)) {
     return { problem: "the crc record after the header is damaged" };
   }
-  return { chain: value.readUInt32LE(0) };
+  return { rollingCrc: value.readUInt32LE(0) };
 }
 
 /** The segment at the end of the log, open for writing. */

@@ -88,13 +88,13 @@ describe(`records (SEED=${SEED})`, () => {
     );
   });
 
-  it("the chain goes through every record and every batch", () => {
+  it("the rolling crc goes through every record and every batch", () => {
     const writer = new BatchWriter();
-    const batch = (chain: number, bytes: number): { bytes: Buffer; chain: number } => {
+    const batch = (rollingCrc: number, bytes: number): { bytes: Buffer; rollingCrc: number } => {
       writer.begin();
       writer.addEntries([{ term: 1, index: 1, type: "normal", data: new Uint8Array(bytes) }]);
-      const done = writer.finish(place, chain);
-      return { bytes: Buffer.from(done.bytes), chain: done.chain };
+      const done = writer.finish(place, rollingCrc);
+      return { bytes: Buffer.from(done.bytes), rollingCrc: done.rollingCrc };
     };
     const first = batch(0, 5);
     assert.deepEqual(batch(0, 5), first);
@@ -102,7 +102,7 @@ describe(`records (SEED=${SEED})`, () => {
       split(bytes).map(({ offset }) => bytes.readUInt32LE(offset + 4));
     const [a, b] = [crcs(batch(1, 5)), crcs(first)];
     assert.ok(a.every((crc, at) => crc !== b[at]));
-    assert.equal(crcs(first).at(-1), first.chain);
+    assert.equal(crcs(first).at(-1), first.rollingCrc);
   });
 
   it("a batch record is recognised at its own place and nowhere else", () => {
