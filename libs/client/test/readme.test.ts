@@ -20,7 +20,12 @@ after(() => server.stop());
 /** Runs a program and resolves to what it printed. */
 function run(source: string): Promise<{ readonly status: number | null; readonly output: string }> {
   const flags = ["--conditions=etcd2-source", "--input-type=module-typescript", "--eval", source];
-  const child = spawn(process.execPath, flags, { cwd: home, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, flags, {
+    cwd: home,
+    stdio: ["ignore", "pipe", "pipe"],
+    // Whoever runs the tests may ask for colours.
+    env: { ...process.env, FORCE_COLOR: "0", NODE_DISABLE_COLORS: "1" },
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
