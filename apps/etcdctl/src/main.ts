@@ -1,7 +1,7 @@
 /** The entry: the process's surroundings handed to the program, and its status handed back. */
 import { basename } from "node:path";
 import { runEtcdctl } from "./program.ts";
-import { ProcessTerminal } from "./terminal.ts";
+import { ProcessTerminal } from "./cli/terminal.ts";
 
 /** As the program was called, if that still says what it is. */
 function calledName(): string {

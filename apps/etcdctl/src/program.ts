@@ -1,10 +1,10 @@
 /** The program: its declarations put together, and what a failure means for its end. */
-import { runProgram } from "./cli.ts";
+import { runProgram } from "./cli/cli.ts";
 import { commands } from "./commands.ts";
-import { Failure } from "./exit-codes.ts";
-import { extraHelp } from "./extra-help.ts";
-import { globalFlags } from "./global-flags.ts";
-import type { Terminal } from "./terminal.ts";
+import { Failure } from "./errors/exit-codes.ts";
+import { extraHelp } from "./cli/extra-help.ts";
+import { globalFlags } from "./cli/global-flags.ts";
+import type { Terminal } from "./cli/terminal.ts";
 
 const version = "2.3.8";
 

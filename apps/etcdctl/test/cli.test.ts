@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, test } from "node:test";
-import { painterFor } from "../src/colour.ts";
+import { painterFor } from "../src/output/colour.ts";
 import { commands } from "../src/commands.ts";
-import { completionScript, type Shell } from "../src/completion-script.ts";
-import { globalFlags } from "../src/global-flags.ts";
-import { editDistance, suggestion } from "../src/suggestion.ts";
+import { completionScript, type Shell } from "../src/cli/completion-script.ts";
+import { globalFlags } from "../src/cli/global-flags.ts";
+import { editDistance, suggestion } from "../src/cli/suggestion.ts";
 import { runInside } from "./support/run.ts";
 
 describe("mistyped words", () => {

@@ -1,8 +1,8 @@
 /** `completion`: prints a completion script for a shell. */
-import type { Command } from "../command.ts";
-import type { Shell } from "../completion-script.ts";
-import { exitCodes, Failure } from "../exit-codes.ts";
-import { globalFlags } from "../global-flags.ts";
+import type { Command } from "../cli/command.ts";
+import type { Shell } from "../cli/completion-script.ts";
+import { exitCodes, Failure } from "../errors/exit-codes.ts";
+import { globalFlags } from "../cli/global-flags.ts";
 
 const shells: readonly Shell[] = ["bash", "zsh", "fish"];
 
@@ -20,7 +20,7 @@ export function completionCommand(commands: () => readonly Command[]): Command {
         const text = `Provide a single shell: ${shells.join(", ")}\n`;
         throw new Failure(exitCodes.badArguments, text);
       }
-      const { completionScript } = await import("../completion-script.ts");
+      const { completionScript } = await import("../cli/completion-script.ts");
       terminal.out(completionScript(shell, commands(), globalFlags));
       return exitCodes.success;
     },

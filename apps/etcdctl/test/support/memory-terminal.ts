@@ -1,5 +1,5 @@
 /** A terminal that keeps what is written and reads from a text. */
-import type { Terminal } from "../../src/terminal.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
 
 export class MemoryTerminal implements Terminal {
   written = { out: "", err: "" };
