@@ -8,13 +8,13 @@ import { parseConfig } from "./config/config.ts";
 import type { Notice } from "./config/flags.ts";
 import type { Logging } from "./logging/logger.ts";
 import { createLogging, createTextLogging, wantsColor } from "./logging/logger.ts";
-import { leave } from "./leave.ts";
+import { leave } from "./system/leave.ts";
 import { openLogSink } from "./logging/log-sink.ts";
-import type { ServiceNotifier } from "./sd-notify.ts";
-import { StartError } from "./start-error.ts";
-import { startServer } from "./start-server.ts";
-import type { RunningServer } from "./start-server.ts";
-import { messageOf } from "./message-of.ts";
+import type { ServiceNotifier } from "./system/sd-notify.ts";
+import { StartError } from "./base/start-error.ts";
+import { startServer } from "./start/start-server.ts";
+import type { RunningServer } from "./start/running-server.ts";
+import { messageOf } from "./base/message-of.ts";
 
 const STDERR = 2;
 /** What a shell shows for a program that SIGPIPE ended. */
@@ -26,7 +26,7 @@ function logNotices(logging: Logging, notices: readonly Notice[]): void {
 
 /** systemd's view of this process; its code is loaded once the server serves. */
 async function announceReady(logging: Logging): Promise<ServiceNotifier> {
-  const { ServiceNotifier: Notifier } = await import("./sd-notify.ts");
+  const { ServiceNotifier: Notifier } = await import("./system/sd-notify.ts");
   const notifier = new Notifier({ env: process.env, log: logging.logger("etcdmain") });
   void notifier.ready();
   return notifier;

@@ -1,6 +1,6 @@
 /** Logging into memory, for tests that claim what is said. */
 import { Logging } from "../src/logging/logger.ts";
-import { logLevels } from "../src/logging/log-level.ts";
+import { logLevels } from "../src/base/log-level.ts";
 
 export interface CapturedLog {
   readonly logging: Logging;

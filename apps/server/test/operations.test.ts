@@ -23,11 +23,11 @@ import { until } from "@etcd2/test-support";
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { withAccessLog } from "../src/logging/access-log.ts";
 import { openAccessSink } from "../src/logging/access-sink.ts";
-import { DiskWatch } from "../src/storage/disk.ts";
-import { connectionBudget, fdLimit, fdsUsed, parseFdLimit } from "../src/listeners/fd-limit.ts";
+import { DiskWatch } from "../src/system/disk.ts";
+import { connectionBudget, fdLimit, fdsUsed, parseFdLimit } from "../src/system/fd-limit.ts";
 import { createTextLogging } from "../src/logging/logger.ts";
-import { ServiceNotifier } from "../src/sd-notify.ts";
-import type { ServiceNotifierOptions } from "../src/sd-notify.ts";
+import { ServiceNotifier } from "../src/system/sd-notify.ts";
+import type { ServiceNotifierOptions } from "../src/system/sd-notify.ts";
 import { NotifySocket } from "./notify-socket.ts";
 import { etcdctl, program } from "./single-member/server-process.ts";
 

@@ -18,7 +18,7 @@ import { MembershipError, parseBasicAuth } from "@etcd2/api-v2";
 import type { NodeExtern, StoreError, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
 import { EtcdError } from "@etcd2/store";
 import type { Bridge, Credentials } from "@etcd2/v3";
-import { compatClusterVersion } from "../version.ts";
+import { compatClusterVersion } from "../base/version.ts";
 import type { UpstreamCluster, UpstreamState } from "./upstream-cluster.ts";
 
 export interface BridgeServerParts {

@@ -6,10 +6,10 @@
 import type { Entry, HardState, NodeId } from "@etcd2/raft";
 import { encodeConfChange } from "@etcd2/raft";
 import type { MemberRecord } from "./cluster.ts";
-import { formatId } from "./ids.ts";
+import { formatId } from "../base/ids.ts";
 import { encodeMemberChange } from "./member-change.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
-import { StartError } from "../start-error.ts";
+import { StartError } from "../base/start-error.ts";
 
 /** What a member must know before it can have storage. */
 export interface Identity {

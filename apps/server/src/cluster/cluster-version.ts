@@ -2,8 +2,8 @@
  * Owns what is said about a cluster version this program cannot live with. It only goes up, and a
  * later release may have written what this one would misread. Knows not where it is kept.
  */
-import { StartError } from "../start-error.ts";
-import { compatClusterVersion, compatVersion } from "../version.ts";
+import { StartError } from "../base/start-error.ts";
+import { compatClusterVersion, compatVersion } from "../base/version.ts";
 
 /** The refusal of a version beyond this program's own; undefined when it can be served. */
 export function refuseDowngrade(clusterVersion: string): StartError | undefined {

@@ -13,7 +13,7 @@ import {
   removalWrites,
 } from "@etcd2/store";
 import type { Member } from "@etcd2/api-v2";
-import { formatId } from "./ids.ts";
+import { formatId } from "../base/ids.ts";
 
 /** The member record a conf change carries. */
 export interface MemberRecord {

@@ -9,7 +9,7 @@ import { encodeConfChange } from "@etcd2/raft";
 import type { RequestId } from "@etcd2/store";
 import type { Cluster, ClusterMember, MemberRecord } from "./cluster.ts";
 import { toApiMember } from "./cluster.ts";
-import { formatId, memberId, parseId } from "./ids.ts";
+import { formatId, memberId, parseId } from "../base/ids.ts";
 import { encodeMemberChange } from "./member-change.ts";
 
 /** A conf change is proposed again after this long: the leader drops one while another is open. */

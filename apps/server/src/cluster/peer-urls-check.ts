@@ -3,7 +3,7 @@
  * that were mixed up, or a member that moved. Decides nothing: a restarted member goes by its log.
  */
 import type { MemberRecord } from "./cluster.ts";
-import { formatId } from "./ids.ts";
+import { formatId } from "../base/ids.ts";
 
 function sameUrls(a: readonly string[], b: readonly string[]): boolean {
   return [...a].sort().join() === [...b].sort().join();

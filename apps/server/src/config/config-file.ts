@@ -5,7 +5,7 @@
 import type { FlagSet } from "./flags.ts";
 import { findFlag } from "./flags.ts";
 import { nearestFlag } from "./nearest-flag.ts";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 /** Sections of etcd 3.x files whose keys are flags under a prefix. */
 const sections: Readonly<Record<string, string>> = {

@@ -14,10 +14,10 @@ import { FlagSet, parseArgv } from "./flags.ts";
 import { flagsText, usageText } from "./help.ts";
 import type { InitialCluster } from "./initial-cluster.ts";
 import { defaultInitialCluster, parseInitialCluster } from "./initial-cluster.ts";
-import type { LogLevel } from "../logging/log-level.ts";
+import type { LogLevel } from "../base/log-level.ts";
 import type { CollectorAddress, SocketUrl } from "./urls.ts";
 import { addressToUrl } from "./urls.ts";
-import { versionLines } from "../version.ts";
+import { versionLines } from "../base/version.ts";
 
 /** TLS files of one side; "" where not given. */
 export interface TlsConfig {

@@ -3,57 +3,8 @@
  * How values are read is in flags.ts; the flags of other releases that are only tolerated are in
  * foreign-flags.ts.
  */
+import type { FlagGroup, FlagKind, FlagSpec } from "./flag-spec.ts";
 import { foreignFlags } from "./foreign-flags.ts";
-
-/**
- * - text, count (a whole number), switch, choice, urls, address (`IP:port`), collector: honoured;
- * - ignored: a switch of etcd 0.4 without effect; unsupported: one that ends the program;
- * - noop, noopSwitch: flags of etcd 3.x without effect here;
- * - refused: flags of etcd 3.x that must not be ignored, and are not supported.
- */
-export type FlagKind =
-  | "text"
-  | "count"
-  | "switch"
-  | "choice"
-  | "urls"
-  | "address"
-  | "collector"
-  | "ignored"
-  | "unsupported"
-  | "noop"
-  | "noopSwitch"
-  | "refused";
-
-export type FlagGroup =
-  | "member"
-  | "clustering"
-  | "proxy"
-  | "bridge"
-  | "security"
-  | "logging"
-  | "monitoring"
-  | "limits"
-  | "unsafe"
-  | "deprecated"
-  | "foreign";
-
-export interface FlagSpec {
-  readonly name: string;
-  readonly kind: FlagKind;
-  readonly group: FlagGroup;
-  /** As it would be typed. */
-  readonly default: string;
-  readonly help: string;
-  readonly choices?: readonly string[];
-  /** Bounds of a count. */
-  readonly min?: number;
-  readonly max?: number;
-  /** The flag this is another spelling of. */
-  readonly aliasOf?: string;
-  /** A deprecated flag that still works, and the one to use instead. */
-  readonly replacedBy?: string;
-}
 
 const peerUrls = "http://localhost:2380,http://localhost:7001";
 const clientUrls = "http://localhost:2379,http://localhost:4001";

@@ -4,9 +4,10 @@
  * themselves are in flag-table.ts, the environment in env.ts; what values mean together is
  * config.ts's business.
  */
-import type { FlagName, FlagSpec } from "./flag-table.ts";
+import type { FlagSpec } from "./flag-spec.ts";
+import type { FlagName } from "./flag-table.ts";
 import { flagTable } from "./flag-table.ts";
-import type { LogLevel } from "../logging/log-level.ts";
+import type { LogLevel } from "../base/log-level.ts";
 import { nearestFlag } from "./nearest-flag.ts";
 import type { AddressPort, CollectorAddress, SocketUrl } from "./urls.ts";
 import { parseAddressPort, parseCollector, parseSocketUrls } from "./urls.ts";

@@ -3,7 +3,7 @@
  * switches of etcd 0.4 and the flags of etcd 3.x that mean nothing here. Flags whose silent loss
  * would weaken security are refused instead.
  */
-import type { FlagSpec } from "./flag-table.ts";
+import type { FlagSpec } from "./flag-spec.ts";
 
 /** Switches of etcd 0.4: a value must be attached with "=". */
 const ignored = [

@@ -1,7 +1,7 @@
 /**
  * Owns what `--help` prints: the usage, then every flag by group with default and meaning.
  */
-import type { FlagGroup, FlagSpec } from "./flag-table.ts";
+import type { FlagGroup, FlagSpec } from "./flag-spec.ts";
 import { flagTable } from "./flag-table.ts";
 
 /** The short form, also shown after a wrong flag. */

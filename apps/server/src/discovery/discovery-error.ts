@@ -2,8 +2,8 @@
  * How discovery ends badly, in the words operators and their tools know: one error class with the
  * log lines of each outcome. Decides nothing.
  */
-import { StartError } from "../start-error.ts";
-import type { StartErrorLine } from "../start-error.ts";
+import { StartError } from "../base/start-error.ts";
+import type { StartErrorLine } from "../base/start-error.ts";
 
 export type DiscoveryOutcome =
   /** Enough other members have registered. */

@@ -7,7 +7,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { text } from "node:stream/consumers";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 import { dialHost, hostHeader, portOf, redirectTarget, UrlError } from "@etcd2/net-url";
 import type { NetUrl, RequestTarget } from "@etcd2/net-url";

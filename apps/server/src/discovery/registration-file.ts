@@ -8,8 +8,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync } from
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeDirectories } from "@etcd2/store";
-import { StartError } from "../start-error.ts";
-import { messageOf } from "../message-of.ts";
+import { StartError } from "../base/start-error.ts";
+import { messageOf } from "../base/message-of.ts";
 
 /** What was registered, and where. */
 export interface Registration {

@@ -5,9 +5,9 @@
 import { Resolver, lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Logger } from "../logging/logger.ts";
-import { StartError } from "../start-error.ts";
+import { StartError } from "../base/start-error.ts";
 import type { SocketUrl } from "../config/urls.ts";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 export interface SrvRecord {
   readonly name: string;

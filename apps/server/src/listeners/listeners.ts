@@ -11,7 +11,7 @@ import type { Socket } from "node:net";
 import { bindHost } from "@etcd2/net-url";
 import { ConnectionSweep, SWEEP_INTERVAL_MS } from "./connection-sweep.ts";
 import type { SweepLimits } from "./connection-sweep.ts";
-import { StartError } from "../start-error.ts";
+import { StartError } from "../base/start-error.ts";
 import type { SocketUrl } from "../config/urls.ts";
 
 export interface ListenersOptions {

@@ -14,8 +14,8 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync } from "node:fs";
 import { rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../message-of.ts";
-import { StartError } from "../start-error.ts";
+import { messageOf } from "../base/message-of.ts";
+import { StartError } from "../base/start-error.ts";
 
 /** Name in the directory of the member. */
 export const LIFE_FILE = "life";

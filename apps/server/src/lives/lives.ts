@@ -15,7 +15,7 @@ import type {
   Index,
 } from "@etcd2/raft";
 import type { Cluster } from "../cluster/cluster.ts";
-import { formatId } from "../cluster/ids.ts";
+import { formatId } from "../base/ids.ts";
 import { Admission } from "./admission.ts";
 import type { LifeFile } from "./life-file.ts";
 import { PeersFile } from "./peers-file.ts";

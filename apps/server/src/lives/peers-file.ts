@@ -7,7 +7,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeId, RememberedLife } from "@etcd2/raft";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 /** Name in the directory of the member. */
 export const PEERS_FILE = "peers";

@@ -2,7 +2,7 @@
  * Owns what a log line looks like as text: the format of etcd 2.3.8, to the microsecond. It knows
  * no sinks and no levels beyond their letters.
  */
-import { levelLetters } from "./log-level.ts";
+import { levelLetters } from "../base/log-level.ts";
 
 const two = (n: number) => (n < 10 ? `0${n.toFixed(0)}` : n.toFixed(0));
 

@@ -4,8 +4,8 @@
  * the sink's business (log-sink.ts).
  */
 import { formatLogLine } from "./log-format.ts";
-import type { LogLevel } from "./log-level.ts";
-import { levelRank, logLevels, parseLogLevel, parsePackageLevels } from "./log-level.ts";
+import type { LogLevel } from "../base/log-level.ts";
+import { levelRank, logLevels, parseLogLevel, parsePackageLevels } from "../base/log-level.ts";
 import type { LogSink } from "./log-sink.ts";
 
 /** Facts beside the message; shown in JSON only, so a message must stand for itself. */

@@ -3,7 +3,7 @@
  * looked for, and why. Owns the wording of fields; knows no levels and no sinks.
  */
 import type { TransportLog } from "@etcd2/raft";
-import { formatId } from "../cluster/ids.ts";
+import { formatId } from "../base/ids.ts";
 import type { Logging } from "./logger.ts";
 
 type Fields = Parameters<TransportLog>[2];

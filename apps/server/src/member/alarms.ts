@@ -5,8 +5,8 @@
  */
 import type { LiveSize, WriteAction } from "@etcd2/store";
 import { EtcdError } from "@etcd2/store";
-import { DiskWatch } from "../storage/disk.ts";
-import type { DiskSpace } from "../storage/disk.ts";
+import { DiskWatch } from "../system/disk.ts";
+import type { DiskSpace } from "../system/disk.ts";
 import type { DiskFigures } from "../metrics/sources.ts";
 
 /** How often the size of the store is looked at. */

@@ -17,15 +17,15 @@ import type {
 import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
 import type { Command, StoreReader, WatcherHub, WriteAction, WriteCommand } from "@etcd2/store";
 import { encodeCommand, EtcdError, StoreError } from "@etcd2/store";
-import type { Applied } from "./applier.ts";
+import type { Applied } from "../consensus/applier.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { formatId } from "../cluster/ids.ts";
+import { formatId } from "../base/ids.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
-import type { Pending, Settle } from "./proposals.ts";
-import { ProposalTable } from "./proposals.ts";
-import type { ReadDone } from "./read-batches.ts";
-import { ReadBatches } from "./read-batches.ts";
-import type { MemberTracing } from "../tracing/ports.ts";
+import type { Pending, Settle } from "../consensus/proposals.ts";
+import { ProposalTable } from "../consensus/proposals.ts";
+import type { ReadDone } from "../consensus/read-batches.ts";
+import { ReadBatches } from "../consensus/read-batches.ts";
+import type { MemberTracing } from "../consensus/tracing-port.ts";
 
 /** Writes waiting at one member; beyond it new ones are refused at once. */
 const PENDING_WRITES_MAX = 20_000;

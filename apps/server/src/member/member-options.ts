@@ -4,7 +4,7 @@ import type { PeerCredentials, SoftState, Transport, TransportListener } from "@
 import type { EtcdError, WriteAction } from "@etcd2/store";
 import type { LifeFile } from "../lives/life-file.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
-import type { MemberTracing } from "../tracing/ports.ts";
+import type { MemberTracing } from "../consensus/tracing-port.ts";
 import type { ProposalCounters, ServerOps } from "./etcd-server.ts";
 import type { Member } from "./member.ts";
 

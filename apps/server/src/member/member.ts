@@ -15,27 +15,27 @@ import type {
 } from "@etcd2/raft";
 import { RaftNode } from "@etcd2/raft";
 import { StoreWatcherHub } from "@etcd2/store";
-import { Applier } from "./applier.ts";
+import { Applier } from "../consensus/applier.ts";
 import { bootstrapRecord, forceNewCluster, writeFoundingEntries } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { refuseDowngrade } from "../cluster/cluster-version.ts";
 import { Compactor } from "../storage/compactor.ts";
-import { validateEntry } from "./entry-check.ts";
+import { validateEntry } from "../consensus/entry-check.ts";
 import { EtcdServer } from "./etcd-server.ts";
-import { formatId } from "../cluster/ids.ts";
+import { formatId } from "../base/ids.ts";
 import { Contradictions } from "../lives/contradictions.ts";
 import { disownedText, divergedText } from "../lives/last-words.ts";
 import { Lives } from "../lives/lives.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import { Membership } from "../cluster/membership.ts";
 import type { MemberOptions } from "./member-options.ts";
-import { Publisher } from "../cluster/publisher.ts";
+import { Publisher } from "./publisher.ts";
 import { restartReport } from "../cluster/restart-report.ts";
 import { ServerStats } from "../metrics/server-stats.ts";
-import { SnapshotExchange } from "../storage/snapshot-exchange.ts";
+import { SnapshotExchange } from "../consensus/snapshot-exchange.ts";
 import { TtlSync } from "./ttl-sync.ts";
-import { StartError } from "../start-error.ts";
-import { compatVersion } from "../version.ts";
+import { StartError } from "../base/start-error.ts";
+import { compatVersion } from "../base/version.ts";
 
 /** How often requests are checked for their time limit. */
 const EXPIRE_INTERVAL_MS = 100;

@@ -2,7 +2,7 @@
  * Owns the metric families about this member alone: those that etcd 3.x's stock alerts and
  * dashboards read, under the same names, types, labels and buckets, and our own under `etcd2_`.
  */
-import { compatVersion, productVersion } from "../version.ts";
+import { compatVersion, productVersion } from "../base/version.ts";
 import type { Family, Sample, Scrape } from "./family.ts";
 import { counts, histogramFamily, histograms, info, plainFamily } from "./family.ts";
 import type { CertificateFigures, StoreFigures } from "./sources.ts";

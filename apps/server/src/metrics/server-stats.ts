@@ -5,7 +5,7 @@
  */
 import type { FollowerStats, LeaderStats, SelfStats } from "@etcd2/api-v2";
 import type { NodeId } from "@etcd2/raft";
-import { formatId } from "../cluster/ids.ts";
+import { formatId } from "../base/ids.ts";
 
 /** Rates are taken over this many frames at most, and forgotten after an idle second. */
 const RATE_WINDOW = 200;

@@ -8,7 +8,7 @@ import type { ClusterInfo } from "@etcd2/raft";
 import type { Logger } from "../logging/logger.ts";
 import { Endpoint } from "./endpoint.ts";
 import { Suspects } from "./suspects.ts";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 /** An interval at least this long is cut to a second while there is no endpoint. */
 const DEFAULT_REFRESH_MS = 30_000;

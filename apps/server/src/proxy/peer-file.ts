@@ -6,8 +6,8 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkedUrls } from "@etcd2/net-url";
 import { makeDirectories } from "@etcd2/store";
-import { StartError } from "../start-error.ts";
-import { messageOf } from "../message-of.ts";
+import { StartError } from "../base/start-error.ts";
+import { messageOf } from "../base/message-of.ts";
 
 export class PeerFile {
   readonly path: string;

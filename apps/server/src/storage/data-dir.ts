@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { isLockName } from "@etcd2/raft";
 import { makeDirectories } from "@etcd2/store";
 import type { UndoDirectories } from "@etcd2/store";
-import { StartError } from "../start-error.ts";
+import { StartError } from "../base/start-error.ts";
 
 /** What a file system has in its root: any of our directories may be one. */
 export const LOST_AND_FOUND = "lost+found";

@@ -7,8 +7,8 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LOCK_NAME, lockDirectory } from "@etcd2/raft";
 import type { UndoDirectories } from "@etcd2/store";
-import { messageOf } from "../message-of.ts";
-import { StartError } from "../start-error.ts";
+import { messageOf } from "../base/message-of.ts";
+import { StartError } from "../base/start-error.ts";
 import { ensureWritable } from "./data-dir.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 

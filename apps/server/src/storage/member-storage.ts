@@ -12,8 +12,8 @@ import { RocksKv } from "@etcd2/store/rocks";
 import { LOST_AND_FOUND } from "./data-dir.ts";
 import type { DataDirLayout } from "./data-dir.ts";
 import { MemberLocks } from "./member-locks.ts";
-import { StartError } from "../start-error.ts";
-import { messageOf } from "../message-of.ts";
+import { StartError } from "../base/start-error.ts";
+import { messageOf } from "../base/message-of.ts";
 
 /** Rows of the state machine's meta space that belong to the server. */
 export const META_CONF_STATE = "conf-state";

@@ -16,7 +16,7 @@ import { certificateMisfits } from "./certificate-fit.ts";
 import { describeTlsError, TlsFileError } from "./tls-error.ts";
 import type { TlsMaterial } from "./tls-files.ts";
 import { contextOptions, loadTlsFiles, tlsPaths } from "./tls-files.ts";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 import { validityAt, validityProblem } from "./validity.ts";
 import type { ValidityPeriod } from "./validity.ts";
 

@@ -11,12 +11,12 @@
 import type { TracedSpan } from "./traced-span.ts";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { DurableLog, Entry, Message, NodeId, Transport, TransportListener } from "@etcd2/raft";
-import type { Applied, RunEntry } from "../member/applier.ts";
-import type { Settle } from "../member/proposals.ts";
-import type { ReadDone } from "../member/read-batches.ts";
+import type { Applied, RunEntry } from "../consensus/applier.ts";
+import type { Settle } from "../consensus/proposals.ts";
+import type { ReadDone } from "../consensus/read-batches.ts";
 import type { Followed } from "./followed-table.ts";
 import { FollowedTable } from "./followed-table.ts";
-import type { MemberTracing, TracedNode } from "./ports.ts";
+import type { MemberTracing, TracedNode } from "../consensus/tracing-port.ts";
 import { RequestSpan } from "./request-spans.ts";
 import type { SpanParent, SpanSource } from "./span-source.ts";
 import { attribute, clockOffset, remoteCaller, within } from "./span-source.ts";

@@ -10,7 +10,7 @@ import type { RequestTrace } from "@etcd2/api-v2";
 import type { TracingConfig } from "../config/config.ts";
 import { collectorCredentials } from "./collector-credentials.ts";
 import { MemberTracer } from "./member-tracer.ts";
-import type { Tracing } from "./ports.ts";
+import type { Tracing } from "../consensus/tracing-port.ts";
 import { QuietExporter } from "./quiet-exporter.ts";
 import { withRequestSpans } from "./request-spans.ts";
 import { SpanSource } from "./span-source.ts";

@@ -5,8 +5,8 @@
 import { attachTrace } from "@etcd2/api-v2";
 import type { ServerConfig } from "../config/config.ts";
 import type { Logging } from "../logging/logger.ts";
-import type { Tracing } from "./ports.ts";
-import { productVersion } from "../version.ts";
+import type { Tracing } from "../consensus/tracing-port.ts";
+import { productVersion } from "../base/version.ts";
 
 export async function startTracing(
   { tracing }: ServerConfig,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeConfChange, type RaftNode } from "@etcd2/raft";
 import type { Cluster } from "../../src/cluster/cluster.ts";
-import { memberId } from "../../src/cluster/ids.ts";
+import { memberId } from "../../src/base/ids.ts";
 import { Membership } from "../../src/cluster/membership.ts";
 
 const SELF = "00000000000000aa";

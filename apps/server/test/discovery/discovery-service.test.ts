@@ -13,7 +13,7 @@ import {
 } from "../../src/discovery/discovery-service.ts";
 import { lookUpCluster } from "../../src/discovery/srv.ts";
 import type { SrvBootstrap, SrvResolver } from "../../src/discovery/srv.ts";
-import { StartError } from "../../src/start-error.ts";
+import { StartError } from "../../src/base/start-error.ts";
 import { parseUrl } from "@etcd2/net-url";
 import { parseSocketUrls } from "../../src/config/urls.ts";
 import { captureLog } from "../captured-log.ts";

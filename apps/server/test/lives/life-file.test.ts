@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
 import { LifeFile } from "../../src/lives/life-file.ts";
-import { StartError } from "../../src/start-error.ts";
+import { StartError } from "../../src/base/start-error.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-life-"));
 const INCARNATION = "00000000000000aa";

@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
 import { createTextLogging } from "../../src/logging/logger.ts";
-import type { LogLevel } from "../../src/logging/log-level.ts";
+import type { LogLevel } from "../../src/base/log-level.ts";
 import { withRequestLines } from "../../src/logging/request-lines.ts";
 import { createTransportLog } from "../../src/logging/transport-log.ts";
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { inspectDataDir, isMemberBegun, layoutOf } from "../../src/storage/data-dir.ts";
 import type { DataDirLayout } from "../../src/storage/data-dir.ts";
 import { MemberLocks } from "../../src/storage/member-locks.ts";
-import { StartError } from "../../src/start-error.ts";
+import { StartError } from "../../src/base/start-error.ts";
 
 describe("the locks of a member", () => {
   let directory = "";

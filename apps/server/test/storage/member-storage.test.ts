@@ -10,7 +10,7 @@ import { inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
 import type { DataDirLayout } from "../../src/storage/data-dir.ts";
 import { MemberStorage, TakeoverError } from "../../src/storage/member-storage.ts";
 import type { StorageOptions } from "../../src/storage/member-storage.ts";
-import { StartError } from "../../src/start-error.ts";
+import { StartError } from "../../src/base/start-error.ts";
 
 const ids = { memberId: "00000000000000a1", clusterId: "00000000000000c1" };
 

@@ -3,8 +3,8 @@
  * decides the cluster version of a new cluster. Tries again until it succeeds or the server stops.
  */
 import { EtcdError, publishWrite, toByteString } from "@etcd2/store";
-import type { EtcdServer } from "../member/etcd-server.ts";
-import { formatId } from "./ids.ts";
+import type { EtcdServer } from "./etcd-server.ts";
+import { formatId } from "../base/ids.ts";
 
 /** Version of the API that members of this program agree on. */
 const CLUSTER_VERSION = "2.3.0";

@@ -7,8 +7,8 @@
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 
-import type { Logger } from "./logging/logger.ts";
-import { messageOf } from "./message-of.ts";
+import type { Logger } from "../logging/logger.ts";
+import { messageOf } from "../base/message-of.ts";
 import type { DatagramSender } from "./unix-datagram.ts";
 
 export interface ServiceNotifierOptions {

@@ -6,14 +6,14 @@
 import { lookup } from "node:dns/promises";
 import { ClusterInfoError, fetchClusterInfo } from "@etcd2/raft";
 import type { ClusterInfo, PeerCredentials } from "@etcd2/raft";
-import type { Identity } from "./bootstrap.ts";
-import { foundingIdentity } from "./bootstrap.ts";
+import type { Identity } from "../cluster/bootstrap.ts";
+import { foundingIdentity } from "../cluster/bootstrap.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { discoverCluster } from "../discovery/find-cluster.ts";
-import { clusterId, formatId, memberId } from "./ids.ts";
+import { clusterId, formatId, memberId } from "../base/ids.ts";
 import { checkInitialCluster } from "../config/initial-cluster.ts";
 import type { Logging } from "../logging/logger.ts";
-import { StartError } from "../start-error.ts";
+import { StartError } from "../base/start-error.ts";
 import { urlTexts } from "../config/urls.ts";
 
 /** A peer asked about the cluster has this long to answer. */

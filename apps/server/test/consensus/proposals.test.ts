@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import { encodeCommand, EtcdError, writeCommand } from "@etcd2/store";
 import type { Command } from "@etcd2/store";
 import fc from "fast-check";
-import { ProposalTable } from "../../src/member/proposals.ts";
-import type { Pending } from "../../src/member/proposals.ts";
+import { ProposalTable } from "../../src/consensus/proposals.ts";
+import type { Pending } from "../../src/consensus/proposals.ts";
 
 const SESSION = 2 ** 40 + 7;
 

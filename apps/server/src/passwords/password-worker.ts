@@ -5,7 +5,7 @@
 import { parentPort } from "node:worker_threads";
 
 import { compareSync, hashSync } from "bcryptjs";
-import { messageOf } from "./message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 /** What the thread is asked. */
 export type PasswordJob =

@@ -7,9 +7,9 @@ import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import { createPeerServer } from "@etcd2/raft";
 import { freePort, until } from "@etcd2/test-support";
 import type { ServerOptions } from "node:http";
-import { ConnectionSweep } from "../src/listeners/connection-sweep.ts";
-import { ClientListeners } from "../src/listeners/listeners.ts";
-import { parseSocketUrl } from "../src/config/urls.ts";
+import { ConnectionSweep } from "../../src/listeners/connection-sweep.ts";
+import { ClientListeners } from "../../src/listeners/listeners.ts";
+import { parseSocketUrl } from "../../src/config/urls.ts";
 
 describe("the sweep", () => {
   const limits = { idleMs: 1000, scarceIdleMs: 100, stuckMs: 500 };

@@ -9,9 +9,9 @@ import { importSnapshot } from "@etcd2/store";
 import type { Kv, StoreWatcherHub } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { Cluster } from "../cluster/cluster.ts";
-import { messageOf } from "../message-of.ts";
-import { TakeoverError } from "./member-storage.ts";
-import type { MemberStorage } from "./member-storage.ts";
+import { messageOf } from "../base/message-of.ts";
+import { TakeoverError } from "../storage/member-storage.ts";
+import type { MemberStorage } from "../storage/member-storage.ts";
 
 export interface SnapshotExchangeOptions {
   readonly storage: MemberStorage;

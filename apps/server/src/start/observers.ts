@@ -7,13 +7,13 @@ import type { Alarms } from "../member/alarms.ts";
 import { clientFigures } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
-import { fdLimit, fdsUsed } from "../listeners/fd-limit.ts";
-import { formatId } from "../cluster/ids.ts";
+import { fdLimit, fdsUsed } from "../system/fd-limit.ts";
+import { formatId } from "../base/ids.ts";
 import type { Member } from "../member/member.ts";
-import type { ServerCounters } from "./counters.ts";
-import { createMetrics } from "./registry.ts";
-import type { Metrics } from "./registry.ts";
-import type { CertificateFigures, MetricSources } from "./sources.ts";
+import type { ServerCounters } from "../metrics/counters.ts";
+import { createMetrics } from "../metrics/registry.ts";
+import type { Metrics } from "../metrics/registry.ts";
+import type { CertificateFigures, MetricSources } from "../metrics/sources.ts";
 
 export interface Observers {
   readonly counters: ServerCounters;

@@ -3,9 +3,9 @@ import { describe, it } from "node:test";
 import type { ConfChangeDecider, Entry } from "@etcd2/raft";
 import { encodeCommand, MemoryKv, StateMachine, StoreWatcherHub, writeCommand } from "@etcd2/store";
 import type { Cluster } from "../../src/cluster/cluster.ts";
-import { Applier } from "../../src/member/applier.ts";
-import type { Applied, ApplierListener } from "../../src/member/applier.ts";
-import { ProposalTable } from "../../src/member/proposals.ts";
+import { Applier } from "../../src/consensus/applier.ts";
+import type { Applied, ApplierListener } from "../../src/consensus/applier.ts";
+import { ProposalTable } from "../../src/consensus/proposals.ts";
 import type { MemberStorage } from "../../src/storage/member-storage.ts";
 
 const listener: ApplierListener = {

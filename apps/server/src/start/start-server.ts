@@ -3,27 +3,14 @@
  * proxy, or a bridge to a v3 cluster. Announces on the way what operators and test suites look for. Owns the choice; the steps
  * are in other files.
  */
-import type { Logging, Logger } from "./logging/logger.ts";
-import type { ServerConfig } from "./config/config.ts";
-import { hideCredentials } from "./config/hide-credentials.ts";
-import { formatInitialCluster } from "./config/initial-cluster.ts";
-import { inspectDataDir, layoutOf, unknownNames } from "./storage/data-dir.ts";
-import { DiscoveryError } from "./discovery/discovery-error.ts";
-import { withSrvCluster } from "./discovery/find-cluster.ts";
-import { startMember } from "./member/start-member.ts";
-import { urlTexts } from "./config/urls.ts";
-import { versionLines } from "./version.ts";
-
-export interface RunningServer {
-  /** Stops in order. Idempotent. */
-  close(): Promise<void>;
-}
-
-/** What may end the process from inside. */
-export interface ServerEvents {
-  readonly onFatal: (error: Error) => void;
-  readonly onRemoved: (reason: string) => void;
-}
+import type { Logging } from "../logging/logger.ts";
+import type { ServerConfig } from "../config/config.ts";
+import { inspectDataDir, layoutOf, unknownNames } from "../storage/data-dir.ts";
+import { DiscoveryError } from "../discovery/discovery-error.ts";
+import { withSrvCluster } from "../discovery/find-cluster.ts";
+import type { RunningServer, ServerEvents } from "./running-server.ts";
+import { startMember } from "./start-member.ts";
+import { versionLines } from "../base/version.ts";
 
 export async function startServer(
   config: ServerConfig,
@@ -33,7 +20,7 @@ export async function startServer(
   const log = logging.logger("etcdmain");
   for (const line of versionLines()) log.info(line);
   if (config.bridge.endpoints.length > 0) {
-    const { startBridge } = await import("./bridge/start-bridge.ts");
+    const { startBridge } = await import("./start-bridge.ts");
     return startBridge({ config, logging });
   }
   if (config.isDataDirDefault) {
@@ -61,7 +48,7 @@ export async function startServer(
   const proxy = async (): Promise<RunningServer> => {
     if (config.tracing.enabled)
       log.warning("a proxy sends no traces: it passes them on to members");
-    const { startProxy } = await import("./proxy/start-proxy.ts");
+    const { startProxy } = await import("./start-proxy.ts");
     return startProxy({ config, layout, logging });
   };
   if (kind === "proxy" || config.proxy.mode !== "off") {
@@ -76,21 +63,4 @@ export async function startServer(
     log.notice("discovery cluster full, falling back to proxy");
     return proxy();
   }
-}
-
-/** The facts of the configuration, in the order of the original. */
-export function announceConfig(config: ServerConfig, isInitialized: boolean, log: Logger): void {
-  log.info(`name = ${config.name}`);
-  if (config.forceNewCluster) log.info("force new cluster");
-  log.info(`data dir = ${config.dataDir}`);
-  log.info(`member dir = ${config.dataDir}/member`);
-  if (config.walDir !== "") log.info(`dedicated WAL dir = ${config.walDir}`);
-  log.info(`heartbeat = ${config.heartbeatMs}ms`);
-  log.info(`election = ${config.electionMs}ms`);
-  log.info(`snapshot count = ${config.snapshotCount}`);
-  if (config.discovery !== "") log.info(`discovery URL= ${hideCredentials(config.discovery)}`);
-  log.info(`advertise client URLs = ${urlTexts(config.advertiseClientUrls).join(",")}`);
-  if (isInitialized) return;
-  log.info(`initial advertise peer URLs = ${urlTexts(config.advertisePeerUrls).join(",")}`);
-  log.info(`initial cluster = ${formatInitialCluster(config.initialCluster)}`);
 }

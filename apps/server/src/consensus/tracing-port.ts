@@ -6,9 +6,9 @@
 import type { RequestListener } from "node:http";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { DurableLog, Index, NodeId, Transport, TransportListener } from "@etcd2/raft";
-import type { Applied, RunEntry } from "../member/applier.ts";
-import type { Settle } from "../member/proposals.ts";
-import type { ReadDone } from "../member/read-batches.ts";
+import type { Applied, RunEntry } from "./applier.ts";
+import type { Settle } from "./proposals.ts";
+import type { ReadDone } from "./read-batches.ts";
 
 /** What the tracer needs to know of the raft node. */
 export interface TracedNode {

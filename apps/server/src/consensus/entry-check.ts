@@ -6,7 +6,7 @@
 import { decodeConfChange } from "@etcd2/raft";
 import type { Entry } from "@etcd2/raft";
 import { decodeCommand } from "@etcd2/store";
-import { messageOf } from "../message-of.ts";
+import { messageOf } from "../base/message-of.ts";
 
 function checkConfChange(data: Uint8Array): void {
   const { changes, transition } = decodeConfChange(data);

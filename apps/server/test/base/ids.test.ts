@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 
-import { clusterId, formatId, memberId, parseId } from "../../src/cluster/ids.ts";
+import { clusterId, formatId, memberId, parseId } from "../../src/base/ids.ts";
 
 const defaults = {
   peerUrls: ["http://localhost:7001", "http://localhost:2380"],

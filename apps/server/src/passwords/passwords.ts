@@ -41,7 +41,7 @@ export interface PasswordOptions {
 function findWorker(): string {
   const main = process.argv[1] ?? "";
   return main.endsWith(".ts")
-    ? join(dirname(main), "password-worker.ts")
+    ? join(dirname(main), "passwords", "password-worker.ts")
     : join(__dirname, "password-worker.cjs");
 }
 

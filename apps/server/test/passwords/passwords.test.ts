@@ -3,9 +3,13 @@ import { after, describe, it } from "node:test";
 import { setEnvironmentData } from "node:worker_threads";
 import { until } from "@etcd2/test-support";
 
-import { PasswordError, prepareWhenNeeded, WorkerPasswordHasher } from "../src/passwords.ts";
+import {
+  PasswordError,
+  prepareWhenNeeded,
+  WorkerPasswordHasher,
+} from "../../src/passwords/passwords.ts";
 
-const worker = new URL("../src/password-worker.ts", import.meta.url);
+const worker = new URL("../../src/passwords/password-worker.ts", import.meta.url);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 describe("the password thread", () => {
@@ -102,7 +106,7 @@ describe("a password queue", () => {
   it("says so when its thread cannot be started, and can be asked again", async () => {
     const hasher = new WorkerPasswordHasher({
       cost: 4,
-      worker: new URL("./nowhere.ts", import.meta.url),
+      worker: new URL("../nowhere.ts", import.meta.url),
     });
     await assert.rejects(hasher.hash(bytes("x")), isCode("worker"));
     await assert.rejects(hasher.hash(bytes("x")), isCode("worker"));

@@ -4,10 +4,10 @@
  */
 import type { RequestListener } from "node:http";
 import type { ServerConfig } from "../config/config.ts";
-import type { Logging } from "./logger.ts";
+import type { Logging } from "../logging/logger.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
-import { StartError } from "../start-error.ts";
-import { messageOf } from "../message-of.ts";
+import { StartError } from "../base/start-error.ts";
+import { messageOf } from "../base/message-of.ts";
 
 export interface AccessLogging {
   /** Puts --access-log around a handler. */
@@ -23,8 +23,8 @@ export async function startAccessLog(
   counters: ServerCounters,
 ): Promise<AccessLogging> {
   if (config.accessLog === "") return { around: (handler) => handler, close: () => undefined };
-  const { withAccessLog } = await import("./access-log.ts");
-  const { openAccessSink } = await import("./access-sink.ts");
+  const { withAccessLog } = await import("../logging/access-log.ts");
+  const { openAccessSink } = await import("../logging/access-sink.ts");
   try {
     const sink = openAccessSink({
       target: config.accessLog,
