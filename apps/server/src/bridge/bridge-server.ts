@@ -45,7 +45,7 @@ export function unavailable(
 ): string | undefined {
   // That authentication is off can be said in the words of v2.
   if (path === "/v2/auth/enable" && method === "GET" && !isAuthOn) return undefined;
-  if (path === "/v2/auth" || path.startsWith("/v2/auth/")) {
+  if (/^\/v2\/auth\/(?:enable|users|roles)(?:\/|$)/.test(path)) {
     return `${NOT_HERE}: users and roles are those of the v3 cluster; change them there (ETCDCTL_API=3 etcdctl user, role, auth)`;
   }
   const isChange = method === "POST" || method === "PUT" || method === "DELETE";

@@ -13,6 +13,9 @@ export interface UpstreamState {
   /** Id of the member that the bridge talks to. */
   readonly connected: string;
   readonly version: string;
+  /** Bytes of that member's database, and of what of it is in use. */
+  readonly sizeBytes: number;
+  readonly liveBytes: number;
   /** Whether the v3 cluster asks for credentials; true while that is not known. */
   readonly isAuthOn: boolean;
   /** Why writes are refused; "" while they are not. */
@@ -33,6 +36,8 @@ const UNKNOWN: UpstreamState = {
   leader: "",
   connected: "",
   version: "",
+  sizeBytes: 0,
+  liveBytes: 0,
   isAuthOn: true,
   spaceAlarm: "",
 };
@@ -85,6 +90,8 @@ export class UpstreamCluster {
       leader: status.leader === 0n ? "" : hex(status.leader),
       connected: hex(status.header?.memberId ?? 0n),
       version: status.version,
+      sizeBytes: Number(status.dbSize),
+      liveBytes: Number(status.dbSizeInUse),
       isAuthOn,
       spaceAlarm: isFull ? "the v3 cluster has no space left (NOSPACE)" : "",
     };

@@ -110,6 +110,7 @@ interface Observed {
   readonly ports: ClientPorts;
   readonly sides: TlsSides;
   readonly bridge: Bridge;
+  readonly cluster: UpstreamCluster;
 }
 
 function bridgeMetrics(
@@ -124,6 +125,14 @@ function bridgeMetrics(
       fds: () => ({ used: fdsUsed(), limit: Number.isFinite(limit) ? limit : 0 }),
       clients: () => clientFigures(observed().ports),
       certificates: () => certificateFigures(observed().sides),
+      store: () => ({
+        stats: observed().bridge.stats,
+        watchers: observed().bridge.hub.watchers,
+        etcdIndex: observed().bridge.etcdIndex,
+        ...observed().bridge.history,
+        sizeBytes: observed().cluster.state.sizeBytes,
+        liveBytes: observed().cluster.state.liveBytes,
+      }),
       bridge: () => ({
         calls: counters.calls,
         failures: counters.failures,
@@ -186,7 +195,12 @@ export async function startBridge(options: StartBridgeOptions): Promise<RunningS
   const cluster = new UpstreamCluster({ client, clientUrls: urlTexts(config.advertiseClientUrls) });
   await cluster.start();
   const sides = await openSides(options);
-  const metrics = bridgeMetrics(config, upstreamCounters, () => ({ ports, sides, bridge }));
+  const metrics = bridgeMetrics(config, upstreamCounters, () => ({
+    ports,
+    sides,
+    bridge,
+    cluster,
+  }));
   const accessLog = await startAccessLog(config, logging, metrics.counters);
   const ports = await openPorts(options, sides, metrics.counters);
   const server = new BridgeServer({

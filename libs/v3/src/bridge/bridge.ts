@@ -51,6 +51,12 @@ export class ForeignPrefixError extends Error {
   override readonly name = "ForeignPrefixError";
 }
 
+/** Revisions before the start that are fetched for clients that come back after a restart. */
+const HISTORY_REVISIONS = 1000;
+
+/** Announcements of earlier processes that may lie about. */
+const ANNOUNCEMENTS_MAX = 100;
+
 /** Records looked at before the first request is taken. */
 const RECORDS_CHECKED = 100;
 
@@ -66,7 +72,12 @@ export class Bridge {
   readonly #expiry: Expiry;
   readonly #feed: Feed;
 
-  private constructor(options: BridgeOptions, upstream: Upstream, clusterId: bigint) {
+  private constructor(
+    options: BridgeOptions,
+    upstream: Upstream,
+    clusterId: bigint,
+    watchFrom: number,
+  ) {
     const { client, log } = options;
     const space = new KeySpace(options.prefix);
     const id = randomBytes(8).toString("hex");
@@ -77,7 +88,13 @@ export class Bridge {
     this.#leases = new Leases(upstream);
     const parts = { upstream, space, leases: this.#leases, stats: this.stats };
     this.#reads = new Reads(parts);
-    this.#writes = new Writes({ ...parts, id });
+    this.#writes = new Writes({
+      ...parts,
+      id,
+      onDirectoryDue: (path, lease) => {
+        this.#expiry.due(path, lease);
+      },
+    });
     this.#expiry = new Expiry({
       upstream,
       space,
@@ -91,7 +108,7 @@ export class Bridge {
       client,
       space,
       horizon,
-      revision: horizon.revision,
+      from: watchFrom,
       log,
       onLapsed: (path) => {
         this.#expiry.lapsed(path);
@@ -137,7 +154,11 @@ export class Bridge {
       );
     }
     horizon.raise(Number(header?.revision ?? 0n), Number(header?.raftTerm ?? 0n));
-    return new Bridge(options, upstream, header?.clusterId ?? 0n);
+    await forgetAnnouncements(upstream, space).catch((error: unknown) => {
+      options.log("warn", `cannot remove old announcements: ${String(error)}`);
+    });
+    const watchFrom = await recentRevision(upstream, space);
+    return new Bridge(options, upstream, header?.clusterId ?? 0n, watchFrom);
   }
 
   get hub(): WatcherHub {
@@ -156,6 +177,12 @@ export class Bridge {
   /** Revisions that are known to exist but have not come through the watch. */
   get watchLag(): number {
     return Math.max(0, this.etcdIndex - this.#feed.revision);
+  }
+
+  /** Oldest and newest revision that watches get without asking upstream. */
+  get history(): { readonly historyFirstIndex: number; readonly historyLastIndex: number } {
+    const historyFirstIndex = this.#feed.hub.coveredFrom;
+    return { historyFirstIndex, historyLastIndex: this.#feed.revision };
   }
 
   /** Whether the upstream watch stands. */
@@ -242,6 +269,34 @@ export class Bridge {
       log("warn", `cannot look for directories that expired: ${text}`);
     });
   }
+}
+
+/** A revision a little back that the cluster still has; else the next one. */
+async function recentRevision(upstream: Upstream, space: KeySpace): Promise<number> {
+  const next = upstream.horizon.revision + 1;
+  const revision = Math.max(1, next - HISTORY_REVISIONS);
+  const { key, rangeEnd } = space.records;
+  const options = { revision, limit: 1, credentials: undefined, keysOnly: true };
+  try {
+    await upstream.page(key, rangeEnd, options);
+    return revision;
+  } catch (error) {
+    if (error instanceof V3Error && error.isCompacted) return next;
+    throw error;
+  }
+}
+
+/**
+ * Each process leaves one announcement behind. They matter to nobody but watchers of their revision:
+ * once there are many, they go.
+ */
+async function forgetAnnouncements(upstream: Upstream, space: KeySpace): Promise<void> {
+  const range = space.below("announcement", "");
+  const settings = { credentials: undefined, linearizable: false };
+  const reads = [ops.readRange(range, { limit: ANNOUNCEMENTS_MAX, keysOnly: true })];
+  const { responses } = await upstream.read(reads, settings);
+  if (ops.rowsOf(responses[0]).length < ANNOUNCEMENTS_MAX) return;
+  await upstream.write([], [ops.removeRange(range)], [], undefined);
 }
 
 /** The last name in order below the root has no path. */

@@ -30,14 +30,26 @@ export class Expiry {
     this.#options = options;
   }
 
+  /**
+   * The time has come for a directory that this process wrote: it goes before its lease does, in one
+   * revision. Should that fail, the end of the lease is noticed.
+   */
+  due(path: ByteString, lease: bigint): void {
+    if (this.#isClosed) return;
+    this.#remove(path, lease).catch((error: unknown) => {
+      this.#options.log(`cannot remove the expired directory ${path} yet: ${textOf(error)}`);
+    });
+  }
+
   /** The lifetime of a directory has ended. */
   lapsed(path: ByteString, waitMs = Math.random() * SPREAD_MS): void {
     if (this.#isClosed || this.#timers.has(path)) return;
     const timer = setTimeout(() => {
       this.#timers.delete(path);
       this.#remove(path).catch((error: unknown) => {
-        const text = error instanceof Error ? error.message : String(error);
-        this.#options.log(`cannot remove the expired directory ${path}: ${text}; trying again`);
+        this.#options.log(
+          `cannot remove the expired directory ${path}: ${textOf(error)}; trying again`,
+        );
         this.lapsed(path, RETRY_MS);
       });
     }, waitMs);
@@ -75,7 +87,8 @@ export class Expiry {
     this.#timers.clear();
   }
 
-  async #remove(path: ByteString): Promise<void> {
+  /** @param lease That of the lifetime, where it is this process' to end. */
+  async #remove(path: ByteString, lease?: bigint): Promise<void> {
     const { upstream, space, id } = this.#options;
     const directory = space.key("directory", path);
     const lifetime = space.key("lifetime", path);
@@ -85,14 +98,14 @@ export class Expiry {
       linearizable: true,
     });
     const record = ops.rowsOf(responses[0])[0];
-    const isAlive = ops.rowsOf(responses[1]).length > 0;
-    if (record === undefined || isAlive || this.#isClosed) return;
+    const life = ops.rowsOf(responses[1])[0];
+    if (record === undefined || life?.lease !== lease || this.#isClosed) return;
     const expirationMs = decodeDirectoryRecord(record.value)?.expirationMs;
     // Too long a life for a lease.
     if (expirationMs === undefined || expirationMs > Date.now() + RETRY_MS) return;
     // Another bridge, or a client that gave it a new life, may be first: then there is nothing to do.
     await upstream.write(
-      [ops.unchanged(directory, record), ops.absent(lifetime)],
+      [ops.unchanged(directory, record), ops.unchanged(lifetime, life)],
       [
         ...removeSubtree(space, path),
         announce(space, `/${id}`, { action: "expire", path, dir: true }),
@@ -101,4 +114,8 @@ export class Expiry {
       undefined,
     );
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

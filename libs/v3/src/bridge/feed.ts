@@ -17,8 +17,8 @@ export interface FeedOptions {
   readonly client: V3Client;
   readonly space: KeySpace;
   readonly horizon: Horizon;
-  /** Revision of now. */
-  readonly revision: number;
+  /** First revision to fetch, which the cluster has not compacted away. */
+  readonly from: number;
   readonly onLapsed: (path: ByteString) => void;
   /** Deletions and expiries may have gone unseen. */
   readonly onGap: () => void;
@@ -26,9 +26,6 @@ export interface FeedOptions {
   readonly onReplacedLease: (lease: bigint) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
-
-/** Revisions before the start that are fetched for clients that come back after a restart. */
-const HISTORY_REVISIONS = 1000;
 
 /** Pause before a watch that was refused is tried again. */
 const REFUSED_MS = 5000;
@@ -48,8 +45,7 @@ export class Feed {
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    const { client, space, horizon, revision } = options;
-    const from = Math.max(1, revision + 1 - HISTORY_REVISIONS);
+    const { client, space, horizon, from } = options;
     this.#ring = new EventRing(from);
     this.hub = new BridgeHub({ client, space, horizon, ring: this.#ring });
     this.#begin(from);

@@ -51,12 +51,25 @@ export class Leases {
     return id;
   }
 
-  /** Ends the lease at its time; to be called once what it is for has been written. */
-  endAt(lease: bigint, expirationMs: number, credentials: Credentials | undefined): void {
+  /**
+   * Ends the lease at its time; to be called once what it is for has been written.
+   * @param end Called in place of revoking the lease.
+   */
+  endAt(
+    lease: bigint,
+    expirationMs: number,
+    credentials: Credentials | undefined,
+    end?: () => void,
+  ): void {
     const waitMs = Math.max(0, expirationMs - Date.now());
     if (lease === 0n || waitMs > TIMER_MAX_MS || this.#held.size >= TIMERS_MAX) return;
     const timer = setTimeout(() => {
-      this.release(lease);
+      if (end === undefined) {
+        this.release(lease);
+        return;
+      }
+      this.#held.delete(lease);
+      end();
     }, waitMs);
     timer.unref();
     this.#held.set(lease, { timer, credentials });

@@ -44,6 +44,8 @@ export interface WritesOptions {
   readonly stats: StoreStats;
   /** Name of this process among the bridges of one prefix, without a slash. */
   readonly id: string;
+  /** The life of a directory that was written here, bound to a lease, is over. */
+  readonly onDirectoryDue: (path: ByteString, lease: bigint) => void;
 }
 
 /** What a write knows of the present. */
@@ -215,7 +217,7 @@ export class Writes {
     if (answer.succeeded) {
       const before = snapshot.levels.find((level) => level.path === target)?.data;
       if (before !== undefined) leases.release(before.lease);
-      this.#keepLease(work, lease, expirationMs);
+      this.#keepLease(work, lease, expirationMs, outcome.node.dir ? target : undefined);
     }
     return answer;
   }
@@ -240,9 +242,21 @@ export class Writes {
     return (work.lease ??= this.#options.leases.grant(expirationMs, work.credentials));
   }
 
-  #keepLease(work: Work, lease: bigint, expirationMs: number | undefined): void {
+  #keepLease(
+    { credentials }: Work,
+    lease: bigint,
+    expirationMs: number | undefined,
+    directory?: ByteString,
+  ): void {
     if (expirationMs === undefined) return;
-    this.#options.leases.endAt(lease, expirationMs, work.credentials);
+    const { leases, onDirectoryDue } = this.#options;
+    const end =
+      directory === undefined
+        ? undefined
+        : (): void => {
+            onDirectoryDue(directory, lease);
+          };
+    leases.endAt(lease, expirationMs, credentials, end);
   }
 
   #giveUpLease({ lease, credentials }: Work): void {
