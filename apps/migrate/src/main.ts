@@ -6,6 +6,7 @@ import { addExportCommand } from "./commands/export.ts";
 import { addImportCommand } from "./commands/import.ts";
 import { addMirrorCommand } from "./commands/mirror.ts";
 import { addRepairCommand } from "./commands/repair.ts";
+import { addToV3Command } from "./commands/to-v3.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 
 const VERSION = "2.3.8";
@@ -25,6 +26,7 @@ async function main(): Promise<void> {
   addRepairCommand(program);
   addExportCommand(program);
   addMirrorCommand(program);
+  addToV3Command(program);
   // A reader that has seen enough, such as head, is no fault; the status is that of SIGPIPE.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {

@@ -3,29 +3,59 @@ import type { Command } from "commander";
 import { EXIT } from "../cli/exit.ts";
 import { startProgress } from "../cli/progress-bar.ts";
 import { withInterrupt } from "../cli/signals.ts";
+import { comparisonAsJson, comparisonAsText } from "../to-v3/report.ts";
+import { verifyV3 } from "../to-v3/verify-v3.ts";
 import { describeFinding } from "../verify/finding.ts";
 import type { VerifyReport } from "../verify/verify.ts";
 import { verifyDirectory } from "../verify/verify.ts";
 import { parseOutput, requireDataDir } from "./flags.ts";
+import { addSourceOptions, addTargetOptions, parseRows, parseSource, parseV3 } from "./v3-flags.ts";
+import type { V3Flags } from "./v3-flags.ts";
 
-interface VerifyFlags {
-  readonly dataDir?: string;
-  readonly walDir?: string;
-  readonly name?: string;
+interface VerifyFlags extends V3Flags {
+  readonly v3: boolean;
   readonly output: string;
 }
 
 export function addVerifyCommand(program: Command): void {
-  program
+  const command = program
     .command("verify")
     .description("read a directory, ours or an old one, from end to end and say what is wrong")
     .option("--data-dir <dir>", "directory to check (only read)")
     .option("--wal-dir <dir>", "log directory, if it is separate")
     .option("--name <name>", "member the directory belongs to, where its files do not tell")
+    .option("--v3", "compare the source with a v3 cluster instead", false);
+  addTargetOptions(addSourceOptions(command))
     .option("--output <format>", "text or json", "text")
     .action(async (flags: VerifyFlags) => {
-      process.exitCode = await verify(flags);
+      process.exitCode = flags.v3 ? await compareWithV3(flags) : await verify(flags);
     });
+}
+
+/** Status 0 when nothing differs but what v3 programs have written since the copy. */
+async function compareWithV3(flags: VerifyFlags): Promise<number> {
+  const output = parseOutput(flags.output);
+  const progress = await startProgress();
+  try {
+    const comparison = await withInterrupt((signal) =>
+      verifyV3({
+        ...parseRows(flags),
+        source: parseSource(flags, progress.sink),
+        target: parseV3(flags),
+        signal,
+        log: (text) => {
+          progress.stop();
+          console.error(`verify: ${text}`);
+        },
+      }),
+    );
+    progress.stop();
+    if (output === "json") console.log(JSON.stringify(comparisonAsJson(comparison)));
+    else for (const line of comparisonAsText(comparison)) console.log(line);
+    return comparison.count === 0 ? EXIT.ok : EXIT.failed;
+  } finally {
+    progress.stop();
+  }
 }
 
 async function verify(flags: VerifyFlags): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * An HTTP client for the keys of any v2 server: one request at a time or a response as a stream,
+ * An HTTP client for any v2 server: one request at a time or a response as a stream,
  * trying the endpoints in turn. Keys and values are byte strings. Does not interpret bodies.
  */
 import * as http from "node:http";
@@ -41,6 +41,8 @@ interface Call {
   readonly key: string;
   readonly query: Parameters;
   readonly form?: Parameters;
+  /** Another part of the API than the keys. */
+  readonly api?: "/v2/auth";
 }
 
 export class V2Client {
@@ -137,7 +139,7 @@ export class V2Client {
     const base = this.#endpoints.urls[this.#current % this.#endpoints.urls.length];
     if (base === undefined) throw new MigrateError("usage", "no endpoint given");
     const query = encodeForm(call.query);
-    const path = `/v2/keys${encodeKey(call.key)}${query === "" ? "" : `?${query}`}`;
+    const path = `${call.api ?? "/v2/keys"}${encodeKey(call.key)}${query === "" ? "" : `?${query}`}`;
     const body = call.form === undefined ? undefined : encodeForm(call.form);
     const { authorization } = this.#endpoints;
     const name = certificateName(base.hostname);
