@@ -1,9 +1,9 @@
 /** Options of the commands that have a v2 source on one side and a v3 cluster on the other. */
+import { toByteString } from "@etcd2/store";
 import type { Command } from "commander";
 import { KeySpace } from "@etcd2/v3";
 import { printNotice } from "../cli/print.ts";
 import { MigrateError } from "../errors.ts";
-import { toByteString } from "../io/json-scanner.ts";
 import { parseEndpoints } from "../mirror/endpoints.ts";
 import type { ProgressSink } from "../sources/source.ts";
 import { PathMap } from "../to-v3/path-map.ts";

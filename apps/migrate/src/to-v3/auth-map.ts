@@ -2,8 +2,8 @@
  * Users and roles of v2 as those of v3, as far as v3 can say it: permissions on ranges of keys, users who
  * need new passwords. Pure. What has no counterpart is named, so that nobody has to find out.
  */
+import { fromByteString } from "@etcd2/store";
 import type { KeyKind, KeySpace } from "@etcd2/v3";
-import { toText } from "../io/json-scanner.ts";
 import type { PathMap, PathRule } from "./path-map.ts";
 import type { DirectoryMode } from "./rows.ts";
 
@@ -78,7 +78,9 @@ export function mapAuth(auth: V2Auth, options: AuthMapOptions): V3Auth {
     .map(({ name, roles: held }) => {
       const lost = held.filter((role) => !kept.has(role) && role !== GUEST);
       for (const role of lost) {
-        losses.push(`user ${toText(name)} has role ${toText(role)}, which does not exist`);
+        losses.push(
+          `user ${fromByteString(name)} has role ${fromByteString(role)}, which does not exist`,
+        );
       }
       return { name, roles: held.filter((role) => kept.has(role)) };
     });
@@ -100,15 +102,15 @@ function mapRole(role: V2Role, options: AuthMapOptions, losses: string[]): V3Rol
       const ranges = rangesOf(pattern, options);
       if (ranges === undefined) {
         losses.push(
-          `role ${toText(role.name)}: ${access} of "${toText(pattern)}" names nothing that is carried over`,
+          `role ${fromByteString(role.name)}: ${access} of "${fromByteString(pattern)}" names nothing that is carried over`,
         );
         continue;
       }
       for (const { key, rangeEnd } of ranges) grant(access, key, rangeEnd);
       for (const { from, to } of reachedBeside(pattern, options.paths)) {
         losses.push(
-          `role ${toText(role.name)}: ${access} of "${toText(pattern)}" also reaches what was below ` +
-            `${toText(from)} and is now below ${toText(to)}`,
+          `role ${fromByteString(role.name)}: ${access} of "${fromByteString(pattern)}" also reaches what was below ` +
+            `${fromByteString(from)} and is now below ${fromByteString(to)}`,
         );
       }
     }

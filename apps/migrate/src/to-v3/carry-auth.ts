@@ -1,9 +1,9 @@
 /** Writing users and roles to a v3 cluster. What exists already stays; nothing is taken away. */
+import { fromByteString } from "@etcd2/store";
 import { randomBytes } from "node:crypto";
 import { Permission_Type } from "@etcd2/proto/v3/cluster";
 import { methods, V3Error } from "@etcd2/v3";
 import type { V3Client } from "@etcd2/v3";
-import { toText } from "../io/json-scanner.ts";
 import type { Access, V3Auth, V3Permission } from "./auth-map.ts";
 import type { V3Writer } from "./v3-writer.ts";
 
@@ -37,19 +37,19 @@ export async function carryAuth(
     }
   };
   for (const { name, permissions } of auth.roles) {
-    const role = toText(name);
+    const role = fromByteString(name);
     await attempt(`role ${role}`, () => client.call(methods.roleAdd, { name: role }));
     for (const permission of permissions) {
       await attempt(`a permission of role ${role}`, () => grant(client, role, permission));
     }
   }
   for (const { name, roles } of auth.users) {
-    const user = toText(name);
+    const user = fromByteString(name);
     // A user made without a password could never be given one; this one nobody knows.
     const request = { name: user, password: randomBytes(32).toString("base64url") };
     await attempt(`user ${user}`, () => client.call(methods.userAdd, request));
     for (const held of roles) {
-      const role = toText(held);
+      const role = fromByteString(held);
       await attempt(`role ${role} of user ${user}`, () =>
         client.call(methods.userGrantRole, { user, role }),
       );

@@ -2,9 +2,8 @@
  * Which paths of a v2 source go to v3, and under which names: the subtrees chosen, a path taken off, others
  * replaced. Pure; paths are byte strings, "" stands for the root. What a v3 prefix adds comes later.
  */
+import { cleanKey, fromByteString, toByteString } from "@etcd2/store";
 import { MigrateError } from "../errors.ts";
-import { cleanPath } from "../io/clean-path.ts";
-import { toByteString, toText } from "../io/json-scanner.ts";
 
 export interface PathRule {
   readonly from: string;
@@ -37,7 +36,10 @@ export class PathMap {
     if (options.strip !== undefined) rules.push({ from: parsePath(options.strip), to: "" });
     for (const { from } of rules) {
       if (rules.filter((rule) => rule.from === from).length > 1) {
-        throw new MigrateError("usage", `two rules say what becomes of ${toText(from) || "/"}`);
+        throw new MigrateError(
+          "usage",
+          `two rules say what becomes of ${fromByteString(from) || "/"}`,
+        );
       }
     }
     rules.sort((a, b) => b.from.length - a.from.length);
@@ -102,7 +104,7 @@ export function isAtOrBelow(path: string, above: string): boolean {
 
 /** A path of the command line: "" for the root, else with a slash in front and none at the end. */
 export function parsePath(text: string): string {
-  const clean = cleanPath(toByteString(text.startsWith("/") ? text : `/${text}`));
+  const clean = cleanKey(toByteString(text.startsWith("/") ? text : `/${text}`));
   return clean === "/" ? "" : clean;
 }
 

@@ -2,8 +2,8 @@
  * Looking over a source before anything is written: how much there is, what has no name or no room in v3,
  * and whether two nodes would get the same name.
  */
+import { fromByteString } from "@etcd2/store";
 import { MigrateError } from "../errors.ts";
-import { toText } from "../io/json-scanner.ts";
 import { Pacer } from "../pacer.ts";
 import type { PathMap } from "./path-map.ts";
 import type { SourceView } from "./source-view.ts";
@@ -48,7 +48,8 @@ export async function makePlan(
     else {
       const target = paths.target(path);
       if (target === "") {
-        if (losses.length < SHOWN_MAX) losses.push(`${toText(path)}: nothing is left of its name`);
+        if (losses.length < SHOWN_MAX)
+          losses.push(`${fromByteString(path)}: nothing is left of its name`);
         continue;
       }
       if (paths.rivals(path).length > 0) refuseSecond(contested, path, target);
@@ -69,7 +70,7 @@ function refuseSecond(contested: Map<string, string>, path: string, target: stri
   }
   throw new MigrateError(
     "usage",
-    `${toText(first)} and ${toText(path)} would both become ${toText(target)}`,
+    `${fromByteString(first)} and ${fromByteString(path)} would both become ${fromByteString(target)}`,
     { remedy: "choose other --map and --strip rules" },
   );
 }

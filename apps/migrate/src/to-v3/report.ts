@@ -1,6 +1,6 @@
 /** What a migration says in the end: lines for people, one object for programs. */
+import { fromByteString } from "@etcd2/store";
 import { oneLine } from "../errors.ts";
-import { toText } from "../io/json-scanner.ts";
 import type { Comparison } from "./target-side.ts";
 import type { ToV3Report } from "./run-to-v3.ts";
 
@@ -37,9 +37,9 @@ export function reportAsJson(report: ToV3Report): object {
       auth === undefined
         ? null
         : {
-            users: auth.users.map(({ name }) => toText(name)),
-            roles: auth.roles.map(({ name }) => toText(name)),
-            passwordsToSet: auth.passwordsToSet.map(toText),
+            users: auth.users.map(({ name }) => fromByteString(name)),
+            roles: auth.roles.map(({ name }) => fromByteString(name)),
+            passwordsToSet: auth.passwordsToSet.map(fromByteString),
           },
     losses: report.losses,
     conflicts: report.conflicts,
@@ -81,7 +81,7 @@ export function reportAsText(report: ToV3Report): readonly string[] {
   ];
   if (auth !== undefined) {
     lines.push(`auth     ${auth.users.length} users, ${auth.roles.length} roles`);
-    for (const user of auth.passwordsToSet.map(toText)) {
+    for (const user of auth.passwordsToSet.map(fromByteString)) {
       lines.push(`  set a password for ${user}: etcdctl user passwd ${user}`);
     }
   }

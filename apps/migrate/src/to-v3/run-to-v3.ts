@@ -2,11 +2,11 @@
  * The migration of v2 keys into a v3 cluster from end to end: look at both sides, copy, carry users and
  * roles, follow where that is asked for, compare, report.
  */
+import { fromByteString } from "@etcd2/store";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { V3Client, V3Error } from "@etcd2/v3";
 import { MigrateError } from "../errors.ts";
-import { toText } from "../io/json-scanner.ts";
 import type { Endpoints } from "../mirror/endpoints.ts";
 import { mapAuth } from "./auth-map.ts";
 import type { V3Auth } from "./auth-map.ts";
@@ -153,7 +153,9 @@ class Run {
         log(reachable ? "the target answers again" : `the target cannot be reached (${reason})`);
       },
       onTooLarge: ({ key }) => {
-        this.#lose(`${toText(key)}: larger than the v3 cluster takes (--max-request-bytes)`);
+        this.#lose(
+          `${fromByteString(key)}: larger than the v3 cluster takes (--max-request-bytes)`,
+        );
       },
     });
     this.#side = new TargetSide({

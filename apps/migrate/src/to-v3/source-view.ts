@@ -3,7 +3,7 @@
  * and roles. Opens directories and snapshot files; a live server is live-source.ts's business.
  */
 import { createReadStream, statSync } from "node:fs";
-import { importSnapshot, StateMachine, StoreError, walkTree } from "@etcd2/store";
+import { fromByteString, importSnapshot, StateMachine, StoreError, walkTree } from "@etcd2/store";
 import type { Kv } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { detectSource } from "../detect.ts";
@@ -16,7 +16,6 @@ import { fileChunks } from "../io/file-chunks.ts";
 import { FileCursor } from "../io/file-cursor.ts";
 import { decodeAt, FormatError } from "../io/format-error.ts";
 import { JsonObject } from "../io/json-object.ts";
-import { toText } from "../io/json-scanner.ts";
 import { holdSource } from "../locks.ts";
 import type { NoticeSink } from "../notices.ts";
 import { loadNode04, loadNode2 } from "../replay/load.ts";
@@ -184,10 +183,10 @@ function storedAuth({ kv }: StateMachine): V2Auth {
 
 function parse(value: string, key: string): JsonObject {
   try {
-    return JsonObject.parse(toText(value));
+    return JsonObject.parse(fromByteString(value));
   } catch (cause) {
     if (!(cause instanceof FormatError)) throw cause;
-    throw new MigrateError("corrupt", `the record ${toText(key)} is unreadable`, {
+    throw new MigrateError("corrupt", `the record ${fromByteString(key)} is unreadable`, {
       remedy: "leave users and roles out with --no-auth",
       cause,
     });

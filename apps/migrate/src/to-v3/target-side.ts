@@ -2,8 +2,8 @@
  * The v3 side of a migration as its parts use it: copying a view, applying changes as they happen, removing
  * subtrees, comparing. Keeps to the conflict policy and counts what was done.
  */
+import { fromByteString } from "@etcd2/store";
 import type { KeyRange, V3Client } from "@etcd2/v3";
-import { toText } from "../io/json-scanner.ts";
 import { Pacer } from "../pacer.ts";
 import { leaseEnds } from "./lease-table.ts";
 import type { Ownership } from "./ownership.ts";
@@ -65,7 +65,7 @@ export class TargetSide {
 
   /** Keys that others wrote, and whether they were left so; at most a thousand. */
   get conflicts(): readonly { readonly key: string; readonly kept: boolean }[] {
-    return [...this.#conflicts].map(([key, kept]) => ({ key: toText(key), kept }));
+    return [...this.#conflicts].map(([key, kept]) => ({ key: fromByteString(key), kept }));
   }
 
   /** Makes what lies at and below `root` equal to the view. @throws MigrateError */
@@ -229,11 +229,12 @@ class ComparisonCount {
   add(key: string, kind: Difference["kind"]): void {
     if (this.#foreignKeys.has(key)) {
       this.#foreignCount++;
-      if (this.#foreign.length < SHOWN_MAX) this.#foreign.push(toText(key));
+      if (this.#foreign.length < SHOWN_MAX) this.#foreign.push(fromByteString(key));
       return;
     }
     this.#count++;
-    if (this.#differences.length < SHOWN_MAX) this.#differences.push({ key: toText(key), kind });
+    if (this.#differences.length < SHOWN_MAX)
+      this.#differences.push({ key: fromByteString(key), kind });
   }
 
   done(): Comparison {

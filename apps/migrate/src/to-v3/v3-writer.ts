@@ -3,12 +3,12 @@
  * keys were when they were looked at, repeated until their outcome is known. Says which keys somebody else
  * has written meanwhile; decides nothing about them.
  */
+import { fromByteString } from "@etcd2/store";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Compare_CompareResult, Compare_CompareTarget } from "@etcd2/proto/v3/kv";
 import { methods, V3Error } from "@etcd2/v3";
 import type { V3Client } from "@etcd2/v3";
 import { MigrateError } from "../errors.ts";
-import { toText } from "../io/json-scanner.ts";
 import { isLeaseGone } from "./lease-table.ts";
 import type { LeaseTable } from "./lease-table.ts";
 import type { WantedRow } from "./rows.ts";
@@ -264,7 +264,7 @@ function isTooLarge(error: V3Error): boolean {
 /** A refusal of the v3 cluster as a line for the operator. */
 export function refusal(error: V3Error): MigrateError {
   const { code, message } = error;
-  return new MigrateError("remote", `the v3 cluster refuses: ${toText(message)}`, {
+  return new MigrateError("remote", `the v3 cluster refuses: ${fromByteString(message)}`, {
     ...remedyOf(code, message),
     cause: error,
   });
