@@ -4,7 +4,7 @@
  */
 import type { RequestListener } from "node:http";
 import express, { type Request, type Response } from "express";
-import { answerJson, answerNotFound } from "./http/answer.ts";
+import { answerMessage, answerNotFound } from "./http/answer.ts";
 import { Access } from "./auth/access.ts";
 import { AuthAdmin } from "./auth/auth-admin.ts";
 import { AuthStore } from "./auth/auth-store.ts";
@@ -15,7 +15,6 @@ import { answerUnexpected, createErrorHandler } from "./http/error-handler.ts";
 import { createFrontDoor, targetOf } from "./http/front-door.ts";
 import { useGatewayMessages } from "./http/http-messages.ts";
 import { toByteString } from "@etcd2/store";
-import { jsonString } from "./json/json-text.ts";
 import type { EtcdServer, GatewayOptions } from "./ports/ports.ts";
 import { createAdminRouter } from "./routes/admin.ts";
 import { createAuthRouter } from "./routes/auth.ts";
@@ -53,7 +52,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
     app.use((req, res, next) => {
       const reason = unavailable(req.method, targetOf(req).path);
       if (reason === undefined) next();
-      else answerJson(res, 501, `{"message":${jsonString(toByteString(reason))}}`);
+      else answerMessage(res, 501, toByteString(reason));
     });
   }
   app.use(
@@ -75,7 +74,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
     answerNotFound(res);
   });
   app.use(createErrorHandler(server));
-  const door = createFrontDoor(new KeysHandler(server, access, budget), options);
+  const door = createFrontDoor(options, new KeysHandler(server, access, budget));
   return (req, res) => {
     const goOn = (): void => {
       app(req, res);

@@ -56,14 +56,13 @@ for (const round of ["cold", "warm"]) {
   report(`${round}: set, batches of 1`, 10_000, start);
   start = process.hrtime.bigint();
   for (let i = 0; i < 300_000; i++) {
-    machine.reader.get(`/1/bench/key-${i % 1000}`, { recursive: false, sorted: false });
+    machine.reader.get(`/1/bench/key-${i % 1000}`, { recursive: false });
   }
   report(`${round}: get, cached`, 300_000, start);
   start = process.hrtime.bigint();
   for (let i = 0; i < 50_000; i++) {
     machine.reader.get(`/1/fresh-${round}/key-${(i * 7919) % 100_000}`, {
       recursive: false,
-      sorted: false,
     });
   }
   report(`${round}: get, not cached`, 50_000, start);
@@ -80,7 +79,7 @@ for (const round of ["cold", "warm"]) {
 }
 {
   const start = process.hrtime.bigint();
-  const { children } = machine.reader.get("/1", { recursive: true, sorted: true });
+  const { children } = machine.reader.get("/1", { recursive: true });
   let count = 0;
   for (;;) {
     const rows = children?.next(500) ?? [];

@@ -116,14 +116,14 @@ export class TestStore {
   }
 
   get(path: string): NodeExtern {
-    const result = this.machine.reader.get(path, { recursive: false, sorted: true });
+    const result = this.machine.reader.get(path, { recursive: false });
     result.children?.close();
     return result.node;
   }
 
   /** All rows of a listing. */
   list(path: string, recursive = false, rowsMax = 3): ListingRow[] {
-    const { children } = this.machine.reader.get(path, { recursive, sorted: true });
+    const { children } = this.machine.reader.get(path, { recursive });
     assert.ok(children !== undefined, `${path} is a directory`);
     const rows: ListingRow[] = [];
     for (;;) {

@@ -50,7 +50,7 @@ export function createProxyHandler(options: ProxyHandlerOptions): RequestListene
   const enter = (request: IncomingMessage, response: ServerResponse): void => {
     serve(request, response, targets.get(request) ?? request.url ?? "/");
   };
-  const door = createFrontDoor({ handle: enter }, options.pages);
+  const door = createFrontDoor(options.pages);
 
   return (request, response) => {
     if (isReadonly && request.method === "OPTIONS") {

@@ -3,12 +3,10 @@
  * sees them. Endpoints that ask for credentials themselves, says their rule, are passed by.
  */
 import type { RequestHandler } from "express";
-import { answer } from "../http/answer.ts";
+import { answerUnauthorized, jsonHeaders } from "../http/answer.ts";
 import { targetOf } from "../http/front-door.ts";
 import type { Access } from "./access.ts";
 import { callerOf, ruleFor, type Strictness } from "./endpoint-rules.ts";
-
-const REFUSAL = '{"message":"Insufficient credentials"}';
 
 /** Makes the middleware. */
 export function createGuard(access: Access, strictness: Strictness): RequestHandler {
@@ -24,9 +22,7 @@ export function createGuard(access: Access, strictness: Strictness): RequestHand
         next();
         return;
       }
-      const headers = ["Content-Type", "application/json"];
-      headers.push("WWW-Authenticate", 'Basic realm="etcd"');
-      answer(res, 401, headers, REFUSAL);
+      answerUnauthorized(res, [...jsonHeaders(), "WWW-Authenticate", 'Basic realm="etcd"']);
     };
     const { authorization } = req.headers;
     const allowed =

@@ -6,10 +6,14 @@ import type { ServerResponse } from "node:http";
 import type { ByteString, EtcdError } from "@etcd2/store";
 import { errorStatus } from "./error-status.ts";
 import { LENGTH_KNOWN_BYTES_MAX, RETRY_AFTER_SECONDS } from "../ports/limits.ts";
+import { jsonString } from "../json/json-text.ts";
 import { errorText } from "../json/event-json.ts";
 
 /** Headers as name, value, name, value. */
 export type FlatHeaders = string[];
+
+/** The header that names the cluster. */
+export const CLUSTER_ID = "X-Etcd-Cluster-Id";
 
 /**
  * Sends a complete answer. Takes over `headers`. Bodies above about 2 KiB are chunked; HEAD gets
@@ -29,14 +33,14 @@ export function answer(
 
 /** A plain text error of the transport: 404, 405, 503. */
 export function answerText(res: ServerResponse, status: number, body: string, allow = ""): void {
-  const headers = [
-    "Content-Type",
-    "text/plain; charset=utf-8",
-    "X-Content-Type-Options",
-    "nosniff",
-  ];
+  const headers = textErrorHeaders();
   if (allow !== "") headers.push("Allow", allow);
   answer(res, status, headers, body);
+}
+
+/** The headers of a plain text error. */
+export function textErrorHeaders(): FlatHeaders {
+  return ["Content-Type", "text/plain; charset=utf-8", "X-Content-Type-Options", "nosniff"];
 }
 
 /** 404 for paths that do not exist. */
@@ -54,6 +58,34 @@ export function answerKeyError(res: ServerResponse, clusterId: string, error: Et
   answer(res, errorStatus(error.code), errorHeaders(clusterId, error), errorText(error));
 }
 
+/** The headers of a JSON answer, with the id of the cluster where the endpoint shows it. */
+export function jsonHeaders(clusterId?: string): FlatHeaders {
+  const headers = ["Content-Type", "application/json"];
+  if (clusterId !== undefined) headers.push(CLUSTER_ID, clusterId);
+  return headers;
+}
+
+/** The headers of an answer of the keys API: where the store stood, and where the log did. */
+export function indexHeaders(
+  clusterId: string,
+  etcdIndex: number,
+  raftIndex: number,
+  raftTerm: number,
+): FlatHeaders {
+  return [
+    "Content-Type",
+    "application/json",
+    CLUSTER_ID,
+    clusterId,
+    "X-Etcd-Index",
+    String(etcdIndex),
+    "X-Raft-Index",
+    String(raftIndex),
+    "X-Raft-Term",
+    String(raftTerm),
+  ];
+}
+
 /**
  * 503 with an error of the keys API: there is no room for the request at this member just now.
  * Clients of the original go on to the next member.
@@ -64,19 +96,27 @@ export function answerBusy(res: ServerResponse, clusterId: string, error: EtcdEr
 }
 
 function errorHeaders(clusterId: string, error: EtcdError): FlatHeaders {
-  return [
-    "Content-Type",
-    "application/json",
-    "X-Etcd-Cluster-Id",
-    clusterId,
-    "X-Etcd-Index",
-    String(error.index),
-  ];
+  return [...jsonHeaders(clusterId), "X-Etcd-Index", String(error.index)];
 }
 
 /** JSON without further headers. */
 export function answerJson(res: ServerResponse, status: number, body: ByteString): void {
-  answer(res, status, ["Content-Type", "application/json"], body);
+  answer(res, status, jsonHeaders(), body);
+}
+
+/** An error as most endpoints tell it: a document with a message. Takes over `headers`. */
+export function answerMessage(
+  res: ServerResponse,
+  status: number,
+  message: ByteString,
+  headers: FlatHeaders = jsonHeaders(),
+): void {
+  answer(res, status, headers, `{"message":${jsonString(message)}}`);
+}
+
+/** 401 of the endpoints other than keys. */
+export function answerUnauthorized(res: ServerResponse, headers?: FlatHeaders): void {
+  answerMessage(res, 401, "Insufficient credentials", headers);
 }
 
 /** 204: done, with nothing to say and no Content-Type. */

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { NextFunction } from "express";
 import type { ByteString } from "@etcd2/store";
-import { answerJson } from "./answer.ts";
+import { answerMessage } from "./answer.ts";
 import { BusyError } from "./busy-error.ts";
 import { onBodyBroken } from "./http-messages.ts";
 import { BODIES_BYTES_MAX, DISCARD_BYTES_MAX, JSON_BODY_BYTES_MAX } from "../ports/limits.ts";
@@ -147,7 +147,7 @@ export function receiveBody(req: IncomingMessage, res: ServerResponse, next: Nex
   } else {
     const take = (body: BodyResult): void => {
       if (body === undefined) {
-        answerJson(res, 400, '{"message":"http: request body too large"}');
+        answerMessage(res, 400, "http: request body too large");
       } else {
         received.set(req, body);
         next();

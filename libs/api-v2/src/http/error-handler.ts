@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorRequestHandler } from "express";
 import { EtcdError, isStoreFailure } from "@etcd2/store";
-import { answer, answerBusy, answerJson, answerKeyError } from "./answer.ts";
+import { answerBusy, answerKeyError, answerMessage, jsonHeaders } from "./answer.ts";
 import { BrokenBodyError } from "./body-limit.ts";
 import { isBusy } from "./busy-error.ts";
 import { RETRY_AFTER_SECONDS } from "../ports/limits.ts";
@@ -32,7 +32,7 @@ export function answerUnexpected(
   const path = (req.url ?? "").replace(/\?.*$/s, "");
   server.log("error", `failed to serve ${req.method ?? ""} ${path}: ${text}`);
   if (res.headersSent) res.destroy();
-  else answerJson(res, 500, '{"message":"Internal Server Error"}');
+  else answerMessage(res, 500, "Internal Server Error");
 }
 
 /** 400 in the words of the original for a form, or a document, that ended too early. */
@@ -46,7 +46,7 @@ function answerBrokenBody(
   else if (isKeysRequest(req)) {
     answerKeyError(res, server.clusterId, new EtcdError(210, message, 0));
   } else {
-    answerJson(res, 400, JSON.stringify({ message }));
+    answerMessage(res, 400, message);
   }
 }
 
@@ -67,9 +67,8 @@ function answerTooBusy(
   } else if (isKeysRequest(req)) {
     answerBusy(res, server.clusterId, new EtcdError(300, cause, server.reader.etcdIndex));
   } else {
-    const headers = ["Content-Type", "application/json"];
-    headers.push("Retry-After", String(RETRY_AFTER_SECONDS));
-    answer(res, 503, headers, JSON.stringify({ message: cause }));
+    const headers = [...jsonHeaders(), "Retry-After", String(RETRY_AFTER_SECONDS)];
+    answerMessage(res, 503, cause, headers);
   }
 }
 

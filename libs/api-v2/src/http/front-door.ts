@@ -1,23 +1,21 @@
 /**
  * The first and only step every request takes before routing: hosts and origins that are refused,
- * malformed targets, OPTIONS, CORS, path cleaning, and the short cut to the keys API. Knows no
- * endpoint but /v2/keys.
+ * malformed targets, OPTIONS, CORS, path cleaning, and the short cut to the route that is handed in for
+ * it. Knows no endpoint itself.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { NextFunction, Request, RequestHandler } from "express";
-import { answer, answerJson, answerText } from "./answer.ts";
+import type { ByteString } from "@etcd2/store";
+import { answer, answerText, answerMessage } from "./answer.ts";
 import { encodePath } from "./percent-encoding.ts";
 import { HostPolicy, hostRefusal } from "./host-policy.ts";
 import type { Targeted } from "./http-messages.ts";
 import { OriginPolicy } from "./origin-policy.ts";
 import type { PageOptions } from "../ports/ports.ts";
 import { parseTarget, type RequestTarget } from "./request-target.ts";
-import type { KeysHandler } from "../keys/keys-handler.ts";
-
-const KEYS = "/v2/keys";
 
 const FOREIGN_PAGE =
-  '{"message":"Refused: the request comes from a page of another origin, which --cors does not allow"}';
+  "Refused: the request comes from a page of another origin, which --cors does not allow";
 
 /** The decoded target of a request that has come through the front door. */
 export function targetOf(req: Request): RequestTarget {
@@ -26,10 +24,18 @@ export function targetOf(req: Request): RequestTarget {
   return target;
 }
 
-/** Makes the middleware. */
+/** A route that is served without the router: what is at `prefix` and below. */
+export interface DirectRoute {
+  /** A decoded, clean path without a slash at its end. */
+  readonly prefix: ByteString;
+  /** `rest` is the decoded, clean path below the prefix: "" or with a leading slash. */
+  handle(req: IncomingMessage, res: ServerResponse, rest: ByteString, query: string): void;
+}
+
+/** Makes the middleware; requests for the direct route, if there is one, do not go on to the next. */
 export function createFrontDoor(
-  keys: Pick<KeysHandler, "handle">,
   { cors, hostWhitelist = [], ownNames = [] }: PageOptions,
+  direct?: DirectRoute,
 ): RequestHandler {
   const origins = new OriginPolicy(cors);
   const hosts = new HostPolicy({ whitelist: hostWhitelist, ownNames });
@@ -51,13 +57,13 @@ export function createFrontDoor(
     }
     const { path, cleanPath } = target;
     if (!origins.permits(req, cleanPath)) {
-      answerJson(res, 403, FOREIGN_PAGE);
+      answerMessage(res, 403, FOREIGN_PAGE);
       return;
     }
     if (path !== cleanPath && req.method !== "CONNECT") {
       redirect(req, res, target);
-    } else if (path.startsWith(KEYS) && (path.length === 8 || path.charCodeAt(8) === 0x2f)) {
-      keys.handle(req, res, path.slice(8), target.query);
+    } else if (direct !== undefined && isAtOrBelow(path, direct.prefix)) {
+      direct.handle(req, res, path.slice(direct.prefix.length), target.query);
     } else {
       (req as Request & Targeted).target = target;
       // Routes match the decoded path, however the client chose to encode it.
@@ -67,6 +73,13 @@ export function createFrontDoor(
   }
 
   return enter;
+}
+
+const SLASH = 0x2f;
+
+function isAtOrBelow(path: ByteString, prefix: ByteString): boolean {
+  if (!path.startsWith(prefix)) return false;
+  return path.length === prefix.length || path.charCodeAt(prefix.length) === SLASH;
 }
 
 /** A target that is no path, or has a broken escape. */

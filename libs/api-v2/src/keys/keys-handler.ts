@@ -7,36 +7,34 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { EtcdError, newKeyProblem, type ByteString } from "@etcd2/store";
 import {
   answer,
-  answerBusy,
-  answerKeyError,
   answerNotAllowed,
+  answerKeyError,
+  answerBusy,
+  indexHeaders,
   type FlatHeaders,
 } from "../http/answer.ts";
 import { awaitBody, hasBody, readBody, type BodyResult } from "../http/body-limit.ts";
 import { answerUnexpected } from "../http/error-handler.ts";
 import { errorStatus } from "../http/error-status.ts";
+import type { DirectRoute } from "../http/front-door.ts";
 import { traceOf } from "../http/http-messages.ts";
 import type { KeyAccess } from "./key-access.ts";
-import { KeyParams } from "./key-params.ts";
+import { FormValues } from "./form-values.ts";
+import type { KeyMethod } from "./key-parameters.ts";
 import { FORM_BODY_BYTES_MAX } from "../ports/limits.ts";
 import { answerRead } from "./read-response.ts";
 import { parseMediaType } from "../http/media-type.ts";
-import {
-  badRequest,
-  parseKeyRequest,
-  PLAIN_GET,
-  writeCommand,
-  type KeyMethod,
-  type KeyRequest,
-} from "./parse-key-request.ts";
+import { badRequest, parseKeyRequest, PLAIN_GET, type KeyRequest } from "./parse-key-request.ts";
 import type { Committed, EtcdServer, RemoteStore } from "../ports/ports.ts";
 import type { WatchBudget } from "./watch-budget.ts";
 import { WatchStream, type WatchHost } from "./watch-stream.ts";
+import { toWriteCommand } from "./write-command.ts";
 import { eventText } from "../json/event-json.ts";
 
 const ALLOW = "HEAD,GET,PUT,POST,DELETE";
 
-export class KeysHandler {
+export class KeysHandler implements DirectRoute {
+  readonly prefix = "/v2/keys";
   readonly #server: EtcdServer;
   readonly #access: KeyAccess;
   readonly #watches: WatchHost;
@@ -47,7 +45,6 @@ export class KeysHandler {
     this.#watches = { hub: server.hub, budget };
   }
 
-  /** `key` is the decoded, clean path below /v2/keys: "" or with a leading slash. */
   handle(req: IncomingMessage, res: ServerResponse, key: ByteString, query: string): void {
     const method = req.method;
     switch (method) {
@@ -81,7 +78,7 @@ export class KeysHandler {
       this.#parseComplete(req, res, key, method, query, type.problem);
       return;
     }
-    const params = new KeyParams();
+    const given = new FormValues();
     const fail = (error: unknown): void => {
       answerUnexpected(this.#server, req, res, error);
     };
@@ -90,8 +87,8 @@ export class KeysHandler {
         if (body === undefined) {
           this.#refuse(res, badRequest(210, "http: POST too large"));
         } else {
-          const problem = params.add(body);
-          this.#parse(req, res, key, method, query, params, type.problem ?? problem);
+          const problem = given.add(body);
+          this.#parse(req, res, key, method, query, given, type.problem ?? problem);
         }
       } catch (error) {
         fail(error);
@@ -113,7 +110,7 @@ export class KeysHandler {
       answerUnexpected(this.#server, req, res, error);
     };
     const parse = (): void => {
-      this.#parse(req, res, key, method, query, new KeyParams(), problem);
+      this.#parse(req, res, key, method, query, new FormValues(), problem);
     };
     if (!hasBody(req)) {
       parse();
@@ -135,12 +132,12 @@ export class KeysHandler {
     key: ByteString,
     method: KeyMethod,
     query: string,
-    params: KeyParams,
+    given: FormValues,
     bodyProblem: ByteString | undefined,
   ): void {
-    const problem = bodyProblem ?? params.add(query);
+    const problem = bodyProblem ?? given.add(query);
     const request =
-      problem === undefined ? parseKeyRequest(method, params) : badRequest(210, problem);
+      problem === undefined ? parseKeyRequest(method, given) : badRequest(210, problem);
     if (request instanceof EtcdError) this.#refuse(res, request);
     else this.#authorize(req, res, key, request);
   }
@@ -332,7 +329,7 @@ export class KeysHandler {
 
   #write(req: IncomingMessage, res: ServerResponse, path: ByteString, request: KeyRequest): void {
     const { method } = request;
-    const command = writeCommand(request, path, Date.now());
+    const command = toWriteCommand(request, path, Date.now());
     const { action } = command;
     if (action === "set" || action === "create" || action === "createInOrder") {
       if (this.#refusesNewKey(res, path, action === "createInOrder")) return;
@@ -383,35 +380,13 @@ export class KeysHandler {
   #answerWrite(res: ServerResponse, { event, raftIndex, raftTerm }: Committed): void {
     const isNew =
       event.action === "create" || (event.action === "set" && event.prevNode === undefined);
-    const headers = [
-      "Content-Type",
-      "application/json",
-      "X-Etcd-Cluster-Id",
-      this.#server.clusterId,
-      "X-Etcd-Index",
-      String(event.etcdIndex),
-      "X-Raft-Index",
-      String(raftIndex),
-      "X-Raft-Term",
-      String(raftTerm),
-    ];
+    const headers = indexHeaders(this.#server.clusterId, event.etcdIndex, raftIndex, raftTerm);
     answer(res, isNew ? 201 : 200, headers, eventText(event));
   }
 
   #headers(etcdIndex: number): FlatHeaders {
-    const server = this.#server;
-    return [
-      "Content-Type",
-      "application/json",
-      "X-Etcd-Cluster-Id",
-      server.clusterId,
-      "X-Etcd-Index",
-      String(etcdIndex),
-      "X-Raft-Index",
-      String(server.raftIndex),
-      "X-Raft-Term",
-      String(server.raftTerm),
-    ];
+    const { clusterId, raftIndex, raftTerm } = this.#server;
+    return indexHeaders(clusterId, etcdIndex, raftIndex, raftTerm);
   }
 
   /** A request that was never carried out. */

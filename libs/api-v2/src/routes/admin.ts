@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { Router, type Request, type Response } from "express";
 import { isStoreFailure } from "@etcd2/store";
 import { byMethod } from "../http/method-router.ts";
-import { answer, answerJson } from "../http/answer.ts";
+import { answerMessage, answerUnauthorized, CLUSTER_ID, jsonHeaders } from "../http/answer.ts";
 import type { EtcdServer } from "../ports/ports.ts";
 import { paced } from "../http/pace.ts";
 import type { AdminCheck } from "./members.ts";
@@ -41,17 +41,12 @@ class SnapshotHandler {
 
   async get(req: Request, res: Response): Promise<void> {
     if (!(await this.#isAdmin(req.headers.authorization))) {
-      answerJson(res, 401, '{"message":"Insufficient credentials"}');
+      answerUnauthorized(res);
       return;
     }
     if (this.#running >= SNAPSHOTS_MAX) {
       const message = `${SNAPSHOTS_MAX} snapshots are being taken already: try again later`;
-      answer(
-        res,
-        503,
-        ["Content-Type", "application/json", "Retry-After", "5"],
-        `{"message":"${message}"}`,
-      );
+      answerMessage(res, 503, message, [...jsonHeaders(), "Retry-After", "5"]);
       return;
     }
     this.#running += 1;
@@ -84,7 +79,7 @@ class SnapshotHandler {
     res.writeHead(200, [
       "Content-Type",
       "application/octet-stream",
-      "X-Etcd-Cluster-Id",
+      CLUSTER_ID,
       this.#server.clusterId,
     ]);
     try {

@@ -6,9 +6,11 @@ import { Router, type Request, type RequestHandler, type Response } from "expres
 import { EtcdError, type ByteString } from "@etcd2/store";
 import {
   answer,
-  answerJson,
-  answerNotAllowed,
   answerNotFound,
+  answerNotAllowed,
+  answerMessage,
+  answerUnauthorized,
+  jsonHeaders,
   type FlatHeaders,
 } from "../http/answer.ts";
 import type { AuthAdmin } from "../auth/auth-admin.ts";
@@ -81,19 +83,19 @@ class AuthHandler {
     }
     if (!isCapable(this.#parts.server.clusterVersion)) {
       const message = "Not capable of accessing auth feature during rolling upgrades.";
-      answerJson(res, 500, `{"message":"${message}"}`);
+      answerMessage(res, 500, message);
       return;
     }
     const resource = this.#resource(path);
     if (resource === undefined) {
-      answerJson(res, 400, '{"message":"Invalid path"}');
+      answerMessage(res, 400, "Invalid path");
     } else if (!resource.allow.split(",").includes(req.method)) {
       answerNotAllowed(res, resource.allow);
     } else if (
       resource.needsRoot(req.method) &&
       !(await this.#parts.isAdmin(req.headers.authorization))
     ) {
-      answerJson(res, 401, '{"message":"Insufficient credentials"}');
+      answerUnauthorized(res);
     } else {
       await this.#serve(resource, req, res);
     }
@@ -222,12 +224,11 @@ class AuthHandler {
     } else {
       throw error;
     }
-    answer(res, status, this.#headers(), `{"message":${jsonString(message)}}`);
+    answerMessage(res, status, message, this.#headers());
   }
 
   #headers(): FlatHeaders {
-    const { clusterId } = this.#parts.server;
-    return ["Content-Type", "application/json", "X-Etcd-Cluster-Id", clusterId];
+    return jsonHeaders(this.#parts.server.clusterId);
   }
 }
 

@@ -2,10 +2,9 @@
 import { Router, type Request, type Response } from "express";
 import { type ByteString, toByteString } from "@etcd2/store";
 import { byMethod } from "../http/method-router.ts";
-import { answer, answerJson, answerNoContent } from "../http/answer.ts";
+import { answer, answerNoContent, answerMessage } from "../http/answer.ts";
 import { bodyOf } from "../http/body-limit.ts";
 import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
-import { jsonString } from "../json/json-text.ts";
 import type { EtcdServer } from "../ports/ports.ts";
 
 const LOG_LEVELS: ReadonlyMap<string, string> = new Map([
@@ -61,12 +60,12 @@ function setLogLevel(server: EtcdServer, req: Request, res: Response): void {
     name = JsonDocument.parse(bodyOf(req), "ignored").string("Level");
   } catch (error) {
     if (!(error instanceof JsonDecodeError)) throw error;
-    answerJson(res, 400, '{"message":"Invalid json body"}');
+    answerMessage(res, 400, "Invalid json body");
     return;
   }
   const level = LOG_LEVELS.get(name.toUpperCase());
   if (level === undefined) {
-    answerJson(res, 400, `{"message":${jsonString(`Invalid log level ${name}`)}}`);
+    answerMessage(res, 400, `Invalid log level ${name}`);
     return;
   }
   server.setLogLevel(level);

@@ -7,9 +7,13 @@ import { AddressError, checkedUrls, socketUrl } from "@etcd2/net-url";
 import { type ByteString, fromByteString, toByteString } from "@etcd2/store";
 import {
   answer,
-  answerJson,
-  answerNoContent,
   answerNotAllowed,
+  answerNoContent,
+  answerMessage,
+  answerUnauthorized,
+  jsonHeaders,
+  textErrorHeaders,
+  CLUSTER_ID,
   type FlatHeaders,
 } from "../http/answer.ts";
 import { bodyOf } from "../http/body-limit.ts";
@@ -25,14 +29,6 @@ import {
 } from "../ports/ports.ts";
 
 const PREFIX = "/v2/members";
-
-/** Unlike every other 405 this one names no methods. */
-const NO_SUCH_METHOD: readonly string[] = [
-  "Content-Type",
-  "text/plain; charset=utf-8",
-  "X-Content-Type-Options",
-  "nosniff",
-];
 
 /** What the leader can be asked to do about a member, beyond the original: POST .../<id>/<order>. */
 const ORDER = /^([0-9a-fA-F]+)\/(promote|move-leader)$/;
@@ -77,7 +73,7 @@ class MembersHandler {
     } else if (method !== "POST" && method !== "PUT" && method !== "DELETE") {
       answerNotAllowed(res, "GET,POST,DELETE,PUT");
     } else if (!(await this.#isAdmin(req.headers.authorization))) {
-      answerJson(res, 401, '{"message":"Insufficient credentials"}');
+      answerUnauthorized(res);
     } else {
       try {
         await this.#change(req, res, rest, method);
@@ -115,7 +111,8 @@ class MembersHandler {
       return;
     }
     if (rest === "") {
-      const headers = [...NO_SUCH_METHOD, "X-Etcd-Cluster-Id", this.#server.clusterId];
+      // Unlike every other 405 this one names no methods.
+      const headers = [...textErrorHeaders(), CLUSTER_ID, this.#server.clusterId];
       answer(res, 405, headers, "Method Not Allowed\n");
       return;
     }
@@ -191,15 +188,15 @@ class MembersHandler {
   }
 
   #refuse(res: Response, status: number, message: ByteString): void {
-    answer(res, status, this.#headers(), `{"message":${jsonString(message)}}`);
+    answerMessage(res, status, message, this.#headers());
   }
 
   #done(res: Response): void {
-    answerNoContent(res, ["X-Etcd-Cluster-Id", this.#server.clusterId]);
+    answerNoContent(res, [CLUSTER_ID, this.#server.clusterId]);
   }
 
   #headers(): FlatHeaders {
-    return ["Content-Type", "application/json", "X-Etcd-Cluster-Id", this.#server.clusterId];
+    return jsonHeaders(this.#server.clusterId);
   }
 }
 

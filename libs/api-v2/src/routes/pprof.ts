@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getHeapSnapshot } from "node:v8";
 import { Router, type Request, type RequestHandler, type Response } from "express";
 import { byMethod } from "../http/method-router.ts";
-import { answer, answerText } from "../http/answer.ts";
+import { answer, answerText, answerJson } from "../http/answer.ts";
 import { targetOf } from "../http/front-door.ts";
 import { PROFILE_SECONDS_MAX } from "../ports/limits.ts";
 import { toByteString } from "@etcd2/store";
@@ -68,7 +68,7 @@ async function answerProfile(req: Request, res: Response): Promise<void> {
     await session.post("Profiler.start");
     await sleep(seconds * 1000);
     const { profile } = await session.post("Profiler.stop");
-    answer(res, 200, ["Content-Type", "application/json"], toByteString(JSON.stringify(profile)));
+    answerJson(res, 200, toByteString(JSON.stringify(profile)));
   } finally {
     session.disconnect();
     isProfiling = false;

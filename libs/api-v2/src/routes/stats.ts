@@ -2,7 +2,7 @@
 import { Router } from "express";
 import { STATS_FIELDS, type ByteString } from "@etcd2/store";
 import { byMethod } from "../http/method-router.ts";
-import { answerJson } from "../http/answer.ts";
+import { answerJson, answerMessage } from "../http/answer.ts";
 import { jsonValue } from "../json/json-text.ts";
 import type { EtcdServer, SelfStats } from "../ports/ports.ts";
 
@@ -30,7 +30,7 @@ export function createStatsRouter(server: EtcdServer): Router {
     byMethod("GET", {
       GET: (_req, res) => {
         const stats = server.leaderStats();
-        if (stats === undefined) answerJson(res, 403, '{"message":"not current leader"}');
+        if (stats === undefined) answerMessage(res, 403, "not current leader");
         else answerJson(res, 200, jsonValue(stats));
       },
     }),

@@ -2,20 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { EtcdError } from "@etcd2/store";
-import { KeyParams } from "../../src/keys/key-params.ts";
+import { FormValues } from "../../src/keys/form-values.ts";
 import { parseMediaType } from "../../src/http/media-type.ts";
-import {
-  parseKeyRequest,
-  writeCommand,
-  type KeyMethod,
-  type KeyRequest,
-} from "../../src/keys/parse-key-request.ts";
+import type { KeyMethod } from "../../src/keys/key-parameters.ts";
+import { parseKeyRequest, type KeyRequest } from "../../src/keys/parse-key-request.ts";
+import { toWriteCommand } from "../../src/keys/write-command.ts";
 import { seed } from "../seed.ts";
 
 function parse(method: KeyMethod, ...forms: string[]): KeyRequest | EtcdError {
-  const params = new KeyParams();
-  for (const form of forms) assert.equal(params.add(form), undefined);
-  return parseKeyRequest(method, params);
+  const given = new FormValues();
+  for (const form of forms) assert.equal(given.add(form), undefined);
+  return parseKeyRequest(method, given);
 }
 
 function refused(method: KeyMethod, form: string): [number, string] {
@@ -99,7 +96,7 @@ test("bad pairs are named as the original names them", () => {
     ["a=%\xff\x00", 'invalid URL escape "%\\xff\\x00"'],
     ["a=1;b=2", "invalid semicolon separator in query"],
   ];
-  for (const [form, cause] of cases) assert.equal(new KeyParams().add(form), cause, form);
+  for (const [form, cause] of cases) assert.equal(new FormValues().add(form), cause, form);
 });
 
 test("numbers are unsigned decimals of 64 bit", () => {
@@ -159,21 +156,21 @@ test("method and conditions decide the operation", () => {
   ];
   for (const [method, form, action] of cases) {
     assert.equal(
-      writeCommand(accepted(method, form), "/1/a", 0).action,
+      toWriteCommand(accepted(method, form), "/1/a", 0).action,
       action,
       `${method} ${form}`,
     );
   }
-  assert.equal(writeCommand(accepted("DELETE", "recursive=true"), "/1/a", 0).dir, true);
-  assert.equal(writeCommand(accepted("DELETE", "value=x"), "/1/a", 0).value, "");
-  const post = writeCommand(accepted("POST", "refresh=true&ttl=1&prevValue=x"), "/1/a", 0);
+  assert.equal(toWriteCommand(accepted("DELETE", "recursive=true"), "/1/a", 0).dir, true);
+  assert.equal(toWriteCommand(accepted("DELETE", "value=x"), "/1/a", 0).value, "");
+  const post = toWriteCommand(accepted("POST", "refresh=true&ttl=1&prevValue=x"), "/1/a", 0);
   assert.deepEqual([post.refresh, post.prevValue], [false, ""]);
 });
 
 test("expirations are the sum in wrapping 64 bit nanoseconds", () => {
   const nowMs = 1_700_000_000_123;
   const at = (ttl: string): number | undefined =>
-    writeCommand(accepted("PUT", `ttl=${ttl}`), "/1/a", nowMs).expirationMs;
+    toWriteCommand(accepted("PUT", `ttl=${ttl}`), "/1/a", nowMs).expirationMs;
   assert.equal(at(""), undefined);
   assert.equal(at("0"), nowMs);
   assert.equal(at("100"), nowMs + 100_000);
@@ -185,7 +182,7 @@ test("expirations are the sum in wrapping 64 bit nanoseconds", () => {
     }),
     { seed },
   );
-  const past = writeCommand(accepted("PUT", "ttl=9223372036"), "/1/a", nowMs);
+  const past = toWriteCommand(accepted("PUT", "ttl=9223372036"), "/1/a", nowMs);
   assert.ok((past.expirationMs ?? 0) < 0);
   assert.equal(past.ttlMs, (past.expirationMs ?? 0) - nowMs);
   assert.equal(at("18446744073709551615"), nowMs - 1000);
@@ -230,7 +227,7 @@ test("the life is the TTL whatever the wall clock shows, and no expiration is be
       [9, "ttl=9&dir=true"],
       [2_000_000_000, "ttl=2000000000"],
     ] as const) {
-      const { expirationMs, ttlMs } = writeCommand(accepted("PUT", form), "/1/a", wallMs);
+      const { expirationMs, ttlMs } = toWriteCommand(accepted("PUT", form), "/1/a", wallMs);
       assert.equal(ttlMs, seconds * 1000, `${form} at ${wallMs}`);
       assert.equal(expirationMs, Math.max(wallMs, year2000) + seconds * 1000);
     }

@@ -82,7 +82,7 @@ export interface StoreReader {
    * Reads a node; counts getsSuccess or getsFail.
    * @throws EtcdError 100, 104.
    */
-  get(path: ByteString, options: { recursive: boolean; sorted: boolean }): ReadResult;
+  get(path: ByteString, options: { readonly recursive: boolean }): ReadResult;
   /** A node without counting, undefined when absent: for internal reads (auth, members). */
   peek(path: ByteString): NodeExtern | undefined;
   /** Direct children of a directory without counting, hidden ones included. */

@@ -41,7 +41,7 @@ export class TreeReader implements StoreReader {
     return this.#parts.tree.stats;
   }
 
-  get(path: ByteString, options: { recursive: boolean; sorted: boolean }): ReadResult {
+  get(path: ByteString, options: { readonly recursive: boolean }): ReadResult {
     const { tree, applied } = this.#parts;
     const node = tree.read(path);
     if (node instanceof EtcdError) {

@@ -1,25 +1,25 @@
 /**
- * The parameters of a keys request, collected from the form body and the query string: first
- * value of each known name. Decodes and checks escapes; judges no values.
+ * The values that a keys request gives for its parameters, collected from the form body and the query
+ * string. Decodes and checks escapes; judges no values.
  */
 import type { ByteString } from "@etcd2/store";
+import { KEY_PARAMETER_NAMES } from "./key-parameters.ts";
 import { brokenEscapeAt, percentDecode } from "../http/percent-encoding.ts";
 
-/** First value given for each name, undefined when the name does not occur. */
-export class KeyParams {
-  prevIndex: ByteString | undefined = undefined;
-  waitIndex: ByteString | undefined = undefined;
-  recursive: ByteString | undefined = undefined;
-  sorted: ByteString | undefined = undefined;
-  wait: ByteString | undefined = undefined;
-  dir: ByteString | undefined = undefined;
-  quorum: ByteString | undefined = undefined;
-  stream: ByteString | undefined = undefined;
-  prevValue: ByteString | undefined = undefined;
-  ttl: ByteString | undefined = undefined;
-  prevExist: ByteString | undefined = undefined;
-  refresh: ByteString | undefined = undefined;
-  value: ByteString | undefined = undefined;
+const SLOTS: ReadonlyMap<string, number> = new Map(
+  KEY_PARAMETER_NAMES.map((name, slot) => [name, slot]),
+);
+
+const NOTHING: readonly undefined[] = KEY_PARAMETER_NAMES.map(() => undefined);
+
+/** First value given for each parameter; names that are none are ignored. */
+export class FormValues {
+  readonly #values: (ByteString | undefined)[] = NOTHING.slice();
+
+  /** As they were given, in the order of KEY_PARAMETER_NAMES; undefined where none was. */
+  get values(): readonly (ByteString | undefined)[] {
+    return this.#values;
+  }
 
   /**
    * Takes the pairs of one form. Values already present stay: add the body first, then the query.
@@ -50,25 +50,8 @@ export class KeyParams {
     if (broken >= 0) return escapeProblem(rawName, broken);
     const brokenValue = brokenEscapeAt(rawValue);
     if (brokenValue >= 0) return escapeProblem(rawValue, brokenValue);
-    const name = percentDecode(rawName, true);
-    switch (name) {
-      case "prevIndex":
-      case "waitIndex":
-      case "recursive":
-      case "sorted":
-      case "wait":
-      case "dir":
-      case "quorum":
-      case "stream":
-      case "prevValue":
-      case "ttl":
-      case "prevExist":
-      case "refresh":
-      case "value":
-        this[name] ??= percentDecode(rawValue, true);
-        break;
-      default:
-    }
+    const slot = SLOTS.get(percentDecode(rawName, true));
+    if (slot !== undefined) this.#values[slot] ??= percentDecode(rawValue, true);
     return undefined;
   }
 }
