@@ -8,7 +8,7 @@ import type { RequestTrace } from "@etcd2/api-v2";
 import type { DurableLog, Index, NodeId, Transport, TransportListener } from "@etcd2/raft";
 import type { Applied, RunEntry } from "./applier.ts";
 import type { Settle } from "./proposals.ts";
-import type { ReadDone } from "./read-batches.ts";
+import type { ReadDone } from "./pending-reads.ts";
 
 /** What the tracer needs to know of the raft node. */
 export interface TracedNode {

@@ -14,7 +14,7 @@ import type {
   RequestTrace,
   SelfStats,
 } from "@etcd2/api-v2";
-import type { NodeId, RaftError, RaftNode } from "@etcd2/raft";
+import type { NodeId, RaftNode } from "@etcd2/raft";
 import type { Command, StoreReader, WatcherHub, WriteAction, WriteCommand } from "@etcd2/store";
 import { encodeCommand, EtcdError, StoreError } from "@etcd2/store";
 import type { Applied } from "../consensus/applier.ts";
@@ -23,8 +23,8 @@ import { formatId } from "../base/ids.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import type { Pending, Settle } from "../consensus/proposals.ts";
 import { ProposalTable } from "../consensus/proposals.ts";
-import type { ReadDone } from "../consensus/read-batches.ts";
-import { ReadBatches } from "../consensus/read-batches.ts";
+import type { ReadDone } from "../consensus/pending-reads.ts";
+import { PendingReads } from "../consensus/pending-reads.ts";
 import type { MemberTracing } from "../consensus/tracing-port.ts";
 
 /** Writes waiting at one member; beyond it new ones are refused at once. */
@@ -104,7 +104,7 @@ export class EtcdServer implements EtcdServerPort {
   readonly cluster: Cluster;
   readonly proposals: ProposalTable<Applied>;
   readonly #parts: EtcdServerParts;
-  readonly #reads: ReadBatches;
+  readonly #reads: PendingReads;
   #node: RaftNode | undefined;
   #membership: Membership | undefined;
   #ops: ServerOps | undefined;
@@ -124,13 +124,12 @@ export class EtcdServer implements EtcdServerPort {
     this.metrics = parts.metrics;
     this.cluster = parts.cluster;
     this.proposals = new ProposalTable(parts.session, PENDING_WRITES_MAX);
-    this.#reads = new ReadBatches({
-      confirm: (callback: (error: RaftError | undefined) => void) => {
-        const startedAt = parts.now();
-        this.node.readIndex((error) => {
-          parts.counters.readConfirmed((parts.now() - startedAt) / 1000, error === undefined);
-          callback(error);
-        });
+    this.#reads = new PendingReads({
+      confirm: (callback) => {
+        this.node.readIndex(callback);
+      },
+      abandon: (callback) => {
+        this.node.abandonRead(callback);
       },
       now: parts.now,
       timeoutMs: parts.requestTimeoutMs,

@@ -357,6 +357,9 @@ export class Member {
         onProposalTerm: (term, queued) => {
           this.server.proposalTermChanged(term, queued);
         },
+        onReadRound: (seconds, isConfirmed) => {
+          options.counters.readConfirmed(seconds, isConfirmed);
+        },
         onLateHeartbeat: (intervalMs) => {
           options.counters.heartbeatLate(intervalMs / 1000);
         },

@@ -13,7 +13,7 @@ import type { RequestTrace } from "@etcd2/api-v2";
 import type { DurableLog, Entry, Message, NodeId, Transport, TransportListener } from "@etcd2/raft";
 import type { Applied, RunEntry } from "../consensus/applier.ts";
 import type { Settle } from "../consensus/proposals.ts";
-import type { ReadDone } from "../consensus/read-batches.ts";
+import type { ReadDone } from "../consensus/pending-reads.ts";
 import type { Followed } from "./followed-table.ts";
 import { FollowedTable } from "./followed-table.ts";
 import type { MemberTracing, TracedNode } from "../consensus/tracing-port.ts";

@@ -63,6 +63,11 @@ export interface RaftNodeListener {
    * @param entry the committed entry that the leader's log contradicts, if that is what it does.
    */
   onRefused?(message: Message, reason: string, entry?: CommittedEntry): void;
+  /**
+   * The reads of one round were answered, so many seconds after the first of them could have been
+   * asked for; false when the node closed instead.
+   */
+  onReadRound?(seconds: number, isConfirmed: boolean): void;
   /** Heartbeats of this leader went out so many milliseconds after those before, far too late. */
   onLateHeartbeat?(intervalMs: number): void;
 }

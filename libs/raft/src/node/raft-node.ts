@@ -29,19 +29,11 @@ import type {
   ReadCallback,
   StateMachinePort,
 } from "./ports.ts";
+import { ReadRounds } from "./read-rounds.ts";
 import type { Transport } from "../transport/transport.ts";
 
 /** Heartbeats that are so many intervals apart are late. */
 const LATE_HEARTBEAT_TICKS = 2;
-
-/** Ticks after which an unanswered read-index request is asked again. */
-const READ_RETRY_TICKS = 5;
-
-interface ReadRound {
-  readonly callbacks: ReadCallback[];
-  /** Tick at which the round is asked again. */
-  retryAt: number;
-}
 
 /**
  * One raft member with its disk, its peers and its state machine. Runs from construction to
@@ -56,13 +48,7 @@ export class RaftNode {
   readonly #ticker: NodeJS.Timeout | undefined;
   #proposals: Uint8Array[] = [];
   #confChanges: Uint8Array[] = [];
-  #readers: ReadCallback[] = [];
-  readonly #readRounds = new Map<string, ReadRound>();
-  /** Confirmed reads waiting for the state machine, by index ascending. */
-  #confirmedReads: { index: Index; callbacks: readonly ReadCallback[] }[] = [];
-  /** Names this member and this process: a late answer must not confirm a successor's read. */
-  readonly #readPrefix: string;
-  #readSequence = 0;
+  readonly #reads: ReadRounds;
   #ticks = 0;
   /** Term of the leader that proposals are handed to. */
   #proposalTerm: Term = 0;
@@ -94,7 +80,11 @@ export class RaftNode {
     const { term } = options.raft.storage.initialState().hardState;
     this.#acknowledged = { term, index: 0 };
     const session = Math.floor(options.raft.random() * 2 ** 48).toString(36);
-    this.#readPrefix = `${options.raft.id}-${session}-`;
+    this.#reads = new ReadRounds(
+      `${options.raft.id}-${session}-`,
+      () => performance.now(),
+      (seconds, isConfirmed) => this.#listener.onReadRound?.(seconds, isConfirmed),
+    );
     this.#tickMs = options.tickMs;
     this.#mayVote = options.mayVote ?? (() => true);
     if (options.tickMs > 0) {
@@ -189,10 +179,15 @@ export class RaftNode {
     this.#schedule();
   }
 
-  /** Calls back once a local read is linearizable. Reads of one turn share one round. */
+  /** Calls back once a local read is linearizable. Reads share rounds; see read-rounds.ts. */
   readIndex(callback: ReadCallback): void {
-    this.#readers.push(callback);
+    this.#reads.add(callback);
     this.#schedule();
+  }
+
+  /** Nobody waits for this read any more: it will not be called back. */
+  abandonRead(callback: ReadCallback): void {
+    this.#reads.abandon(callback);
   }
 
   /** Uses up the votes of `term` and of those before it: see RawNode. */
@@ -269,7 +264,7 @@ export class RaftNode {
     this.#ticks += 1;
     this.#ticked = true;
     this.#raw.tick();
-    this.#retryReads();
+    this.#reads.retry(this.#ticks);
     this.#saveCommit();
     this.#schedule();
   }
@@ -316,13 +311,7 @@ export class RaftNode {
       this.#unsavedHardState = undefined;
     }
     const stopped = new RaftError("stopped", "the raft node is closed");
-    for (const round of this.#readRounds.values())
-      for (const done of round.callbacks) done(stopped);
-    for (const read of this.#confirmedReads) for (const done of read.callbacks) done(stopped);
-    for (const done of this.#readers) done(stopped);
-    this.#readRounds.clear();
-    this.#confirmedReads = [];
-    this.#readers = [];
+    this.#reads.end(stopped);
   }
 
   #schedule(): void {
@@ -404,22 +393,15 @@ export class RaftNode {
         );
       }
     }
-    if (this.#readers.length > 0) {
-      this.#readSequence += 1;
-      const context = this.#readPrefix + this.#readSequence.toString(36);
-      const callbacks = this.#readers;
-      this.#readers = [];
-      this.#readRounds.set(context, { callbacks, retryAt: this.#ticks + READ_RETRY_TICKS });
-      this.#raw.readIndex(context);
-    }
+    const context = this.#reads.begin(this.#ticks);
+    if (context !== undefined) this.#raw.readIndex(context);
   }
 
   /** Another leader: it knows nothing of the reads its predecessor was asked to confirm. */
   #newProposalTerm(): void {
     this.#proposalTerm = this.#raw.term;
     this.#listener.onProposalTerm?.(this.#proposalTerm, this.#proposals);
-    for (const { callbacks } of this.#readRounds.values()) this.#readers.push(...callbacks);
-    this.#readRounds.clear();
+    this.#reads.giveUpRound();
   }
 
   #offerBatch(batch: Uint8Array[]): void {
@@ -530,28 +512,8 @@ export class RaftNode {
   }
 
   #confirmReads(readStates: readonly ReadState[]): void {
-    for (const { context, index } of readStates) {
-      const round = this.#readRounds.get(context);
-      if (round === undefined) continue;
-      this.#readRounds.delete(context);
-      this.#confirmedReads.push({ index, callbacks: round.callbacks });
-    }
-    if (this.#confirmedReads.length === 0 || this.#holdsReads) return;
-    const waiting = [];
-    for (const read of this.#confirmedReads) {
-      if (read.index <= this.#appliedIndex) for (const done of read.callbacks) done(undefined);
-      else waiting.push(read);
-    }
-    this.#confirmedReads = waiting;
-  }
-
-  /** Requests and answers can be lost with a leader or a link; asking again is harmless. */
-  #retryReads(): void {
-    for (const [context, round] of this.#readRounds) {
-      if (round.retryAt > this.#ticks) continue;
-      this.#readRounds.delete(context);
-      for (const callback of round.callbacks) this.#readers.push(callback);
-    }
+    this.#reads.confirm(readStates);
+    if (!this.#holdsReads) this.#reads.answer(this.#appliedIndex);
   }
 
   /** Writes a change of commit that no entries have taken along since the last tick. */
