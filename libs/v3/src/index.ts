@@ -8,7 +8,7 @@ export type {
 } from "./client/connection.ts";
 export * as methods from "./client/methods.ts";
 export type { Method } from "./client/methods.ts";
-export { V3Client } from "./client/v3-client.ts";
+export { ANONYMOUS, V3Client } from "./client/v3-client.ts";
 export type {
   CallSettings,
   Credentials,

@@ -17,7 +17,7 @@ import type {
 import { MembershipError, parseBasicAuth } from "@etcd2/api-v2";
 import type { NodeExtern, StoreError, StoreReader, WatcherHub, WriteCommand } from "@etcd2/store";
 import { EtcdError } from "@etcd2/store";
-import type { Bridge, Credentials } from "@etcd2/v3";
+import { ANONYMOUS, type Bridge, type Credentials } from "@etcd2/v3";
 import { compatClusterVersion } from "../base/version.ts";
 import type { UpstreamCluster, UpstreamState } from "./upstream-cluster.ts";
 
@@ -48,8 +48,9 @@ export function unavailable(
   if (/^\/v2\/auth\/(?:enable|users|roles)(?:\/|$)/.test(path)) {
     return `${NOT_HERE}: users and roles are those of the v3 cluster; change them there (ETCDCTL_API=3 etcdctl user, role, auth)`;
   }
-  const isChange = method === "POST" || method === "PUT" || method === "DELETE";
-  if (isChange && (path === "/v2/members" || path.startsWith("/v2/members/"))) {
+  const isAdded = method === "POST" && /^\/v2\/members(?:\/|$)/.test(path);
+  const isChanged = method === "PUT" || method === "DELETE";
+  if (isAdded || (isChanged && path.startsWith("/v2/members/"))) {
     return `${NOT_HERE}: change its members there (ETCDCTL_API=3 etcdctl member)`;
   }
   if (path === "/v2/stats/leader") {
@@ -61,11 +62,12 @@ export function unavailable(
   return undefined;
 }
 
-/** Credentials of a request; undefined without a header. @throws EtcdError 110 for a malformed one */
-function credentialsOf(authorization: string | undefined): Credentials | undefined {
-  if (authorization === undefined || authorization === "") return undefined;
+/** Credentials of a request, never the bridge's own. @throws EtcdError 110 for a malformed header */
+function credentialsOf(authorization: string | undefined): Credentials {
+  if (authorization === undefined || authorization === "") return ANONYMOUS;
   const parsed = parseBasicAuth(authorization);
-  if (parsed === undefined) throw new EtcdError(110, "Insufficient credentials", 0);
+  if (parsed === undefined || parsed.user === "")
+    throw new EtcdError(110, "Insufficient credentials", 0);
   const utf8 = (text: string): string => Buffer.from(text, "latin1").toString("utf8");
   return { user: utf8(parsed.user), password: utf8(parsed.password) };
 }

@@ -104,7 +104,7 @@ export class Writes {
     try {
       if (isPlainSet(command, path)) return await this.#set(work);
       // Writers of this process that would only overtake each other wait for their turn.
-      return await this.#turns.take(path, () => this.#decide(work, undefined));
+      return await this.#turns.take(path, () => this.#decide(work));
     } catch (error) {
       throw asEtcdError(error, upstream.horizon.revision);
     }
@@ -132,13 +132,8 @@ export class Writes {
       ops.put(space.key("data", path), Buffer.from(command.value, "latin1"), lease),
       ops.put(space.key("file", path), record, lease),
     ];
-    const isShort = work.reads.length <= ops.OPERATIONS_MAX;
-    const failure = isShort ? work.reads : [];
-    const answer = await this.#commit(work, guards, operations, failure);
-    if (!answer.succeeded) {
-      const present = isShort ? this.#present(work, answer) : undefined;
-      return this.#turns.take(path, () => this.#decide(work, present));
-    }
+    const answer = await this.#commit(work, guards, operations, []);
+    if (!answer.succeeded) return this.#turns.take(path, () => this.#decide(work));
     const data = ops.previousOf(answer.responses[0]);
     const file = ops.previousOf(answer.responses[1]);
     const previous = data && fileNode(data, file);
@@ -148,9 +143,9 @@ export class Writes {
   }
 
   /** Reads, lets the tree decide, commits; again until nobody is in the way. */
-  async #decide(work: Work, known: Present | undefined): Promise<RecordedEvent> {
+  async #decide(work: Work): Promise<RecordedEvent> {
     const { upstream, stats } = this.#options;
-    let present = known ?? (await this.#read(work));
+    let present = await this.#read(work);
     for (let attempt = 1; ; attempt += 1) {
       const { snapshot, hasChildren } = present;
       const source = { node: (path: ByteString) => snapshot.node(path), hasChildren };

@@ -20,6 +20,9 @@ export interface Credentials {
   readonly password: string;
 }
 
+/** Credentials of a call that shows none, whatever the client has of its own. */
+export const ANONYMOUS: Credentials = { user: "", password: "" };
+
 export interface V3ClientOptions {
   /** At least one `http://host:port` or `https://host:port`; the first that answers is used. */
   readonly endpoints: readonly string[];
@@ -97,7 +100,7 @@ export class V3Client {
     request: Uint8Array,
     settings: CallSettings = {},
   ): Promise<Buffer> {
-    const credentials = settings.credentials ?? this.#options.credentials;
+    const credentials = this.#credentials(settings);
     let isTokenFresh = false;
     for (let attempt = 1; ; attempt += 1) {
       const connection = this.#connect();
@@ -130,7 +133,7 @@ export class V3Client {
     handler: TypedStreamHandler<MessageShape<O>>,
     settings: Pick<CallSettings, "credentials"> = {},
   ): Promise<TypedStream<MessageInitShape<I>>> {
-    const credentials = settings.credentials ?? this.#options.credentials;
+    const credentials = this.#credentials(settings);
     const connection = this.#connect();
     let call: StreamCall;
     try {
@@ -173,6 +176,12 @@ export class V3Client {
     this.#isClosed = true;
     this.#connection?.close();
     this.#connection = undefined;
+  }
+
+  /** undefined for a call without a token. */
+  #credentials(settings: Pick<CallSettings, "credentials">): Credentials | undefined {
+    const credentials = settings.credentials ?? this.#options.credentials;
+    return credentials?.user === "" ? undefined : credentials;
   }
 
   #connect(): Connection {
