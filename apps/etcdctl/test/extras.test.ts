@@ -146,6 +146,28 @@ describe("member promote and move-leader", () => {
     );
   });
 
+  test("changes that were sent and not answered have an unknown outcome, and those not sent none", async () => {
+    const hang = { hang: true } as const;
+    const error500 = { status: 500, body: '{"message":"the outcome is unknown"}' } as const;
+    const added = ["member", "add", "n", "http://10.0.0.9:2380"];
+    for (const fate of [hang, error500]) {
+      server.begin([{ method: "POST", path: "/v2/members", ...fate }]);
+      const { exit, stderr } = await run("--timeout", "300ms", ...added);
+      assert.equal(exit, 1);
+      assert.match(stderr, /^client: etcd cluster is unavailable or misconfigured\n/);
+      assert.match(stderr, /\nthe outcome is unknown, [^\n]*'etcdctl member list' before/);
+    }
+    server.begin([
+      { method: "PUT", path: "/v2/auth/roles/r", ...hang },
+      refusal("GET", "/v2/auth/roles/r", 404, "gone"),
+    ]);
+    const role = await run("--timeout", "300ms", "role", "add", "r");
+    assert.match(role.stderr, /the outcome is unknown, [^\n]*'etcdctl role get r'/);
+    server.begin([{ method: "POST", path: "/v2/members", status: 503, body: "" }]);
+    const refused = await run(...added);
+    assert.doesNotMatch(refused.stderr, /unknown/);
+  });
+
   test("need exactly one id", async () => {
     for (const words of [
       ["member", "promote"],

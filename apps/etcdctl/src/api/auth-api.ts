@@ -1,5 +1,5 @@
 /** The requests about users, roles and the switch of authentication. */
-import { expectStatus, sendAdmin } from "./admin-request.ts";
+import { expectStatus, sendAdmin, sendChange } from "./admin-request.ts";
 import type { Action } from "./client.ts";
 import { ClientError } from "../errors/errors.ts";
 import { cleanPath } from "../text/go-text.ts";
@@ -29,19 +29,23 @@ function authPath(...parts: readonly string[]): Action["path"] {
   return (basePath) => cleanPath(`${basePath}/v2/auth/${parts.join("/")}`).replace(/(?<=.)\/$/, "");
 }
 
-/** Sends a request; a refusal becomes an error with the server's words. */
+/**
+ * Sends a request; a refusal becomes an error with the server's words.
+ * @param look for one that changes something: the command that shows whether it did
+ */
 async function send(
   session: Session,
   method: string,
   path: Action["path"],
   body: Json | undefined,
   accepted: readonly number[],
+  look?: string,
 ): Promise<Buffer> {
   const action = { method, path, contentType: "application/json" };
-  const answer = await sendAdmin(
-    session,
-    body === undefined ? action : { ...action, body: JSON.stringify(body) },
-  );
+  const whole = body === undefined ? action : { ...action, body: JSON.stringify(body) };
+  const answer = await (look === undefined
+    ? sendAdmin(session, whole)
+    : sendChange(session, whole, look));
   if (accepted.includes(answer.status)) return answer.body;
   throw new ClientError(textOf(decodeObject(answer.body), "message"));
 }
@@ -71,6 +75,14 @@ function listedNames(record: Json, list: string, name: string): readonly string[
   return names.length > 0 ? names : textsOf(record, list);
 }
 
+function lookAtUser(name: string): string {
+  return `etcdctl user get ${name}`;
+}
+
+function lookAtRole(name: string): string {
+  return `etcdctl role get ${name}`;
+}
+
 export async function listUsers(session: Session): Promise<readonly string[]> {
   const body = await send(session, "GET", authPath("users"), undefined, [200]);
   return listedNames(decodeObject(body), "users", "user");
@@ -95,11 +107,11 @@ export async function hasUser(session: Session, name: string): Promise<boolean> 
 
 export async function addUser(session: Session, name: string, password: string): Promise<void> {
   const body = { user: name, password, roles: null };
-  await send(session, "PUT", authPath("users", name), body, [200, 201]);
+  await send(session, "PUT", authPath("users", name), body, [200, 201], lookAtUser(name));
 }
 
 export async function removeUser(session: Session, name: string): Promise<void> {
-  await send(session, "DELETE", authPath("users", name), undefined, [200]);
+  await send(session, "DELETE", authPath("users", name), undefined, [200], lookAtUser(name));
 }
 
 /** Grants or revokes roles, or sets the password. */
@@ -115,7 +127,10 @@ export async function changeUser(
     "password" in change
       ? { user: name, password: change.password, roles: null }
       : { user: name, roles: null, ...change };
-  return decodeUser(decodeObject(await send(session, "PUT", authPath("users", name), body, [200])));
+  // A password shows only to whoever gives it.
+  const look = "password" in change ? `etcdctl --username ${name} ls` : lookAtUser(name);
+  const answer = await send(session, "PUT", authPath("users", name), body, [200], look);
+  return decodeUser(decodeObject(answer));
 }
 
 /** @throws ClientError that names the status, unlike the other requests. */
@@ -151,11 +166,12 @@ function roleBody(name: string): Json {
 }
 
 export async function addRole(session: Session, name: string): Promise<void> {
-  await send(session, "PUT", authPath("roles", name), roleBody(name), [200, 201]);
+  const look = lookAtRole(name);
+  await send(session, "PUT", authPath("roles", name), roleBody(name), [200, 201], look);
 }
 
 export async function removeRole(session: Session, name: string): Promise<void> {
-  await send(session, "DELETE", authPath("roles", name), undefined, [200]);
+  await send(session, "DELETE", authPath("roles", name), undefined, [200], lookAtRole(name));
 }
 
 /** Grants or revokes one path. */
@@ -168,15 +184,18 @@ export async function changeRole(
 ): Promise<Role> {
   const kv = { read: access.read ? [path] : null, write: access.write ? [path] : null };
   const body = { ...roleBody(name), [change]: { kv } };
-  return decodeRole(decodeObject(await send(session, "PUT", authPath("roles", name), body, [200])));
+  const look = lookAtRole(name);
+  const answer = await send(session, "PUT", authPath("roles", name), body, [200], look);
+  return decodeRole(decodeObject(answer));
 }
 
 /** Switches authentication on or off. */
 export async function switchAuth(session: Session, on: boolean): Promise<void> {
-  const answer = await sendAdmin(session, {
+  const action: Action = {
     method: on ? "PUT" : "DELETE",
     path: authPath("enable"),
     contentType: "application/json",
-  });
+  };
+  const answer = await sendChange(session, action, "curl <endpoint>/v2/auth/enable");
   if (answer.status !== 200) throw new ClientError(answeredMessage(answer.body));
 }

@@ -1,11 +1,14 @@
 /** The members requests and what their answers mean. */
-import { expectStatus, sendAdmin } from "./admin-request.ts";
+import { expectStatus, sendAdmin, sendChange } from "./admin-request.ts";
 import { type Action, underBase } from "./client.ts";
 import { type Endpoint, parseEndpoint } from "../net/endpoints.ts";
 import { ClientError, ClusterError, DeadlineError, ServerFaultError } from "../errors/errors.ts";
 import type { Session } from "./session.ts";
 import type { Answer } from "../net/transport.ts";
 import { decodeMember, decodeMembers, decodeObject, type Member, textOf } from "./wire.ts";
+
+/** Shows what became of a change of the members. */
+const listCommand = "etcdctl member list";
 
 const jsonType = "application/json";
 
@@ -46,12 +49,13 @@ export async function addMember(
   const fields = options.learner
     ? { peerURLs: [peerUrl], isLearner: true }
     : { peerURLs: [peerUrl] };
-  const answer = await sendAdmin(session, {
+  const action: Action = {
     method: "POST",
     path: membersPath(),
     body: JSON.stringify(fields),
     contentType: jsonType,
-  });
+  };
+  const answer = await sendChange(session, action, listCommand);
   expectStatus(answer, 201, 409);
   if (answer.status === 409) throw new ClientError(answeredMessage(answer.body));
   return decodeMember(decodeObject(answer.body));
@@ -59,7 +63,8 @@ export async function addMember(
 
 /** Removes a member; one that is gone already counts as removed. @throws ClientError. */
 export async function removeMember(session: Session, id: string): Promise<void> {
-  const answer = await sendAdmin(session, { method: "DELETE", path: membersPath(`/${id}`) });
+  const action: Action = { method: "DELETE", path: membersPath(`/${id}`) };
+  const answer = await sendChange(session, action, listCommand);
   expectStatus(answer, 204, 410);
 }
 
@@ -69,12 +74,13 @@ export async function updateMember(
   id: string,
   peerUrls: readonly string[],
 ): Promise<void> {
-  const answer = await sendAdmin(session, {
+  const action: Action = {
     method: "PUT",
     path: membersPath(`/${id}`),
     body: JSON.stringify({ peerURLs: peerUrls }),
     contentType: jsonType,
-  });
+  };
+  const answer = await sendChange(session, action, listCommand);
   expectStatus(answer, 204, 404, 409);
   if (answer.status !== 204) throw new ClientError(answeredMessage(answer.body));
 }

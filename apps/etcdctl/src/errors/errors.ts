@@ -80,6 +80,39 @@ export function isConnectionError(error: unknown): boolean {
   return error instanceof ConnectionError;
 }
 
+/** An order went out and no answer came back: it may have been carried out all the same. */
+export class OutcomeUnknownError extends ClientError {
+  override readonly name = "OutcomeUnknownError";
+  /** What happened to the request. */
+  readonly fault: ClientError;
+  constructor(fault: ClientError, look: string) {
+    const text =
+      `the outcome is unknown, the order may have been carried out or may still be: ` +
+      `look with '${look}' before giving it again`;
+    super(`${fault.message}\n${text}`, { cause: fault });
+    this.fault = fault;
+  }
+}
+
+/** Statuses with which something in between says that the server behind it gave no answer. */
+const unansweredStatuses = [502, 504];
+
+/** Whether a server may have carried out a request that ended so. */
+export function mayHaveHappened(error: ClientError): boolean {
+  if (error instanceof ClusterError) {
+    return error.causes.some((cause) => cause instanceof ClientError && mayHaveHappened(cause));
+  }
+  if (error instanceof HeaderTimeoutError) return error.wasConnected;
+  if (error instanceof ServerFaultError) {
+    // Servers of the original do not tell a change they gave up from one they refused.
+    const isSaid = error.body.includes("the outcome is unknown");
+    return isSaid || unansweredStatuses.includes(error.status);
+  }
+  if (error instanceof DeadlineError) return true;
+  // A connection that was there and broke before an answer.
+  return /^(?:EOF$|read tcp |write tcp )/.test(error.message);
+}
+
 /** The text of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -21,6 +21,11 @@ const PROMOTE_LAG_MAX = 100;
 /** A member that is silent for so long, several heartbeats, is not asked to lead. */
 const SILENCE_MAX_MS = 400;
 
+/** What whoever asked for a change hears when it was neither applied nor refused in time. */
+const OUTCOME_UNKNOWN =
+  "etcdserver: request timed out: the outcome is unknown, the change may still take effect: " +
+  "look at the list of members (GET /v2/members) before asking again";
+
 const REFUSALS = {
   removed: "removed",
   idExists: "idExists",
@@ -284,7 +289,7 @@ export class Membership implements MembershipPort {
     });
     if (refusal === undefined) return;
     if (refusal === "timeout") {
-      throw new MembershipError("timeout", "etcdserver: request timed out");
+      throw new MembershipError("outcomeUnknown", OUTCOME_UNKNOWN);
     }
     const code = REFUSALS[refusal as keyof typeof REFUSALS];
     throw new MembershipError(code, refusalText(code, formatId(single.nodeId)));

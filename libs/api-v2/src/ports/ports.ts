@@ -39,7 +39,10 @@ export type MembershipErrorCode =
   | "removed"
   /** The strict reconfiguration check refused; the message says why. */
   | "unsafe"
+  /** Time was up before the change was asked for: nothing was changed. */
   | "timeout"
+  /** Time was up after it: it may still hold. The message says how to find out. */
+  | "outcomeUnknown"
   | "stopped";
 
 export class MembershipError extends Error {

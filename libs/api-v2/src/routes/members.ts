@@ -41,6 +41,7 @@ const ORDER_STATUS: Readonly<Record<MembershipErrorCode, number>> = {
   peerUrlExists: 409,
   idExists: 409,
   timeout: 500,
+  outcomeUnknown: 500,
   stopped: 500,
 };
 
@@ -179,6 +180,7 @@ class MembersHandler {
     if (error.code === "peerUrlExists") this.#refuse(res, 409, "etcdserver: peerURL exists");
     else if (error.code === "idExists") this.#refuse(res, 409, "etcdserver: ID exists");
     else if (error.code === "notFound") this.#refuse(res, 404, `No such member: ${id}`);
+    else if (error.code === "outcomeUnknown") this.#refuse(res, 500, toByteString(error.message));
     else if (error.code === "removed" && method === "DELETE") {
       this.#refuse(res, 410, `Member permanently removed: ${id}`);
     } else {

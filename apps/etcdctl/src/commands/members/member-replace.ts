@@ -6,7 +6,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { adminCommand, refuse } from "../admin-command.ts";
 import type { Command, CommandContext } from "../../cli/command.ts";
-import { ClientError, ClusterError, DeadlineError, messageOf } from "../../errors/errors.ts";
+import {
+  ClientError,
+  ClusterError,
+  DeadlineError,
+  messageOf,
+  OutcomeUnknownError,
+} from "../../errors/errors.ts";
 import type { Failure } from "../../errors/exit-codes.ts";
 import { quote } from "../../text/go-text.ts";
 import {
@@ -124,8 +130,9 @@ async function replace(session: Session, context: CommandContext): Promise<void>
   const members = await listMembers(session);
   try {
     await exchange(session, context, plan, members);
-  } catch (error) {
-    if (!(error instanceof ClusterError || error instanceof DeadlineError)) throw error;
+  } catch (thrown) {
+    const error = thrown instanceof OutcomeUnknownError ? thrown.fault : thrown;
+    if (!(error instanceof ClusterError || error instanceof DeadlineError)) throw thrown;
     throw explainSilence(plan, error, members);
   }
 }
@@ -162,7 +169,8 @@ async function exchange(
   try {
     await removeMember(session, oldId);
   } catch (error) {
-    if (!(error instanceof ClientError) || error instanceof ClusterError) throw error;
+    const isSilence = error instanceof ClusterError || error instanceof OutcomeUnknownError;
+    if (!(error instanceof ClientError) || isSilence) throw error;
     throw explainRefusal(`Cannot remove ${oldId}`, error.message, known, [
       `etcdctl move-leader ${added.id}`,
       `etcdctl member remove ${oldId}`,
