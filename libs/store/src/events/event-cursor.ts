@@ -1,7 +1,7 @@
 /**
- * A place in the stream of events, the events at hand from there on, and the watches that are told of
- * them: the event under way, and whom of those that it concerns it has still to reach. So telling
- * can stop anywhere and go on in a later turn. Tells nobody itself.
+ * A replay cursor: a place in the stream of events, the events at hand from there on, and the watches
+ * that get them: the event under way, and which of the watches that it matches it has still to reach.
+ * So delivering can stop anywhere and go on in a later turn. Delivers nothing itself.
  */
 import type { RecordedEvent } from "../tree/recorded-event.ts";
 import { type TrieWatch, WatcherTrie } from "../tree/watcher-trie.ts";
@@ -17,9 +17,10 @@ function keptBytes({ node, prevNode }: RecordedEvent): number {
   return EVENT_OVERHEAD_BYTES + node.key.length + values;
 }
 
-export class EventReading<W extends TrieWatch> {
+/** The cursor, with the watches it serves in `trie`. */
+export class EventCursor<W extends TrieWatch> {
   readonly trie = new WatcherTrie<W>();
-  /** The first index that not everybody has been told of. */
+  /** The first index that has not been delivered to every watch. */
   #position: number;
   /** Consecutive events, the current one at `#at`; those before it are done with. */
   #events: RecordedEvent[] = [];

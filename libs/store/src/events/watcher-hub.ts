@@ -1,14 +1,14 @@
 /**
- * All waits for events: live ones, which are told of events as they come, and those from a past index
- * or with a receiver that had no room, in a shared pass over the history that ends by joining them to
- * the live ones, without a gap and without a repeat. Nobody is told in the turn in which an event
- * is made, so that whoever made it has its answer first; and a turn tells no more than a slice.
+ * All waits for events: live ones, which get events as they come, and those from a past index or with a
+ * receiver that had no room, in a shared catch-up over the history that ends by joining them to the
+ * live ones, without a gap and without a repeat. Nothing is delivered in the turn in which an event
+ * is made, so that whoever made it has its answer first; and a turn delivers no more than a slice.
  * Matching is in tree/; sockets and text are the gateway's.
  */
 import type { ByteString } from "../model/byte-string.ts";
 import { type EtcdError, StoreError } from "../model/errors.ts";
 import type { Watch, WatchHandle, WatcherHub } from "../model/ports.ts";
-import { EventReading } from "./event-cursor.ts";
+import { EventCursor } from "./event-cursor.ts";
 import { type Schedule, defaultSchedule } from "../clock/schedule.ts";
 import type { RecordedEvent } from "../tree/recorded-event.ts";
 import { matchesWatch } from "../tree/watch-rule.ts";
@@ -34,7 +34,7 @@ export interface HubSource {
 }
 
 export interface WatcherHubOptions {
-  /** Runs a slice of telling in a later turn. Default setImmediate. */
+  /** Runs a slice of deliveries in a later turn. Default setImmediate. */
   readonly schedule?: Schedule;
 }
 
@@ -42,8 +42,8 @@ export interface WatcherHubOptions {
 const SLICE_STEPS = 1000;
 const SLICE_BYTES = 4 << 20;
 
-/** live: told of events as they come. behind: reads history. paused: waits for resume(). */
-type Standing = "live" | "behind" | "paused" | "ended";
+/** live: gets events as they come. behind: reads history. paused: waits for resume(). */
+type WatchState = "live" | "behind" | "paused" | "ended";
 
 class HubWatch implements TrieWatch, WatchHandle {
   readonly path: ByteString;
@@ -51,15 +51,15 @@ class HubWatch implements TrieWatch, WatchHandle {
   readonly watch: Watch;
   /** First index not yet dealt with. */
   next: number;
-  standing: Standing;
+  state: WatchState;
   readonly #hub: StoreWatcherHub;
-  constructor(hub: StoreWatcherHub, watch: Watch, next: number, standing: Standing) {
+  constructor(hub: StoreWatcherHub, watch: Watch, next: number, state: WatchState) {
     this.#hub = hub;
     this.watch = watch;
     this.path = watch.path;
     this.recursive = watch.recursive;
     this.next = next;
-    this.standing = standing;
+    this.state = state;
   }
 
   cancel(): void {
@@ -75,23 +75,23 @@ export class StoreWatcherHub implements WatcherHub {
   #source: HubSource;
   #detach: () => void;
   readonly #schedule: Schedule;
-  /** The live watches, and what they are being told. */
-  readonly #live: EventReading<HubWatch>;
-  /** The watches that the pass over the history has reached. */
-  readonly #pass = new EventReading<HubWatch>();
-  /** Watches behind the live ones that the pass has not reached; those it missed wait too. */
+  /** The live watches, and the events that are being delivered to them. */
+  readonly #live: EventCursor<HubWatch>;
+  /** The replay cursor of the catch-up, and the watches it has reached. */
+  readonly #catchUp = new EventCursor<HubWatch>();
+  /** Watches behind the live ones that the catch-up has not reached; those it missed wait too. */
   readonly #waiting = new Set<HubWatch>();
   readonly #paused = new Set<HubWatch>();
   /** Watches that were live and will be again when they have caught up. */
   readonly #late = new Set<HubWatch>();
   #liveScheduled = false;
-  #passScheduled = false;
+  #catchUpScheduled = false;
   #closed = false;
 
   constructor(source: HubSource, options: WatcherHubOptions = {}) {
     this.#source = source;
     this.#schedule = options.schedule ?? defaultSchedule;
-    this.#live = new EventReading(source.history.lastIndex + 1);
+    this.#live = new EventCursor(source.history.lastIndex + 1);
     this.#detach = source.onEvents(this.#publish);
   }
 
@@ -113,7 +113,7 @@ export class StoreWatcherHub implements WatcherHub {
     }
     const next = since < live && history.inMemory(since) ? this.#firstMatch(watch, since) : since;
     const entry = new HubWatch(this, watch, next, next < live ? "behind" : "live");
-    if (entry.standing === "live") this.#live.trie.add(entry);
+    if (entry.state === "live") this.#live.trie.add(entry);
     else this.#wait(entry);
     return entry;
   }
@@ -123,56 +123,56 @@ export class StoreWatcherHub implements WatcherHub {
    * what they missed from its history; those it cannot serve without a gap end as too slow.
    */
   attach(source: HubSource): void {
-    const untold = this.#live.position;
+    const firstUndelivered = this.#live.position;
     this.#detach();
     this.#source = source;
     this.#detach = source.onEvents(this.#publish);
     this.#live.skipTo(source.history.lastIndex + 1);
-    this.#pass.skipTo(this.#pass.position);
+    this.#catchUp.skipTo(this.#catchUp.position);
     for (const entry of [...this.#live.trie.values()]) {
-      entry.next = Math.max(entry.next, untold);
+      entry.next = Math.max(entry.next, firstUndelivered);
       if (entry.next > source.history.lastIndex) continue;
       this.#live.trie.delete(entry);
       this.#late.add(entry);
-      entry.standing = "behind";
+      entry.state = "behind";
       this.#wait(entry);
     }
-    if (this.#hasBehind) this.#schedulePass();
+    if (this.#hasBehind) this.#scheduleCatchUp();
   }
 
   close(): void {
     if (this.#closed) return;
     this.#detach();
-    while (this.#live.hasEvents) this.#tellLive();
+    while (this.#live.hasEvents) this.#deliverLiveSlice();
     this.#closed = true;
-    const passing = [...this.#live.trie.values(), ...this.#pass.trie.values()];
-    const all = [...passing, ...this.#waiting, ...this.#paused];
+    const reached = [...this.#live.trie.values(), ...this.#catchUp.trie.values()];
+    const all = [...reached, ...this.#waiting, ...this.#paused];
     for (const entry of all) this.#end(entry, "closed");
   }
 
   /** Ends a watch without telling it. */
   drop(entry: HubWatch): void {
-    if (entry.standing !== "ended") this.#leave(entry);
+    if (entry.state !== "ended") this.#leave(entry);
     this.#late.delete(entry);
-    entry.standing = "ended";
+    entry.state = "ended";
   }
 
   resume(entry: HubWatch): void {
-    if (entry.standing !== "paused") return;
+    if (entry.state !== "paused") return;
     this.#paused.delete(entry);
-    entry.standing = "behind";
+    entry.state = "behind";
     this.#wait(entry);
   }
 
   get #hasBehind(): boolean {
-    return this.#pass.trie.size > 0 || this.#waiting.size > 0;
+    return this.#catchUp.trie.size > 0 || this.#waiting.size > 0;
   }
 
-  /** Takes a watch from where its standing has it. */
+  /** Takes a watch from where its state says that it is. */
   #leave(entry: HubWatch): void {
-    if (entry.standing === "live") this.#live.trie.delete(entry);
-    else if (entry.standing === "paused") this.#paused.delete(entry);
-    else if (!this.#waiting.delete(entry)) this.#pass.trie.delete(entry);
+    if (entry.state === "live") this.#live.trie.delete(entry);
+    else if (entry.state === "paused") this.#paused.delete(entry);
+    else if (!this.#waiting.delete(entry)) this.#catchUp.trie.delete(entry);
   }
 
   readonly #publish = (events: readonly RecordedEvent[]): void => {
@@ -189,12 +189,12 @@ export class StoreWatcherHub implements WatcherHub {
     this.#liveScheduled = true;
     this.#schedule(() => {
       this.#liveScheduled = false;
-      if (!this.#closed && this.#tellLive()) this.#scheduleLive();
+      if (!this.#closed && this.#deliverLiveSlice()) this.#scheduleLive();
     });
   }
 
-  /** One slice of telling the live watches. @returns Whether there is more to tell now. */
-  #tellLive(): boolean {
+  /** One slice of delivering to the live watches. @returns Whether there is more to deliver now. */
+  #deliverLiveSlice(): boolean {
     const { history } = this.#source;
     const live = this.#live;
     live.forgetBefore(history.firstIndex);
@@ -207,46 +207,46 @@ export class StoreWatcherHub implements WatcherHub {
       if (events === undefined) return false;
       live.take(events);
     }
-    this.#tell(live, (entry, event) => this.#deliver(entry, event, "live"));
+    this.#deliverSlice(live, (entry, event) => this.#deliver(entry, event, "live"));
     if (live.trie.size === 0) live.skipTo(history.lastIndex + 1);
     return live.hasEvents || live.position <= history.lastIndex;
   }
 
-  /** Tells a slice of what a reading has at hand. */
-  #tell(
-    reading: EventReading<HubWatch>,
+  /** Delivers a slice of the events that a cursor has at hand. */
+  #deliverSlice(
+    cursor: EventCursor<HubWatch>,
     deliver: (entry: HubWatch, event: RecordedEvent) => boolean,
     begin?: (event: RecordedEvent) => void,
   ): void {
     let steps = 0;
     let bytes = 0;
-    for (let event = reading.current; event !== undefined; event = reading.current) {
+    for (let event = cursor.current; event !== undefined; event = cursor.current) {
       steps += 1;
-      if (!reading.isMatched) {
+      if (!cursor.isMatched) {
         begin?.(event);
-        reading.match();
+        cursor.match();
       }
-      for (let entry = reading.nextMatch(); entry !== undefined; entry = reading.nextMatch()) {
+      for (let entry = cursor.nextMatch(); entry !== undefined; entry = cursor.nextMatch()) {
         if (!deliver(entry, event)) continue;
         steps += 1;
         bytes += eventBytes(event);
         if (steps >= SLICE_STEPS || bytes >= SLICE_BYTES) return;
       }
-      reading.advance();
+      cursor.advance();
       if (steps >= SLICE_STEPS) return;
     }
   }
 
-  /** @returns Whether the watch was told. */
-  #deliver(entry: HubWatch, event: RecordedEvent, standing: "live" | "behind"): boolean {
+  /** @returns Whether the watch took it. */
+  #deliver(entry: HubWatch, event: RecordedEvent, state: "live" | "behind"): boolean {
     // An earlier delivery of the same event may have ended it; a later one may be its first.
-    if (entry.standing !== standing || event.etcdIndex < entry.next) return false;
+    if (entry.state !== state || event.etcdIndex < entry.next) return false;
     const { watch } = entry;
     const delivery = watch.deliver(event);
     // It may have ended itself meanwhile.
-    if (entry.standing !== standing) return delivery === "taken";
+    if (entry.state !== state) return delivery === "taken";
     if (delivery === "later") {
-      if (standing === "live") this.#late.add(entry);
+      if (state === "live") this.#late.add(entry);
       entry.next = event.etcdIndex;
       this.#pause(entry);
       return false;
@@ -264,17 +264,17 @@ export class StoreWatcherHub implements WatcherHub {
 
   #pause(entry: HubWatch): void {
     this.#leave(entry);
-    entry.standing = "paused";
+    entry.state = "paused";
     this.#paused.add(entry);
   }
 
   #end(entry: HubWatch, reason: "slow" | "closed"): void {
-    if (entry.standing === "ended") return;
+    if (entry.state === "ended") return;
     this.drop(entry);
     entry.watch.ended(reason);
   }
 
-  /** Index of the first event in memory that a watch is told of, else the one to come. */
+  /** Index of the first event in memory that a watch gets, else the one to come. */
   #firstMatch(watch: Watch, since: number): number {
     const { history } = this.#source;
     let next = since;
@@ -289,46 +289,47 @@ export class StoreWatcherHub implements WatcherHub {
 
   #wait(entry: HubWatch): void {
     this.#waiting.add(entry);
-    this.#schedulePass();
+    this.#scheduleCatchUp();
   }
 
-  #schedulePass(): void {
-    if (this.#passScheduled || this.#closed) return;
-    this.#passScheduled = true;
+  #scheduleCatchUp(): void {
+    if (this.#catchUpScheduled || this.#closed) return;
+    this.#catchUpScheduled = true;
     this.#schedule(() => {
-      this.#passScheduled = false;
-      if (this.#closed || !this.#tellBehind()) return;
-      if (this.#hasBehind) this.#schedulePass();
+      this.#catchUpScheduled = false;
+      if (this.#closed || !this.#deliverCatchUpSlice()) return;
+      if (this.#hasBehind) this.#scheduleCatchUp();
     });
   }
 
   /**
-   * One slice of the pass over the history that all watches behind share.
-   * @returns False when the history is closed: the pass goes on after attach().
+   * One slice of the catch-up over the history, which all watches behind share.
+   * @returns False when the history is closed: the catch-up goes on after attach().
    */
-  #tellBehind(): boolean {
+  #deliverCatchUpSlice(): boolean {
     const { history } = this.#source;
-    const pass = this.#pass;
+    const catchUp = this.#catchUp;
     if (!this.#hasBehind) return true;
-    // With nobody on the way the pass starts anew, at the watch that is furthest behind.
+    // With no watch on the way the catch-up starts anew, at the watch that is furthest behind.
     const start = this.#furthestBehind();
-    if (pass.trie.size === 0 && (pass.isMatched || pass.position !== start)) pass.skipTo(start);
-    pass.forgetBefore(history.firstIndex);
+    if (catchUp.trie.size === 0 && (catchUp.isMatched || catchUp.position !== start))
+      catchUp.skipTo(start);
+    catchUp.forgetBefore(history.firstIndex);
     this.#endOvertaken(history.firstIndex);
-    if (!pass.hasEvents) {
-      const events = this.#read(Math.max(pass.position, history.firstIndex));
+    if (!catchUp.hasEvents) {
+      const events = this.#read(Math.max(catchUp.position, history.firstIndex));
       if (events === undefined) return false;
-      pass.take(events);
+      catchUp.take(events);
     }
-    const boarding = this.#boarding();
-    this.#tell(
-      pass,
-      (entry, event) => this.#deliverBehind(entry, event),
+    const joinable = this.#joinable();
+    this.#deliverSlice(
+      catchUp,
+      (entry, event) => this.#deliverCatchUp(entry, event),
       (event) => {
-        this.#board(boarding, event.etcdIndex);
+        this.#join(joinable, event.etcdIndex);
       },
     );
-    if (!pass.hasEvents && pass.position > history.lastIndex) this.#joinLive();
+    if (!catchUp.hasEvents && catchUp.position > history.lastIndex) this.#goLive();
     return true;
   }
 
@@ -342,10 +343,10 @@ export class StoreWatcherHub implements WatcherHub {
     }
   }
 
-  /** @returns Whether the watch was told. */
-  #deliverBehind(entry: HubWatch, event: RecordedEvent): boolean {
+  /** @returns Whether the watch took it. */
+  #deliverCatchUp(entry: HubWatch, event: RecordedEvent): boolean {
     if (!this.#deliver(entry, event, "behind")) return false;
-    if (entry.standing === "behind" && entry.watch.congested?.() === true) this.#pause(entry);
+    if (entry.state === "behind" && entry.watch.congested?.() === true) this.#pause(entry);
     return true;
   }
 
@@ -357,37 +358,37 @@ export class StoreWatcherHub implements WatcherHub {
 
   /** Watches that need events which are no longer kept. */
   #endOvertaken(firstIndex: number): void {
-    const pass = this.#pass;
-    if (!pass.hasEvents && pass.position < firstIndex) {
-      for (const entry of [...pass.trie.values()]) {
+    const catchUp = this.#catchUp;
+    if (!catchUp.hasEvents && catchUp.position < firstIndex) {
+      for (const entry of [...catchUp.trie.values()]) {
         if (entry.next < firstIndex) this.#end(entry, "slow");
       }
     }
     for (const entry of this.#waiting) if (entry.next < firstIndex) this.#end(entry, "slow");
   }
 
-  /** Waiting watches that this pass can still serve, the next to board last. */
-  #boarding(): HubWatch[] {
-    const { position, isMatched } = this.#pass;
+  /** Waiting watches that this catch-up can still serve, the next to join last. */
+  #joinable(): HubWatch[] {
+    const { position, isMatched } = this.#catchUp;
     // Whom the current event concerns may have been found already.
     const from = isMatched ? position + 1 : position;
     const entries = [...this.#waiting].filter((entry) => entry.next >= from);
     return entries.sort((a, b) => b.next - a.next);
   }
 
-  /** Takes up the watches whose first index has come. */
-  #board(boarding: HubWatch[], index: number): void {
-    for (let entry = boarding.at(-1); entry !== undefined && entry.next <= index;) {
-      boarding.pop();
-      if (this.#waiting.delete(entry)) this.#pass.trie.add(entry);
-      entry = boarding.at(-1);
+  /** Takes in the watches whose first index has come. */
+  #join(joinable: HubWatch[], index: number): void {
+    for (let entry = joinable.at(-1); entry !== undefined && entry.next <= index;) {
+      joinable.pop();
+      if (this.#waiting.delete(entry)) this.#catchUp.trie.add(entry);
+      entry = joinable.at(-1);
     }
   }
 
-  /** The pass has seen everything: whoever took part is as far as the live ones, or further. */
-  #joinLive(): void {
-    const { position } = this.#pass;
-    const entries = [...this.#pass.trie.values()];
+  /** The catch-up has seen everything: its watches are as far as the live ones, or further. */
+  #goLive(): void {
+    const { position } = this.#catchUp;
+    const entries = [...this.#catchUp.trie.values()];
     for (const entry of this.#waiting) if (entry.next >= position) entries.push(entry);
     const end = this.#source.history.lastIndex + 1;
     if (this.#live.trie.size === 0) this.#live.skipTo(Math.min(position, end));
@@ -395,7 +396,7 @@ export class StoreWatcherHub implements WatcherHub {
       this.#leave(entry);
       this.#late.delete(entry);
       entry.next = Math.max(entry.next, position);
-      entry.standing = "live";
+      entry.state = "live";
       this.#live.trie.add(entry);
     }
   }
