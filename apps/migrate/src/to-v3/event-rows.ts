@@ -21,6 +21,8 @@ export class EventRows {
   readonly #options: RowOptions;
   /** Directories known to exist, with the end of their lives in Unix milliseconds. */
   readonly #directories = new Map<string, number | undefined>();
+  /** Greatest in-order names, by the keys that keep them. */
+  readonly #names = new Map<string, string>();
 
   constructor(options: RowOptions) {
     this.#options = options;
@@ -28,6 +30,20 @@ export class EventRows {
 
   forget(): void {
     this.#directories.clear();
+  }
+
+  /** A file that exists, for the names of those to come. */
+  knowFile(path: string): void {
+    const maker = new RowMaker(this.#options);
+    maker.rows({ path, dir: false, value: "", expirationMs: undefined });
+    for (const { key, value } of maker.sequences()) this.#isGreater(key, value);
+  }
+
+  /** Whether a name is greater than all before; remembers it then. */
+  #isGreater(key: string, name: string): boolean {
+    if (name <= (this.#names.get(key) ?? "")) return false;
+    this.#names.set(key, name);
+    return true;
   }
 
   knowDirectory(path: string, expirationMs: number | undefined): void {
@@ -70,6 +86,9 @@ export class EventRows {
     const rows = maker.rows(node);
     for (const row of rows) {
       changes.push({ key: row.key, row: event.isRemoval ? undefined : row, guard: ANY });
+    }
+    for (const row of event.isRemoval ? [] : maker.sequences()) {
+      if (this.#isGreater(row.key, row.value)) changes.push({ key: row.key, row, guard: ANY });
     }
     if (event.dir) this.#clear(event.key, expirationMs, changes);
     return changes;

@@ -101,6 +101,7 @@ export class FollowRoot {
     this.#rows.forget();
     for (const node of view.nodes()) {
       if (node.dir) this.#rows.knowDirectory(node.path, node.expirationMs);
+      else if (/\/\d{20}$/.test(node.path)) this.#rows.knowFile(node.path);
       this.#noteLife(node);
     }
   }

@@ -8,7 +8,7 @@ import { records } from "@etcd2/v3";
 import type { Ownership } from "./ownership.ts";
 import type { RowOptions, SourceNode, WantedRow } from "./rows.ts";
 import { RowMaker } from "./rows.ts";
-import { digestOf } from "./target-keys.ts";
+import { digestOf, isSequence } from "./target-keys.ts";
 import type { TargetKey, TargetKeys } from "./target-keys.ts";
 import type { Change, V3Writer } from "./v3-writer.ts";
 import { BYTES_MAX, CHANGES_MAX } from "./v3-writer.ts";
@@ -61,7 +61,11 @@ export async function reconcile(
     options.onNode(node);
     if (pacer.due()) await pacer.pause();
   }
-  for (const [key, present] of target.keys) await run.remove(key, present);
+  for (const row of maker.sequences()) await run.want(row, target);
+  for (const [key, present] of target.keys) {
+    // A greater name than any that is left does no harm.
+    if (!isSequence(options.space, key)) await run.remove(key, present);
+  }
   await run.finish();
   return run.counts;
 }
@@ -152,6 +156,9 @@ export function isSame(
 
 function sameValue(row: WantedRow, present: TargetKey): boolean {
   if (digestOf(row.value) === present.digest) return true;
+  if (/^\d{20}$/.test(row.value) && /\.etcd2\/s/.test(row.key)) {
+    return /^=\d{20}$/.test(present.digest) && present.digest.slice(1) >= row.value;
+  }
   // A gateway's own record of a directory says more than a marker does.
   const wanted = records.decodeDirectoryRecord(Buffer.from(row.value, "latin1"));
   const found = records.decodeDirectoryRecord(Buffer.from(present.digest.slice(1), "latin1"));

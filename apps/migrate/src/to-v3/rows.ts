@@ -41,10 +41,15 @@ interface Ancestor {
   readonly expirationMs: number | undefined;
 }
 
+/** Names of in-order keys since 2.2. */
+const IN_ORDER = /^\d{20}$/;
+
 /** Turns nodes in depth-first order into rows: lives of directories reach what is in them. */
 export class RowMaker {
   readonly #options: RowOptions;
   #ancestors: Ancestor[] = [];
+  /** Greatest in-order name below each directory, by the key that keeps it. */
+  readonly #names = new Map<string, string>();
 
   constructor(options: RowOptions) {
     this.#options = options;
@@ -70,7 +75,21 @@ export class RowMaker {
     if (target === "") return [];
     // With markers the gateway removes what is in a directory whose life is over.
     const life = directories === "none" ? this.lifeOf(node) : node.expirationMs;
+    if (directories === "marker") this.#noteName(target);
     return [{ key: this.#key("data", target), value: node.value, expirationMs: life }];
+  }
+
+  /** What keeps a gateway's in-order names behind those of the nodes so far. */
+  sequences(): readonly WantedRow[] {
+    return [...this.#names].map(([key, value]) => ({ key, value, expirationMs: undefined }));
+  }
+
+  #noteName(target: string): void {
+    const cut = target.lastIndexOf("/");
+    const name = target.slice(cut + 1);
+    if (!IN_ORDER.test(name)) return;
+    const key = this.#key("sequence", target.slice(0, cut));
+    if (name > (this.#names.get(key) ?? "")) this.#names.set(key, name);
   }
 
   #directory(target: string, expirationMs: number | undefined): readonly WantedRow[] {
@@ -89,7 +108,7 @@ export class RowMaker {
     return [marker, { key: this.#key("lifetime", target), value: "", expirationMs }];
   }
 
-  #key(kind: "data" | "directory" | "lifetime", path: string): string {
+  #key(kind: "data" | "directory" | "lifetime" | "sequence", path: string): string {
     return this.#options.space.key(kind, path).toString("latin1");
   }
 }

@@ -33,18 +33,24 @@ export function digestOf(value: string): string {
 }
 
 /** Kinds of keys that a migration writes for nodes. */
-const KINDS: readonly KeyKind[] = ["data", "directory", "lifetime"];
+const KINDS: readonly KeyKind[] = ["data", "directory", "lifetime", "sequence"];
 
 /** The ranges of keys for nodes at and below these target paths. */
 export function rangesAt(space: KeySpace, targets: readonly string[]): readonly KeyRange[] {
   return targets.flatMap((path) =>
     KINDS.flatMap((kind) => {
       const below = space.below(kind, path);
-      if (path === "") return [below];
+      if (path === "" && kind !== "sequence") return [below];
       const key = space.key(kind, path);
       return [{ key, rangeEnd: Buffer.concat([key, Buffer.of(0)]) }, below];
     }),
   );
+}
+
+/** Whether a key keeps the last in-order name below a directory. */
+export function isSequence(space: KeySpace, key: string): boolean {
+  const first = space.key("sequence", "").toString("latin1");
+  return key === first || key.startsWith(`${first}/`);
 }
 
 /** Whether a key lies in one of the ranges. */

@@ -13,7 +13,7 @@ import type { ConflictPolicy, Reconciled } from "./reconcile.ts";
 import type { RowOptions, SourceNode } from "./rows.ts";
 import { RowMaker } from "./rows.ts";
 import type { SourceView } from "./source-view.ts";
-import { digestOf, isInRanges, rangesAt, readTarget } from "./target-keys.ts";
+import { digestOf, isInRanges, isSequence, rangesAt, readTarget } from "./target-keys.ts";
 import type { TargetKeys } from "./target-keys.ts";
 import type { Change, V3Writer } from "./v3-writer.ts";
 import { CHANGES_MAX } from "./v3-writer.ts";
@@ -182,7 +182,14 @@ export class TargetSide {
         }
       }
     }
+    for (const row of maker.sequences()) {
+      const present = target.keys.get(row.key);
+      if (present === undefined) result.add(row.key, "missing");
+      else if (isSame(row, present, ends)) result.equal++;
+      else result.add(row.key, "value");
+    }
     for (const [key, { lease }] of target.keys) {
+      if (isSequence(this.#options.space, key)) continue;
       const endsAt = lease === 0n ? undefined : ends.get(lease);
       if (endsAt === undefined || endsAt > Date.now() + 3000) result.add(key, "extra");
     }
@@ -208,6 +215,8 @@ export class TargetSide {
   /** Paths of the source that get this key's name. */
   #sourcesOf(key: string): readonly string[] {
     const { space, paths } = this.#options;
+    // That of the root has no path.
+    if (key === space.key("sequence", "").toString("latin1")) return paths.sources("");
     const parsed = space.parse(Buffer.from(key, "latin1"));
     return parsed === undefined ? [] : paths.sources(parsed.path);
   }

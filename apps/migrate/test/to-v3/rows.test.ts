@@ -48,6 +48,31 @@ describe("the rows of nodes", () => {
     assert.equal(maker.rows(file("/e/x"))[0]?.expirationMs, undefined);
   });
 
+  it("keep the in-order names of a v2 gateway behind those there are", () => {
+    const maker = new RowMaker(options("marker"));
+    const name = (n: number): string => String(n).padStart(20, "0");
+    for (const path of [`/q/${name(7)}`, `/q/${name(9)}`, `/q/${name(8)}`, `/${name(3)}`, "/q/x"]) {
+      maker.rows(file(path));
+    }
+    assert.deepEqual(
+      maker.sequences().map(({ key, value }) => [key, value]),
+      [
+        ["/v2.etcd2/s/q", name(9)],
+        ["/v2.etcd2/s", name(3)],
+      ],
+    );
+    const rows = new EventRows(options("marker"));
+    rows.knowDirectory("/q", undefined);
+    rows.knowFile(`/q/${name(9)}`);
+    const keys = (n: number): readonly string[] => {
+      const event = { key: `/q/${name(n)}`, dir: false, isRemoval: false, value: "" };
+      const changes = rows.changes(event, undefined);
+      return changes === "copy" ? ["copy"] : changes.map(({ key }) => key);
+    };
+    assert.deepEqual(keys(8), [`/v2/q/${name(8)}`]);
+    assert.deepEqual(keys(12), [`/v2/q/${name(12)}`, "/v2.etcd2/s/q"]);
+  });
+
   it("are none for a key whose whole name was taken off", () => {
     assert.deepEqual(new RowMaker(options("marker", "/a")).rows(file("/a")), []);
     assert.deepEqual(new RowMaker(options("marker", "/a")).rows(directory("/a")), []);
