@@ -15,6 +15,7 @@ const layers = [
   "layer:proto",
   "layer:raft",
   "layer:store",
+  "layer:member-dir",
   "layer:api",
   "layer:app",
 ];

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { layoutOf } from "@etcd2/member-dir";
 import { MigrateError } from "./errors.ts";
 import type { NoticeSink } from "./notices.ts";
 
@@ -55,11 +56,9 @@ export function detectSource(directory: string, options: DetectOptions): Detecte
   if (walDir !== undefined && !isDirectory(walDir)) {
     throw new MigrateError("unsupported", "the log directory does not exist", { file: walDir });
   }
-  const member = join(directory, "member");
-  const own = join(member, "store");
-  if (isDirectory(own)) {
-    const ownWal = walDir ?? join(member, "wal");
-    return { kind: "own", directory, walDir: ownWal, storeDir: own };
+  const { memberDir: member, ...own } = layoutOf(directory, walDir);
+  if (isDirectory(own.storeDir)) {
+    return { kind: "own", directory, walDir: own.walDir, storeDir: own.storeDir };
   }
   const found =
     detect2(directory, member, walDir, false) ??

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { formatId } from "@etcd2/member-dir";
 import { MigrateError } from "../src/errors.ts";
 import { countV3Keys } from "../src/etcd3/count-keys.ts";
-import { shortId } from "../src/replay/member-directory.ts";
 import type { ReplayResult } from "../src/sources/source.ts";
 import type { Expected } from "./support/fixtures.ts";
 import { expectedKeys, expectedOf, fixtureNames, UnpackedFixture } from "./support/fixtures.ts";
@@ -22,7 +22,7 @@ function expectedIndex(expected: Expected): number | undefined {
 function membersOf(members: ReplayResult["members"], withClients: boolean): readonly unknown[] {
   return members
     .map((member) => ({
-      id: shortId(member.id),
+      id: formatId(member.id),
       name: member.name,
       peerURLs: member.peerUrls,
       ...(withClients ? { clientURLs: member.clientUrls } : {}),
@@ -70,7 +70,7 @@ describe("a recorded data directory", () => {
           ...(is04 ? {} : { clientURLs }),
         }));
         assert.deepEqual(membersOf(replayed.result.members, !is04), shown);
-        assert.equal(shortId(replayed.result.clusterId), expected.cluster_id);
+        assert.equal(formatId(replayed.result.clusterId), expected.cluster_id);
       }
       const own = replayed.result.members.find(({ id }) => id === replayed.result.memberId);
       assert.equal(own?.name, expected.member_name);
@@ -124,7 +124,7 @@ describe("a recorded data directory", () => {
     assert.equal((await replayDirectory(single.directory)).result.members.length, 1);
     using member = new UnpackedFixture("0.4.9-cluster-member");
     const { result, notices } = await replayDirectory(member.directory);
-    assert.equal(shortId(result.memberId), "ca98ea979c418069");
+    assert.equal(formatId(result.memberId), "ca98ea979c418069");
     assert.deepEqual(
       notices.map((notice) => notice.code),
       ["commitUnknown"],

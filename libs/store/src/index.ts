@@ -18,16 +18,6 @@ export type { EventAction, NodeExtern, StoreEvent } from "./model/event.ts";
 export type { Kv } from "./kv/kv.ts";
 export { makeDirectories } from "./disk/make-directories.ts";
 export type { UndoDirectories } from "./disk/make-directories.ts";
-export {
-  configuredNameIn,
-  MEMBERS_PATH,
-  memberWrites,
-  publishWrite,
-  raftAttributes,
-  removalWrites,
-  REMOVED_PATH,
-  shortMemberId,
-} from "./model/member-rows.ts";
 export type { LivesCursor, LivesPage } from "./nodes/node-table.ts";
 export { MemoryKv } from "./kv/memory-kv.ts";
 export type {

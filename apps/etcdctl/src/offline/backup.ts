@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type DataDirLayout, layoutOf, memberLayout } from "@etcd2/member-dir";
 import {
   importSnapshot,
   makeDirectories,
@@ -15,7 +16,7 @@ import {
   StoreError,
 } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
-import { DEFAULT_PEER_URLS, planCluster } from "./cluster-plan.ts";
+import { planCluster } from "./cluster-plan.ts";
 import { applyLogTail } from "./log-tail.ts";
 import { isVacant, NewDirectory } from "./new-directory.ts";
 import { buildMember, HISTORY_MAX } from "./new-member.ts";
@@ -36,13 +37,12 @@ const RETRY_MS = 100;
 /** @throws Error when there is nothing to copy, the place is taken, or the source is damaged. */
 export async function backupDirectory(options: BackupOptions): Promise<void> {
   const { dataDir, backupDir } = options;
-  const source = {
-    storeDir: join(dataDir, "member", "store"),
-    walDir: options.walDir === "" ? join(dataDir, "member", "wal") : options.walDir,
-  };
+  const source = layoutOf(dataDir, options.walDir === "" ? undefined : options.walDir);
   refuseForeign(dataDir, source.storeDir);
-  const memberDir = join(backupDir, "member");
-  const ownWal = options.backupWalDir === "" ? join(memberDir, "wal") : options.backupWalDir;
+  const { memberDir, walDir: ownWal } = layoutOf(
+    backupDir,
+    options.backupWalDir === "" ? undefined : options.backupWalDir,
+  );
   for (const place of [memberDir, ownWal]) {
     if (!isVacant(place)) throw new Error(`open ${place}: file already exists`);
   }
@@ -53,7 +53,7 @@ export async function backupDirectory(options: BackupOptions): Promise<void> {
   try {
     const machine = await openCopy(source, stage.path);
     try {
-      await writeCopy(machine, target.path, log?.path ?? join(target.path, "wal"));
+      await writeCopy(machine, target.path, log?.path ?? memberLayout(target.path).walDir);
     } finally {
       await machine.close();
     }
@@ -77,10 +77,7 @@ function refuseForeign(dataDir: string, storeDir: string): void {
   throw new Error(`open ${storeDir}: no such file or directory`);
 }
 
-interface Source {
-  readonly storeDir: string;
-  readonly walDir: string;
-}
+type Source = Pick<DataDirLayout, "storeDir" | "walDir">;
 
 /** The state of the source, with all that is committed, in a store of our own. */
 async function openCopy(source: Source, stage: string): Promise<StateMachine> {
@@ -118,7 +115,7 @@ async function writeCopy(machine: StateMachine, memberDir: string, walDir: strin
   const plan = planCluster({
     name: "default",
     initialCluster: "",
-    advertisePeerUrls: DEFAULT_PEER_URLS,
+    advertisePeerUrls: "",
     token: "backup",
     origin,
   });

@@ -4,6 +4,7 @@
  * run with the same plan and the same data comes to the same ids.
  */
 import { createHash } from "node:crypto";
+import { DEFAULT_PEER_URLS, splitInitialCluster } from "@etcd2/member-dir";
 import { socketUrl } from "@etcd2/net-url";
 
 export interface PlannedMember {
@@ -34,9 +35,6 @@ export interface PlanOptions {
   readonly origin: string;
 }
 
-/** Where a server listens for peers when it is not told otherwise. */
-export const DEFAULT_PEER_URLS = "http://localhost:2380,http://localhost:7001";
-
 function digest(text: string): string {
   return createHash("sha1").update(text).digest("hex").slice(0, 16);
 }
@@ -49,20 +47,22 @@ function urlList(text: string): readonly string[] {
   return text.split(",").map((url) => checkedUrl(url.trim()));
 }
 
-/** Names and their peer URLs, from "name=url,name=url,...". */
+/** Names and their peer URLs. @throws Error for a part that is not "name=peerURL", or comes twice. */
 function parseInitialCluster(text: string): ReadonlyMap<string, readonly string[]> {
-  const cluster = new Map<string, string[]>();
+  const cluster = new Map<string, readonly string[]>();
   const seen = new Set<string>();
-  for (const part of text.split(",")) {
-    const equals = part.indexOf("=");
-    const name = part.slice(0, Math.max(0, equals)).trim();
-    if (equals < 0 || name === "") {
-      throw new Error(`--initial-cluster: "${part}" does not have the form "name=peerURL"`);
-    }
-    const url = checkedUrl(part.slice(equals + 1).trim());
-    if (seen.has(url)) throw new Error(`--initial-cluster: ${url} is named twice`);
-    seen.add(url);
-    cluster.set(name, [...(cluster.get(name) ?? []), url]);
+  for (const [name, texts] of splitInitialCluster(text)) {
+    const urls = texts.map((part) => {
+      if (name === "" || part === "") {
+        const given = name === "" ? `=${part}` : name;
+        throw new Error(`--initial-cluster: "${given}" does not have the form "name=peerURL"`);
+      }
+      const url = checkedUrl(part);
+      if (seen.has(url)) throw new Error(`--initial-cluster: ${url} is named twice`);
+      seen.add(url);
+      return url;
+    });
+    cluster.set(name, urls);
   }
   return cluster;
 }
@@ -74,7 +74,7 @@ export function planCluster(options: PlanOptions): ClusterPlan {
     options.advertisePeerUrls === "" ? undefined : urlList(options.advertisePeerUrls);
   const cluster =
     options.initialCluster === ""
-      ? new Map([[name, advertised ?? urlList(DEFAULT_PEER_URLS)]])
+      ? new Map([[name, advertised ?? DEFAULT_PEER_URLS]])
       : parseInitialCluster(options.initialCluster);
   const own = cluster.get(name);
   if (own === undefined) {

@@ -4,18 +4,10 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type ConfState,
-  decodeConfChange,
-  decodeConfState,
-  type Entry,
-  readWal,
-} from "@etcd2/raft/wal";
+import { confChangeWrites, confStateIn } from "@etcd2/member-dir";
+import { type ConfState, decodeConfChange, type Entry, readWal } from "@etcd2/raft/wal";
 import { type AppliedEntry, decodeCommand, type StateMachine } from "@etcd2/store";
-import { membershipWrites } from "./membership-rows.ts";
 import { MovingTargetError } from "./store-copy.ts";
-
-const META_CONF_STATE = "conf-state";
 
 /** Entries applied as one batch. */
 const RUN_MAX = 1000;
@@ -39,8 +31,7 @@ function readLog(walDir: string) {
 }
 
 /** A cluster of one commits what it writes: entries beyond the last commit may be acknowledged. */
-function isAlone(confState: ConfState | undefined): boolean {
-  if (confState === undefined) return false;
+function isAlone(confState: ConfState): boolean {
   return confState.voters.length === 1 && confState.votersOutgoing.length === 0;
 }
 
@@ -50,10 +41,8 @@ function isAlone(confState: ConfState | undefined): boolean {
  */
 export function applyLogTail(machine: StateMachine, walDir: string): number {
   const { log, hardState } = readLog(walDir);
-  const bytes = machine.readMeta(META_CONF_STATE);
-  const confState = bytes === undefined ? undefined : decodeConfState(bytes);
   const from = machine.appliedIndex + 1;
-  const last = isAlone(confState) ? log.lastIndex() : hardState.commit;
+  const last = isAlone(confStateIn(machine)) ? log.lastIndex() : hardState.commit;
   if (last < from) return 0;
   if (log.firstIndex() > from) {
     throw new MovingTargetError(
@@ -73,7 +62,7 @@ function applyEntries(machine: StateMachine, entries: readonly Entry[]): void {
     if (type === "confChange") {
       machine.apply(run);
       run = [];
-      const writes = membershipWrites(decodeConfChange(data), machine.reader);
+      const writes = confChangeWrites(decodeConfChange(data), machine.reader);
       machine.apply([{ index, term, command: { action: "group", writes } }]);
     } else {
       const command = data.length === 0 ? undefined : decodeCommand(data).command;

@@ -3,32 +3,31 @@
  * the planned one, and a log that begins where the store ends. Members of one plan that are made
  * from the same data are equal but for their own id, as if they had always been one cluster.
  */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type ConfState, encodeConfState, Wal } from "@etcd2/raft/wal";
 import {
-  type Kv,
+  formatId,
   MEMBERS_PATH,
+  NewStore,
   raftAttributes,
   REMOVED_PATH,
-  shortMemberId,
+  simpleConfState,
+  writeLogStart,
+} from "@etcd2/member-dir";
+import {
+  type AppliedEntry,
+  type Kv,
   StateMachine,
   SteadyClock,
-  StoreDirectory,
   type WriteCommand,
   writeCommand,
 } from "@etcd2/store";
-import { RocksKv } from "@etcd2/store/rocks";
 import type { ClusterPlan } from "./cluster-plan.ts";
-
-/** The row of the state machine's host space where the server keeps the membership. */
-const META_CONF_STATE = "conf-state";
 
 /** Nothing of the watch history is dropped here; the server keeps to its own limit. */
 export const HISTORY_MAX = Number.MAX_SAFE_INTEGER;
 
 export interface NewMemberPlaces {
-  /** The folder "member" to be, existing. */
+  /** The folder "member" to be. */
   readonly memberDir: string;
   readonly walDir: string;
 }
@@ -39,63 +38,34 @@ export async function buildMember(
   plan: ClusterPlan,
   fill: (kv: Kv) => Promise<void>,
 ): Promise<void> {
-  mkdirSync(memberDir, { recursive: true, mode: 0o700 });
-  const directory = new StoreDirectory(join(memberDir, "store"));
-  const path = directory.next();
-  const kv = await RocksKv.open(path);
-  let position: { readonly index: number; readonly term: number };
+  const confState = simpleConfState(plan.members.map(({ id }) => id));
+  const store = await NewStore.create(join(memberDir, "store"));
+  let last: AppliedEntry;
   try {
-    await fill(kv);
-    const clock = SteadyClock.open(kv);
-    const machine = await StateMachine.open({ kv, clock, historyMax: HISTORY_MAX });
-    position = replaceMembership(machine, plan);
-    await machine.close();
+    await fill(store.kv);
+    const clock = SteadyClock.open(store.kv);
+    const machine = await StateMachine.open({ kv: store.kv, clock, historyMax: HISTORY_MAX });
+    last = replaceMembership(machine, plan);
+    await store.finish(machine, confState, [last]);
   } finally {
-    await kv.close();
+    await store.kv.close();
   }
-  directory.switchTo(path);
-  await writeLog(walDir, plan, position);
+  const { index, term } = last;
+  const { clusterId, self } = plan;
+  await writeLogStart(walDir, { memberId: self.id, clusterId, index, term, confState });
 }
 
-/** One more entry's worth of state: the members of the plan, and nobody removed. */
-function replaceMembership(
-  machine: StateMachine,
-  plan: ClusterPlan,
-): { index: number; term: number } {
+/** One more entry than the data had: the members of the plan, and nobody removed. */
+function replaceMembership(machine: StateMachine, plan: ClusterPlan): AppliedEntry {
   const writes: WriteCommand[] = [MEMBERS_PATH, REMOVED_PATH]
     .filter((path) => machine.reader.peek(path) !== undefined)
     .map((path) => writeCommand({ action: "delete", path, dir: true, recursive: true }));
   for (const { id, peerURLs, name } of plan.members) {
-    const path = `${MEMBERS_PATH}/${shortMemberId(id)}/raftAttributes`;
+    const path = `${MEMBERS_PATH}/${formatId(id)}/raftAttributes`;
     const value = raftAttributes({ peerURLs, configuredName: name }, false);
     writes.push(writeCommand({ action: "create", path, value }));
   }
   const index = machine.appliedIndex + 1;
   const term = Math.max(1, machine.appliedTerm);
-  machine.apply(
-    [{ index, term, command: { action: "group", writes } }],
-    new Map([[META_CONF_STATE, encodeConfState(confStateOf(plan))]]),
-  );
-  machine.flushDurable();
-  return { index, term };
-}
-
-async function writeLog(
-  walDir: string,
-  plan: ClusterPlan,
-  { index, term }: { readonly index: number; readonly term: number },
-): Promise<void> {
-  const metadata = { memberId: plan.self.id, clusterId: plan.clusterId };
-  const wal = await Wal.create(walDir, { metadata });
-  try {
-    const snapshot = { index, term, confState: confStateOf(plan) };
-    await wal.installSnapshot(snapshot, { term, vote: "", commit: index });
-  } finally {
-    await wal.close();
-  }
-}
-
-function confStateOf({ members }: ClusterPlan): ConfState {
-  const voters = members.map(({ id }) => id);
-  return { voters, learners: [], votersOutgoing: [], learnersNext: [], autoLeave: false };
+  return { index, term, command: { action: "group", writes } };
 }

@@ -1,5 +1,5 @@
 /** `snapshot restore`: the data directory of one member of a new cluster, from a snapshot file. */
-import { join } from "node:path";
+import { layoutOf } from "@etcd2/member-dir";
 import { importSnapshot } from "@etcd2/store";
 import { type ClusterPlan, planCluster, type PlanOptions } from "./cluster-plan.ts";
 import { isVacant, NewDirectory } from "./new-directory.ts";
@@ -28,8 +28,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<Restored
   const plan = planCluster({ ...options, origin: snapshot.hash });
   const target = new NewDirectory(dataDir);
   try {
-    const memberDir = join(target.path, "member");
-    await buildMember({ memberDir, walDir: join(memberDir, "wal") }, plan, async (kv) => {
+    await buildMember(layoutOf(target.path, undefined), plan, async (kv) => {
       await importSnapshot(kv, fileChunks(file));
     });
     target.publish();

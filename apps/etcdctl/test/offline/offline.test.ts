@@ -40,8 +40,13 @@ function setEntry(index: number, key: string): Entry {
   return { term: 1, index, type: "normal", data };
 }
 
-function memberEntry(index: number, id: string, type: "addVoter" | "remove"): Entry {
-  const record = create(MemberChangeSchema, { id, peerUrls: [`http://127.0.0.1:1${index}`] });
+function memberEntry(
+  index: number,
+  id: string,
+  type: "addVoter" | "addLearner" | "update" | "remove",
+  peerUrl = `http://127.0.0.1:1${index}`,
+): Entry {
+  const record = create(MemberChangeSchema, { id, peerUrls: [peerUrl] });
   const data = encodeConfChange({
     transition: "auto",
     changes: [{ type, nodeId: id }],
@@ -136,6 +141,24 @@ describe("a copy of a directory whose store lags its log", () => {
     const copy = await readCopy(await backup(await makeSource("conf", source), "conf-copy"));
     // One event for the addition, two for the removal.
     assert.deepEqual(copy, { keys: { k1: 1, k3: 3, k5: 6 }, members: 1, removed: 0 });
+  });
+
+  test("leaves out the changes of the membership that a server refuses", async () => {
+    const taken = "http://127.0.0.1:12";
+    const entries = [
+      setEntry(1, "k1"),
+      memberEntry(2, OTHER, "addVoter", taken),
+      memberEntry(3, SELF, "addVoter"),
+      memberEntry(4, "00000000000000cc", "addVoter", taken),
+      memberEntry(5, OTHER, "addVoter", "http://127.0.0.1:15"),
+      memberEntry(6, SELF, "update", taken),
+      memberEntry(7, SELF, "addLearner"),
+      setEntry(8, "k8"),
+    ];
+    const source = { voters: [SELF, OTHER], entries, commit: 8, applied: 1 };
+    const copy = await readCopy(await backup(await makeSource("refused", source), "refused-copy"));
+    // One event for each of the two that were added, none for the four after them.
+    assert.deepEqual(copy, { keys: { k1: 1, k8: 4 }, members: 1, removed: 0 });
   });
 
   test("begins where the copied store ends, under ids of its own", async () => {

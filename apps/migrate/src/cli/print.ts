@@ -1,7 +1,7 @@
 /** What the commands print: notices as they come, summaries at the end. */
+import { formatId } from "@etcd2/member-dir";
 import { oneLine } from "../errors.ts";
 import type { ImportReport } from "../import/run-import.ts";
-import { shortId } from "../replay/member-directory.ts";
 import type { Notice } from "../notices.ts";
 
 /** One line on standard error. */
@@ -30,10 +30,10 @@ export function reportAsJson(report: ImportReport): object {
     raftIndex: result.raftIndex,
     raftTerm: result.raftTerm,
     snapshotIndex: report.snapshotIndex,
-    clusterId: shortId(result.clusterId),
-    memberId: shortId(result.memberId),
+    clusterId: formatId(result.clusterId),
+    memberId: formatId(result.memberId),
     members: result.members.map((member) => ({
-      id: shortId(member.id),
+      id: formatId(member.id),
       name: member.name,
       peerURLs: member.peerUrls,
       clientURLs: member.clientUrls,
@@ -66,10 +66,10 @@ export function printReport(report: ImportReport): void {
     `index    ${report.etcdIndex}; ${history}`,
     `raft     index ${result.raftIndex}, term ${result.raftTerm}` +
       (report.snapshotIndex === 0 ? "" : `, snapshot at ${report.snapshotIndex}`),
-    `cluster  ${shortId(result.clusterId)}, this member ${shortId(result.memberId)}`,
+    `cluster  ${formatId(result.clusterId)}, this member ${formatId(result.memberId)}`,
     ...result.members.map(
       (member) =>
-        `member   ${shortId(member.id)} ${member.name === "" ? "(never started)" : member.name} ` +
+        `member   ${formatId(member.id)} ${member.name === "" ? "(never started)" : member.name} ` +
         `${member.peerUrls.join(",")}${member.isLearner ? " (learner)" : ""}`,
     ),
     `log      ${result.entriesApplied} entries applied in ${report.seconds.toFixed(2)} s (${rate}/s)`,

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import type { NewStore } from "@etcd2/member-dir";
 import { StateMachine, StoreError } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { DetectedSource } from "../detect.ts";
@@ -25,7 +26,7 @@ import type { StoreFacts } from "./store-facts.ts";
 import { countStore } from "./store-facts.ts";
 import { Workspace } from "./workspace.ts";
 import type { DataDirFacts } from "./write-data-dir.ts";
-import { StoreFolder, writeLog } from "./write-data-dir.ts";
+import { createStore, finishStore, writeLog } from "./write-data-dir.ts";
 
 /** The newest cluster version this server can be part of. */
 const VERSION_MAX = { major: 2, minor: 3, text: "2.3.0" } as const;
@@ -188,7 +189,7 @@ class Build {
   }
 
   async run(is04: boolean): Promise<Built> {
-    const folder = await StoreFolder.create(this.#workspace.memberDir);
+    const folder = await createStore(this.#workspace.memberDir);
     try {
       const { machine, result: replayed } = is04
         ? await this.#replay04(folder)
@@ -199,7 +200,7 @@ class Build {
       const facts = factsOf(machine, result);
       const etcdIndex = machine.reader.etcdIndex;
       const historyFirstIndex = machine.history.firstIndex;
-      await folder.finish(machine, facts);
+      await finishStore(folder, machine, facts);
       return { result, facts, store, etcdIndex, historyFirstIndex };
     } catch (error) {
       // A store that failed may also fail to close; the first failure is the one to tell.
@@ -232,7 +233,7 @@ class Build {
   }
 
   /** A 0.4 store is replayed aside first, then copied without its `_etcd` part. */
-  async #replay04(folder: StoreFolder): Promise<{ machine: StateMachine; result: ReplayResult }> {
+  async #replay04(folder: NewStore): Promise<{ machine: StateMachine; result: ReplayResult }> {
     const aside = this.#workspace.scratch("replay");
     const kv = await RocksKv.open(aside);
     try {

@@ -1,18 +1,10 @@
 /**
- * The layout of this project's own data directory, as a migration writes it: member/store with the
- * state machine at the applied entry, member/wal with identity, hard state and a compaction marker
- * at that same entry. Started with --force-new-cluster, or as the same member.
+ * What a migration writes for the member it makes: the store with the state machine at the applied
+ * entry, and the log with identity, hard state and a compaction marker at that same entry. Started
+ * with --force-new-cluster, or as the same member.
  */
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import type { ConfState } from "@etcd2/raft/wal";
-import { encodeConfState, Wal } from "@etcd2/raft/wal";
+import { memberLayout, NewStore, simpleConfState, writeLogStart } from "@etcd2/member-dir";
 import type { StateMachine } from "@etcd2/store";
-import { StoreDirectory } from "@etcd2/store";
-import { RocksKv } from "@etcd2/store/rocks";
-
-/** The row of the state machine's host space where the server keeps the membership. */
-const META_CONF_STATE = "conf-state";
 
 /** Memory for a bulk load: larger than a server's, since nothing else runs. */
 const KV_OPTIONS = { memtableBytes: 64 << 20, blockCacheBytes: 32 << 20 };
@@ -32,52 +24,32 @@ export interface DataDirFacts {
   readonly vote: string;
 }
 
-/** A store being written into a member directory. */
-export class StoreFolder {
-  readonly #directory: StoreDirectory;
-  readonly #path: string;
-  readonly kv: RocksKv;
+/** The store of a migration's target, empty. */
+export function createStore(memberDir: string): Promise<NewStore> {
+  return NewStore.create(memberLayout(memberDir).storeDir, KV_OPTIONS);
+}
 
-  private constructor(directory: StoreDirectory, path: string, kv: RocksKv) {
-    this.#directory = directory;
-    this.#path = path;
-    this.kv = kv;
-  }
-
-  static async create(memberDir: string): Promise<StoreFolder> {
-    mkdirSync(memberDir, { recursive: true, mode: 0o700 });
-    const directory = new StoreDirectory(join(memberDir, "store"));
-    const path = directory.next();
-    return new StoreFolder(directory, path, await RocksKv.open(path, KV_OPTIONS));
-  }
-
-  /** Completes the store: membership, durability, and the name under which it is found. */
-  async finish(machine: StateMachine, facts: DataDirFacts): Promise<void> {
-    const bytes = encodeConfState(confStateOf(facts));
-    machine.apply([], new Map([[META_CONF_STATE, bytes]]));
-    machine.flushDurable();
-    await machine.close();
-    this.#directory.switchTo(this.#path);
-  }
+/** Completes the store: membership, durability, and the name under which it is found. */
+export function finishStore(
+  store: NewStore,
+  machine: StateMachine,
+  { voters, learners }: DataDirFacts,
+): Promise<void> {
+  return store.finish(machine, simpleConfState(voters, learners));
 }
 
 /** Writes the log that goes with a finished store. */
-export async function writeLog(memberDir: string, facts: DataDirFacts): Promise<void> {
-  const { memberId, clusterId, raftIndex, raftTerm } = facts;
-  const wal = await Wal.create(join(memberDir, "wal"), { metadata: { memberId, clusterId } });
-  try {
-    const hardState = {
+export function writeLog(memberDir: string, facts: DataDirFacts): Promise<void> {
+  const { memberId, clusterId, raftIndex, raftTerm, voters, learners } = facts;
+  return writeLogStart(memberLayout(memberDir).walDir, {
+    memberId,
+    clusterId,
+    index: raftIndex,
+    term: raftTerm,
+    confState: simpleConfState(voters, learners),
+    hardState: {
       term: Math.max(facts.hardTerm, raftTerm),
       vote: facts.vote === NO_VOTE ? "" : facts.vote,
-      commit: raftIndex,
-    };
-    const snapshot = { index: raftIndex, term: raftTerm, confState: confStateOf(facts) };
-    await wal.installSnapshot(snapshot, hardState);
-  } finally {
-    await wal.close();
-  }
-}
-
-function confStateOf({ voters, learners }: DataDirFacts): ConfState {
-  return { voters, learners, votersOutgoing: [], learnersNext: [], autoLeave: false };
+    },
+  });
 }

@@ -2,6 +2,7 @@
  * The members of a cluster during a replay: which membership changes are valid, and what each
  * writes under /0. Follows the rules the old servers applied, which made invalid changes void.
  */
+import { formatId, MEMBERS_PATH, REMOVED_PATH } from "@etcd2/member-dir";
 import { MigrateError } from "../errors.ts";
 import type { ConfChange2 } from "../etcd2/conf-change.ts";
 import { FormatError } from "../io/format-error.ts";
@@ -10,19 +11,11 @@ import { toByteString, fromByteString } from "@etcd2/store";
 import type { ReplayStore } from "./replay-store.ts";
 import { write } from "./writes.ts";
 
-export const MEMBERS_PATH = "/0/members";
-export const REMOVED_PATH = "/0/removed_members";
-
 export interface ReplayMember {
   /** 16 hexadecimal digits. */
   readonly id: string;
   readonly peerUrls: readonly string[];
   readonly isLearner: boolean;
-}
-
-/** An id as paths show it: without leading zeros. */
-export function shortId(id: string): string {
-  return id.replace(/^0+(?=.)/, "");
 }
 
 export class MemberDirectory {
@@ -66,13 +59,13 @@ export class MemberDirectory {
   apply(change: ConfChange2): boolean {
     if (!this.#isValid(change)) return false;
     const id = change.memberId;
-    const base = `${MEMBERS_PATH}/${shortId(id)}`;
+    const base = `${MEMBERS_PATH}/${formatId(id)}`;
     if (change.kind === "remove") {
       this.#members.delete(id);
       this.#removed.add(id);
       this.#store.group([
         write("delete", base, { dir: true, recursive: true }),
-        write("create", `${REMOVED_PATH}/${shortId(id)}`),
+        write("create", `${REMOVED_PATH}/${formatId(id)}`),
       ]);
       return true;
     }

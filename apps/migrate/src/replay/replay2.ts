@@ -3,12 +3,13 @@
  * made of it. Knows the rules of old versions; where entries come from and which are committed is
  * decided outside.
  */
+import { formatId, MEMBERS_PATH } from "@etcd2/member-dir";
 import { decodeConfChange } from "../etcd2/conf-change.ts";
 import type { WalEntry } from "../etcd2/records.ts";
 import type { V2Request } from "../etcd2/request.ts";
 import { decodeRequest } from "../etcd2/request.ts";
 import { cleanKey } from "@etcd2/store";
-import { encodeAttributes, MemberDirectory, MEMBERS_PATH, shortId } from "./member-directory.ts";
+import { encodeAttributes, MemberDirectory } from "./member-directory.ts";
 import type { ReplayStore, ReplayWrite } from "./replay-store.ts";
 import type { ReplayRules } from "./rules.ts";
 import type { WriteOptions } from "./writes.ts";
@@ -64,7 +65,7 @@ export class Replay2 {
         return;
       case "memberAttributes": {
         if (!this.members.has(request.memberId)) return;
-        const path = `${MEMBERS_PATH}/${shortId(request.memberId)}/attributes`;
+        const path = `${MEMBERS_PATH}/${formatId(request.memberId)}/attributes`;
         const value = encodeAttributes(request.name, request.clientUrls);
         this.#store.write(write("set", path, { value }));
         return;

@@ -3,6 +3,7 @@
  * into a store as the old server showed it and works out members, identity and raft position.
  */
 import { existsSync } from "node:fs";
+import { formatId, MEMBERS_PATH } from "@etcd2/member-dir";
 import type { NodeExtern, StoreEvent } from "@etcd2/store";
 import type { Source04 } from "../detect.ts";
 import { isDamage, MigrateError } from "../errors.ts";
@@ -15,12 +16,7 @@ import { FileCursor } from "../io/file-cursor.ts";
 import { decodeAt, FormatError } from "../io/format-error.ts";
 import type { Pacer } from "../pacer.ts";
 import { loadNode04 } from "../replay/load.ts";
-import {
-  encodeAttributes,
-  encodeRaftAttributes,
-  MEMBERS_PATH,
-  shortId,
-} from "../replay/member-directory.ts";
+import { encodeAttributes, encodeRaftAttributes } from "../replay/member-directory.ts";
 import type { Machine04 } from "../replay/replay04.ts";
 import { CONFIG_PATH, MACHINES_PATH, Replay04 } from "../replay/replay04.ts";
 import type { LoadedNode, ReplayStore } from "../replay/replay-store.ts";
@@ -276,7 +272,7 @@ export function memberNodes04(members: readonly SourceMember[]): readonly Loaded
   const file = (path: string, value: string): LoadedNode => ({ path, dir: false, value, ...fixed });
   const nodes = [directory(MEMBERS_PATH)];
   for (const member of members) {
-    const base = `${MEMBERS_PATH}/${shortId(member.id)}`;
+    const base = `${MEMBERS_PATH}/${formatId(member.id)}`;
     nodes.push(
       directory(base),
       file(`${base}/attributes`, encodeAttributes(member.name, member.clientUrls)),

@@ -2,6 +2,7 @@
  * A data directory of etcd 2.x or 3.x as one thing: checks the whole log first, then replays
  * snapshot and entries onto a store.
  */
+import { formatId, MEMBERS_PATH } from "@etcd2/member-dir";
 import { isDamage, MigrateError } from "../errors.ts";
 import type { Source2 } from "../detect.ts";
 import { chooseSegments, listSegments } from "../etcd2/segments.ts";
@@ -17,7 +18,6 @@ import { JsonObject } from "../io/json-object.ts";
 import { fromByteString } from "@etcd2/store";
 import type { Pacer } from "../pacer.ts";
 import { loadNode2 } from "../replay/load.ts";
-import { MEMBERS_PATH, shortId } from "../replay/member-directory.ts";
 import { Replay2 } from "../replay/replay2.ts";
 import type { ReplayStore } from "../replay/replay-store.ts";
 import { EMPTY_LOAD } from "../replay/replay-store.ts";
@@ -225,7 +225,7 @@ async function loadSnapshot(snapshot: Snapshot2, store: ReplayStore): Promise<vo
 
 /** What a member published about itself; empty when it never started. */
 function attributesOf(store: ReplayStore, id: string): Pick<SourceMember, "name" | "clientUrls"> {
-  const value = store.peek(`${MEMBERS_PATH}/${shortId(id)}/attributes`)?.value;
+  const value = store.peek(`${MEMBERS_PATH}/${formatId(id)}/attributes`)?.value;
   if (value === undefined || value === "") return { name: "", clientUrls: [] };
   try {
     const json = JsonObject.parse(fromByteString(value));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { describe, it } from "node:test";
-import { shortId } from "../../src/replay/member-directory.ts";
+import { formatId } from "@etcd2/member-dir";
 import { parseVersion, rulesFor } from "../../src/replay/rules.ts";
 import type { RequestFields } from "../support/old-formats.ts";
 import {
@@ -213,10 +213,10 @@ describe("membership during a replay", () => {
       put("/k", { value: "v" }),
     ]);
     assert.deepEqual(
-      result.members.map(({ id }) => shortId(id)),
+      result.members.map(({ id }) => formatId(id)),
       ["a1"],
     );
-    assert.deepEqual(result.removedIds.map(shortId), ["b2"]);
+    assert.deepEqual(result.removedIds.map(formatId), ["b2"]);
     assert.equal(keys.get("/k")?.createdIndex, 6);
     assert.ok(others.has("/0/removed_members/b2"));
     assert.ok(!others.has("/0/members/b2"));

@@ -3,11 +3,10 @@
  * own disk, or forced to go on alone. Everything is decided before anything is written. Produces
  * opened storage with the log entries that found the cluster; starts nothing.
  */
+import type { MemberRecord } from "@etcd2/member-dir";
+import { DEFAULT_PEER_URLS, encodeMemberChange, formatId } from "@etcd2/member-dir";
 import type { Entry, HardState, NodeId } from "@etcd2/raft";
 import { encodeConfChange } from "@etcd2/raft";
-import type { MemberRecord } from "./cluster.ts";
-import { formatId } from "../base/ids.ts";
-import { encodeMemberChange } from "./member-change.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import { StartError } from "../base/start-error.ts";
 
@@ -110,8 +109,13 @@ export async function forceNewCluster(
     .filter((member) => member.id !== memberId)
     .map((member) => ({ type: "remove", member }));
   if (!members.some((member) => member.id === memberId)) {
-    const peerURLs = ["http://localhost:2380", "http://localhost:7001"];
-    const member = { id: memberId, peerURLs, name: "", clientURLs: [], isLearner: false };
+    const member = {
+      id: memberId,
+      peerURLs: DEFAULT_PEER_URLS,
+      name: "",
+      clientURLs: [],
+      isLearner: false,
+    };
     changes.unshift({ type: "addVoter", member });
   }
   const entries = changes.map(({ type, member }, at): Entry => ({

@@ -4,13 +4,13 @@
  */
 import type { Member, Membership as MembershipPort } from "@etcd2/api-v2";
 import { MembershipError } from "@etcd2/api-v2";
+import type { ClusterMember, MemberRecord } from "@etcd2/member-dir";
+import { encodeMemberChange, formatId, memberId, parseId } from "@etcd2/member-dir";
 import type { ConfChangeSingle, NodeId, RaftNode } from "@etcd2/raft";
 import { encodeConfChange } from "@etcd2/raft";
 import type { RequestId } from "@etcd2/store";
-import type { Cluster, ClusterMember, MemberRecord } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
 import { toApiMember } from "./cluster.ts";
-import { formatId, memberId, parseId } from "../base/ids.ts";
-import { encodeMemberChange } from "./member-change.ts";
 
 /** A conf change is proposed again after this long: the leader drops one while another is open. */
 const RETRY_MS = 500;

@@ -2,8 +2,8 @@
  * Tells an operator when a member's data directory and its flags do not belong together: directories
  * that were mixed up, or a member that moved. Decides nothing: a restarted member goes by its log.
  */
-import type { MemberRecord } from "./cluster.ts";
-import { formatId } from "../base/ids.ts";
+import type { MemberRecord } from "@etcd2/member-dir";
+import { formatId } from "@etcd2/member-dir";
 
 function sameUrls(a: readonly string[], b: readonly string[]): boolean {
   return [...a].sort().join() === [...b].sort().join();

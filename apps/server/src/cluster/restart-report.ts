@@ -3,7 +3,7 @@
  * every start, so they are those of the original: while the log is whole the original reads
  * everything from there, afterwards from a snapshot. Decides nothing.
  */
-import { formatId } from "../base/ids.ts";
+import { formatId } from "@etcd2/member-dir";
 import type { Cluster } from "./cluster.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 

@@ -3,10 +3,11 @@
  * How values are read is in flags.ts; the flags of other releases that are only tolerated are in
  * foreign-flags.ts.
  */
+import { DEFAULT_PEER_URLS } from "@etcd2/member-dir";
 import type { FlagGroup, FlagKind, FlagSpec } from "./flag-spec.ts";
 import { foreignFlags } from "./foreign-flags.ts";
 
-const peerUrls = "http://localhost:2380,http://localhost:7001";
+const peerUrls = DEFAULT_PEER_URLS.join(",");
 const clientUrls = "http://localhost:2379,http://localhost:4001";
 
 type More = Pick<FlagSpec, "choices" | "min" | "max" | "replacedBy">;

@@ -2,36 +2,20 @@
  * Owns the `--initial-cluster` value: reading it, writing it, and the checks a first start makes
  * on it. It decides nothing about whether this is a first start.
  */
+import { splitInitialCluster } from "@etcd2/member-dir";
 import type { Parsed, ResolveHost, SocketUrl } from "./urls.ts";
 import { parseSocketUrls, sameUrls, sortUrls, urlTexts } from "./urls.ts";
 
 /** Peer URLs of each member by name. */
 export type InitialCluster = ReadonlyMap<string, readonly SocketUrl[]>;
 
-/** The default value of `--initial-cluster` for a member of this name. */
-export function defaultInitialCluster(name: string): string {
-  const n = name === "" ? "default" : name;
-  return `${n}=http://localhost:2380,${n}=http://localhost:7001`;
-}
-
 /**
  * Reads `name=url,name=url`; a name may occur several times, once per URL. Blanks and line ends
  * around a pair do not count: lists are wrapped in configuration files.
  */
 export function parseInitialCluster(text: string): Parsed<InitialCluster> {
-  const urls = new Map<string, string[]>();
-  for (const given of text.split(",")) {
-    const part = given.trim();
-    if (part === "") continue;
-    const at = part.indexOf("=");
-    const name = at < 0 ? part : part.slice(0, at);
-    const url = at < 0 ? "" : part.slice(at + 1);
-    const known = urls.get(name);
-    if (known === undefined) urls.set(name, [url]);
-    else known.push(url);
-  }
   const cluster = new Map<string, readonly SocketUrl[]>();
-  for (const [name, list] of urls) {
+  for (const [name, list] of splitInitialCluster(text)) {
     const parsed = parseSocketUrls(list.join(","));
     if (!parsed.ok) return parsed;
     cluster.set(name, parsed.value);

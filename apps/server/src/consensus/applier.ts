@@ -3,13 +3,12 @@
  * of ordinary entries together as one store batch, decides conf changes, and tells waiting
  * requests their outcome. Knows nothing of how entries were agreed on.
  */
-import { decodeConfChange, EMPTY_CONF_STATE, encodeConfState, LEAVE_JOINT } from "@etcd2/raft";
+import { decodeMemberChange, confStateRow } from "@etcd2/member-dir";
+import { decodeConfChange, EMPTY_CONF_STATE, LEAVE_JOINT } from "@etcd2/raft";
 import type { ConfChange, ConfChangeDecider, ConfState, Entry } from "@etcd2/raft";
 import { decodeCommand, EtcdError } from "@etcd2/store";
 import type { AppliedEntry, Command, StoreEvent } from "@etcd2/store";
 import type { Cluster } from "../cluster/cluster.ts";
-import { decodeMemberChange } from "../cluster/member-change.ts";
-import { META_CONF_STATE } from "../storage/member-storage.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import type { Pending, ProposalTable } from "./proposals.ts";
 
@@ -154,7 +153,7 @@ export class Applier {
     const confState = this.#decide(change, decider);
     this.#storage.machine.apply(
       [{ index, term, command: { action: "group", writes } }],
-      new Map([[META_CONF_STATE, encodeConfState(confState)]]),
+      new Map([confStateRow(confState)]),
     );
     this.#cluster.reload();
     this.#listener.onConfChange(change, id, undefined);

@@ -2,11 +2,11 @@
  * The initial cluster by whatever way the configuration names: as given, by service records, or
  * through a discovery URL. Wires those ways to the program; holds no rules of its own.
  */
+import { formatId } from "@etcd2/member-dir";
 import type { NetUrl } from "@etcd2/net-url";
 import { parseUrl, portOf, UrlError } from "@etcd2/net-url";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServerConfig } from "../config/config.ts";
-import { formatId } from "../base/ids.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import type { InitialCluster } from "../config/initial-cluster.ts";
 import { formatInitialCluster, parseInitialCluster } from "../config/initial-cluster.ts";

@@ -4,12 +4,12 @@
  * nothing of what is served.
  */
 import type { RequestListener } from "node:http";
+import type { DataDirLayout } from "@etcd2/member-dir";
 import { createPeerServer } from "@etcd2/raft";
 import type { PeerCredentials, PeerServer } from "@etcd2/raft";
 import type { ClientPorts, ConnectionCounters } from "./client-ports.ts";
 import { openClientPorts } from "./client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
-import type { DataDirLayout } from "../storage/data-dir.ts";
 import { connectionBudget, fdLimit } from "../system/fd-limit.ts";
 import type { ConnectionBudget } from "../system/fd-limit.ts";
 import type { Logging } from "../logging/logger.ts";

@@ -1,6 +1,6 @@
 /** What is said when a member's data must not be used any more: what is wrong, and what to do. */
+import { formatId } from "@etcd2/member-dir";
 import type { CommittedEntry, NodeId } from "@etcd2/raft";
-import { formatId } from "../base/ids.ts";
 
 function replacing(id: NodeId, name: string, peerUrls: readonly string[]): string {
   return (

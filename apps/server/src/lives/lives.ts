@@ -3,6 +3,7 @@
  * it remembers of theirs, and whether it may take part in elections. The transport asks it about
  * everybody who comes in; see PeerLives in libs/raft for the verdict.
  */
+import { formatId } from "@etcd2/member-dir";
 import { PeerLives } from "@etcd2/raft";
 import type {
   Life,
@@ -15,7 +16,6 @@ import type {
   Index,
 } from "@etcd2/raft";
 import type { Cluster } from "../cluster/cluster.ts";
-import { formatId } from "../base/ids.ts";
 import { Admission } from "./admission.ts";
 import type { LifeFile } from "./life-file.ts";
 import { PeersFile } from "./peers-file.ts";

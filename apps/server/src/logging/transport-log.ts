@@ -2,8 +2,8 @@
  * The transport's structured log lines as sentences for the console: who the peer is, where it was
  * looked for, and why. Owns the wording of fields; knows no levels and no sinks.
  */
+import { formatId } from "@etcd2/member-dir";
 import type { TransportLog } from "@etcd2/raft";
-import { formatId } from "../base/ids.ts";
 import type { Logging } from "./logger.ts";
 
 type Fields = Parameters<TransportLog>[2];

@@ -14,12 +14,12 @@ import type {
   RequestTrace,
   SelfStats,
 } from "@etcd2/api-v2";
+import { formatId } from "@etcd2/member-dir";
 import type { NodeId, RaftNode } from "@etcd2/raft";
 import type { Command, StoreReader, WatcherHub, WriteAction, WriteCommand } from "@etcd2/store";
 import { encodeCommand, EtcdError, StoreError } from "@etcd2/store";
 import type { Applied } from "../consensus/applier.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { formatId } from "../base/ids.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import type { Pending, Settle } from "../consensus/proposals.ts";
 import { ProposalTable } from "../consensus/proposals.ts";

@@ -4,6 +4,7 @@
  * file. Gives the gateway its server and main something to close.
  */
 import { randomInt } from "node:crypto";
+import { formatId } from "@etcd2/member-dir";
 import type {
   ClusterInfo,
   ConfChange,
@@ -22,7 +23,6 @@ import { refuseDowngrade } from "../cluster/cluster-version.ts";
 import { Compactor } from "../storage/compactor.ts";
 import { validateEntry } from "../consensus/entry-check.ts";
 import { EtcdServer } from "./etcd-server.ts";
-import { formatId } from "../base/ids.ts";
 import { Contradictions } from "../lives/contradictions.ts";
 import { disownedText, divergedText } from "../lives/last-words.ts";
 import { Lives } from "../lives/lives.ts";

@@ -2,9 +2,9 @@
  * Publishes this member's name and client URLs through the log at every start, and as leader
  * decides the cluster version of a new cluster. Tries again until it succeeds or the server stops.
  */
-import { EtcdError, publishWrite, toByteString } from "@etcd2/store";
+import { formatId, publishWrite } from "@etcd2/member-dir";
+import { EtcdError, toByteString } from "@etcd2/store";
 import type { EtcdServer } from "./etcd-server.ts";
-import { formatId } from "../base/ids.ts";
 
 /** Version of the API that members of this program agree on. */
 const CLUSTER_VERSION = "2.3.0";

@@ -2,7 +2,7 @@
  * Owns the metric names of etcd 2.3.8, served beside the others. The families of its v3
  * preview are there and all 0, as they were on every v2 cluster.
  */
-import { formatId } from "../base/ids.ts";
+import { formatId } from "@etcd2/member-dir";
 import { CountingHistogram, doublingBuckets } from "./histogram.ts";
 import { readsByAction, writesByAction } from "./families-server.ts";
 import type { Family } from "./family.ts";

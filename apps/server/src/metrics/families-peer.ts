@@ -2,7 +2,7 @@
  * Owns the metric families about traffic between members, under their 3.x names. Ids in labels are
  * hexadecimal without leading zeros.
  */
-import { formatId } from "../base/ids.ts";
+import { formatId } from "@etcd2/member-dir";
 import type { PeerCounters } from "./counters.ts";
 import { counts, histogram, histograms, sortedLabels } from "./family.ts";
 import type { Family, Sample, Scrape } from "./family.ts";

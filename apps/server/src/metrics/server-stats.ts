@@ -4,8 +4,8 @@
  * appends that left for it and the round trips of the link. Fed by the transport's hooks.
  */
 import type { FollowerStats, LeaderStats, SelfStats } from "@etcd2/api-v2";
+import { formatId } from "@etcd2/member-dir";
 import type { NodeId } from "@etcd2/raft";
-import { formatId } from "../base/ids.ts";
 
 /** Rates are taken over this many frames at most, and forgotten after an idle second. */
 const RATE_WINDOW = 200;

@@ -4,13 +4,13 @@
  * refusal names the ids involved and the command that helps. Opens no storage.
  */
 import { lookup } from "node:dns/promises";
+import { clusterId, formatId, memberId } from "@etcd2/member-dir";
 import { ClusterInfoError, fetchClusterInfo } from "@etcd2/raft";
 import type { ClusterInfo, PeerCredentials } from "@etcd2/raft";
 import type { Identity } from "../cluster/bootstrap.ts";
 import { foundingIdentity } from "../cluster/bootstrap.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { discoverCluster } from "../discovery/find-cluster.ts";
-import { clusterId, formatId, memberId } from "../base/ids.ts";
 import { checkInitialCluster } from "../config/initial-cluster.ts";
 import type { Logging } from "../logging/logger.ts";
 import { StartError } from "../base/start-error.ts";

@@ -2,13 +2,13 @@
  * Wires what is counted and measured to the metrics page and to /debug/vars: who reads which
  * figure of a running member. The counters themselves are in metrics/.
  */
+import { formatId } from "@etcd2/member-dir";
 import type { TransportMetrics } from "@etcd2/raft";
 import type { Alarms } from "../member/alarms.ts";
 import { clientFigures } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { fdLimit, fdsUsed } from "../system/fd-limit.ts";
-import { formatId } from "../base/ids.ts";
 import type { Member } from "../member/member.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 import { createMetrics } from "../metrics/registry.ts";

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { createApp } from "@etcd2/api-v2";
+import { layoutOf } from "@etcd2/member-dir";
 import { Bridge, ForeignPrefixError, type TlsOptions, V3Client, V3Error } from "@etcd2/v3";
 import type { BridgeConfig, ServerConfig } from "../config/config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
@@ -18,7 +19,6 @@ import { messageOf } from "../base/message-of.ts";
 import { createMetrics, type Metrics } from "../metrics/registry.ts";
 import { asStartError, StartError } from "../base/start-error.ts";
 import type { RunningServer } from "./running-server.ts";
-import { layoutOf } from "../storage/data-dir.ts";
 import { certificateFigures, createTlsSides, type TlsSides } from "../tls/tls-sides.ts";
 import { startTracing } from "../tracing/start-tracing.ts";
 import { BridgeCounters } from "../bridge/bridge-figures.ts";

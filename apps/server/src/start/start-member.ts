@@ -4,6 +4,8 @@
  * written. Owns this order and the order of stopping.
  */
 import { authWatch, createApp } from "@etcd2/api-v2";
+import type { DataDirLayout } from "@etcd2/member-dir";
+import { formatId } from "@etcd2/member-dir";
 import { RaftService } from "@etcd2/proto/raft";
 import { addRaftService, GrpcTransport } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
@@ -13,12 +15,10 @@ import type { BootstrapRecord } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { ConsensusObserver } from "../member/consensus-observer.ts";
-import type { DataDirLayout } from "../storage/data-dir.ts";
 import { checkWritable, inspectDataDir } from "../storage/data-dir.ts";
 import { addHealthService } from "../listeners/grpc-health.ts";
 import { pageOptions } from "../listeners/page-options.ts";
 import { decideIdentity } from "./identity.ts";
-import { formatId } from "../base/ids.ts";
 import { whileServing } from "../listeners/while-serving.ts";
 import { drawId, LifeFile } from "../lives/life-file.ts";
 import type { Doubt } from "../lives/life-file.ts";

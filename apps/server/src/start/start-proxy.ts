@@ -4,13 +4,13 @@
  * been asked once.
  */
 import type { ConnectionOptions } from "node:tls";
+import type { DataDirLayout } from "@etcd2/member-dir";
 import { fetchClusterInfo } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
 import type { ClientPorts, ConnectionCounters } from "../listeners/client-ports.ts";
 import { clientFigures, openClientPorts } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { pageOptions } from "../listeners/page-options.ts";
-import type { DataDirLayout } from "../storage/data-dir.ts";
 import { ensureWritable, isMemberBegun } from "../storage/data-dir.ts";
 import { proxySeeds } from "../discovery/find-cluster.ts";
 import { connectionBudget, fdLimit, fdsUsed } from "../system/fd-limit.ts";

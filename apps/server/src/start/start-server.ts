@@ -3,9 +3,10 @@
  * proxy, or a bridge to a v3 cluster. Announces on the way what operators and test suites look for. Owns the choice; the steps
  * are in other files.
  */
+import { layoutOf } from "@etcd2/member-dir";
 import type { Logging } from "../logging/logger.ts";
 import type { ServerConfig } from "../config/config.ts";
-import { inspectDataDir, layoutOf, unknownNames } from "../storage/data-dir.ts";
+import { inspectDataDir, unknownNames } from "../storage/data-dir.ts";
 import { DiscoveryError } from "../discovery/discovery-error.ts";
 import { withSrvCluster } from "../discovery/find-cluster.ts";
 import type { RunningServer, ServerEvents } from "./running-server.ts";

@@ -2,75 +2,45 @@
  * What a data directory holds, told before anything is written: nothing, a member of ours, a
  * proxy, or something another program left. Reads names only; opening is member-storage.ts.
  */
-import { accessSync, constants, existsSync, readdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { DataDirLayout } from "@etcd2/member-dir";
+import {
+  foreignVersion,
+  hasStore,
+  isForeignLog,
+  LOST_AND_FOUND,
+  memberLayout,
+  namesIn,
+} from "@etcd2/member-dir";
 import { isLockName } from "@etcd2/raft";
 import { makeDirectories } from "@etcd2/store";
 import type { UndoDirectories } from "@etcd2/store";
 import { StartError } from "../base/start-error.ts";
 
-/** What a file system has in its root: any of our directories may be one. */
-export const LOST_AND_FOUND = "lost+found";
-
 export type DataDirKind = "empty" | "member" | "proxy";
 
-export interface DataDirLayout {
-  readonly dataDir: string;
-  readonly memberDir: string;
-  readonly storeDir: string;
-  readonly walDir: string;
-  readonly proxyDir: string;
-}
-
-export function layoutOf(dataDir: string, walDir: string | undefined): DataDirLayout {
-  const memberDir = join(dataDir, "member");
-  return {
-    dataDir,
-    memberDir,
-    storeDir: join(memberDir, "store"),
-    walDir: walDir ?? join(memberDir, "wal"),
-    proxyDir: join(dataDir, "proxy"),
-  };
+/** @throws StartError when the directory cannot be read. */
+function readable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
+  }
 }
 
 function list(path: string): readonly string[] {
-  try {
-    return readdirSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new StartError(`cannot access data directory: ${describe(error)}`, { cause: error });
-  }
+  return readable(() => namesIn(path));
 }
 
 function describe(error: unknown): string {
   return error instanceof Error ? error.message.replace(/^[A-Z]+: /, "") : String(error);
 }
 
-/** Whether it is a log of another etcd: they are named alike, only ours has lock files beside it. */
-function isForeignLog(names: readonly string[]): boolean {
-  return names.some((name) => name.endsWith(".wal")) && !names.some(isLockName);
-}
-
-/** Names that only other etcd versions write at these places. */
-function foreignVersion(layout: DataDirLayout, top: readonly string[]): string | undefined {
-  const member = list(layout.memberDir);
-  // Imported in place: the old files stay beside ours.
-  if (list(layout.storeDir).includes("CURRENT")) return undefined;
-  if (member.includes("snap")) return "etcd 2.x or 3.x";
-  const wal = list(join(layout.memberDir, "wal")).filter((name) => name !== LOST_AND_FOUND);
-  // Logs are named alike; only ours is locked by files beside it.
-  const isOurs = wal.some(isLockName);
-  if (!member.includes("store") && wal.length > 0 && !isOurs) return "etcd 2.x or 3.x";
-  if (top.includes("snap") && top.includes("wal")) return "etcd 2.0";
-  if (top.includes("standby_info") || (top.includes("log") && top.includes("conf")))
-    return "etcd 0.4";
-  return undefined;
-}
-
 /** What the directory of --wal-dir holds, unless there is a store that belongs to it. */
 function separateLog(layout: DataDirLayout): readonly string[] {
-  if (layout.walDir === join(layout.memberDir, "wal")) return [];
-  return list(layout.storeDir).includes("CURRENT") ? [] : list(layout.walDir);
+  if (layout.walDir === memberLayout(layout.memberDir).walDir) return [];
+  return readable(() => hasStore(layout)) ? [] : list(layout.walDir);
 }
 
 /**
@@ -102,9 +72,9 @@ export function inspectDataDir(layout: DataDirLayout): DataDirKind {
       `invalid datadir. Both member and proxy directories exist. (${layout.dataDir})`,
     );
   }
-  const foreign = foreignVersion(layout, top);
+  const foreign = readable(() => foreignVersion(layout));
   if (foreign !== undefined) {
-    const own = join(layout.memberDir, "wal");
+    const own = memberLayout(layout.memberDir).walDir;
     const wal = layout.walDir === own ? "" : ` --wal-dir ${layout.walDir}`;
     throw new StartError(
       `data directory ${layout.dataDir} was written by ${foreign}, not by this program: import it with ` +
@@ -119,7 +89,7 @@ export function inspectDataDir(layout: DataDirLayout): DataDirKind {
         `"etcd-migrate --data-dir OLD_DATA_DIR --wal-dir ${layout.walDir} --target NEW_DIR", or give another --wal-dir`,
     );
   }
-  return hasMember && list(layout.storeDir).includes("CURRENT") ? "member" : "empty";
+  return hasMember && readable(() => hasStore(layout)) ? "member" : "empty";
 }
 
 /** Names in the directory that are not ours: worth a warning, nothing more. */

@@ -5,12 +5,12 @@
  */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { DataDirLayout } from "@etcd2/member-dir";
 import { LOCK_NAME, lockDirectory } from "@etcd2/raft";
 import type { UndoDirectories } from "@etcd2/store";
 import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
 import { ensureWritable } from "./data-dir.ts";
-import type { DataDirLayout } from "./data-dir.ts";
 
 interface Lock {
   readonly path: string;

@@ -5,23 +5,21 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { decodeConfState, EMPTY_CONF_STATE, isLockName, Wal } from "@etcd2/raft";
+import type { DataDirLayout } from "@etcd2/member-dir";
+import {
+  confStateIn,
+  LOST_AND_FOUND,
+  META_BOOTSTRAP,
+  META_CONF_STATE,
+  META_INSTALLED,
+} from "@etcd2/member-dir";
+import { decodeConfState, isLockName, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
 import { StateMachine, StoreDirectory, StoreError, SteadyClock } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
-import { LOST_AND_FOUND } from "./data-dir.ts";
-import type { DataDirLayout } from "./data-dir.ts";
 import { MemberLocks } from "./member-locks.ts";
 import { StartError } from "../base/start-error.ts";
 import { messageOf } from "../base/message-of.ts";
-
-/** Rows of the state machine's meta space that belong to the server. */
-export const META_CONF_STATE = "conf-state";
-/** Names that begin with "local" stay out of snapshots. */
-const META_BOOTSTRAP = "local-bootstrap";
-
-/** The index of the snapshot this generation was received as. */
-export const META_INSTALLED = "local-installed-index";
 
 export interface StorageOptions {
   readonly layout: DataDirLayout;
@@ -165,8 +163,7 @@ export class MemberStorage {
 
   /** Membership as of the applied index. */
   get confState(): ConfState {
-    const bytes = this.#machine.readMeta(META_CONF_STATE);
-    return bytes === undefined ? EMPTY_CONF_STATE : decodeConfState(bytes);
+    return confStateIn(this.#machine);
   }
 
   /** Members given at bootstrap, while their log entries may be missing still. */

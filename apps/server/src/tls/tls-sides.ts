@@ -2,9 +2,9 @@
  * Sets up both TLS sides of a process from its flags, announces them as the original does and
  * warns of settings without effect. Loads the TLS code only where TLS is used.
  */
+import type { DataDirLayout } from "@etcd2/member-dir";
 import { certificateName } from "@etcd2/net-url";
 import type { ServerConfig } from "../config/config.ts";
-import type { DataDirLayout } from "../storage/data-dir.ts";
 import type { Logging } from "../logging/logger.ts";
 import type { CertificateFigures } from "../metrics/sources.ts";
 import type { SocketUrl } from "../config/urls.ts";

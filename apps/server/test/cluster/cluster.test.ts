@@ -1,12 +1,12 @@
 /** What the members of a cluster are called, from their founding on, whatever changes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { MemberRecord } from "@etcd2/member-dir";
+import { decodeMemberChange, encodeMemberChange, publishWrite } from "@etcd2/member-dir";
 import type { ConfChange } from "@etcd2/raft";
-import { MemoryKv, publishWrite, StateMachine, SteadyClock } from "@etcd2/store";
+import { MemoryKv, StateMachine, SteadyClock } from "@etcd2/store";
 import { foundingIdentity } from "../../src/cluster/bootstrap.ts";
 import { Cluster } from "../../src/cluster/cluster.ts";
-import type { MemberRecord } from "../../src/cluster/cluster.ts";
-import { decodeMemberChange, encodeMemberChange } from "../../src/cluster/member-change.ts";
 
 const FOUNDED = new Map([
   ["é 1", ["http://a:1"]],

@@ -1,9 +1,9 @@
 /** What a member decides by itself about changes of the membership: hand-overs, strict checks, ids. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { memberId } from "@etcd2/member-dir";
 import { decodeConfChange, type RaftNode } from "@etcd2/raft";
 import type { Cluster } from "../../src/cluster/cluster.ts";
-import { memberId } from "../../src/base/ids.ts";
 import { Membership } from "../../src/cluster/membership.ts";
 
 const SELF = "00000000000000aa";

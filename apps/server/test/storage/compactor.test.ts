@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { layoutOf } from "@etcd2/member-dir";
 import type { RaftNode } from "@etcd2/raft";
 import { writeCommand } from "@etcd2/store";
 import { until } from "@etcd2/test-support";
 
 import { Compactor, type CompactorOptions } from "../../src/storage/compactor.ts";
-import { layoutOf } from "../../src/storage/data-dir.ts";
 import { MemberStorage } from "../../src/storage/member-storage.ts";
 
 const IDS = { memberId: "00000000000000a1", clusterId: "00000000000000c1" };

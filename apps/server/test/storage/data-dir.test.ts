@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
-import { checkWritable, inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
+import { layoutOf } from "@etcd2/member-dir";
+import { checkWritable, inspectDataDir } from "../../src/storage/data-dir.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-data-dir-"));
 after(() => {

@@ -3,8 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { inspectDataDir, isMemberBegun, layoutOf } from "../../src/storage/data-dir.ts";
-import type { DataDirLayout } from "../../src/storage/data-dir.ts";
+import type { DataDirLayout } from "@etcd2/member-dir";
+import { layoutOf } from "@etcd2/member-dir";
+import { inspectDataDir, isMemberBegun } from "../../src/storage/data-dir.ts";
 import { MemberLocks } from "../../src/storage/member-locks.ts";
 import { StartError } from "../../src/base/start-error.ts";
 

@@ -3,11 +3,12 @@ import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import type { DataDirLayout } from "@etcd2/member-dir";
+import { layoutOf } from "@etcd2/member-dir";
 import { importSnapshot, StoreDirectory } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 
-import { inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
-import type { DataDirLayout } from "../../src/storage/data-dir.ts";
+import { inspectDataDir } from "../../src/storage/data-dir.ts";
 import { MemberStorage, TakeoverError } from "../../src/storage/member-storage.ts";
 import type { StorageOptions } from "../../src/storage/member-storage.ts";
 import { StartError } from "../../src/base/start-error.ts";

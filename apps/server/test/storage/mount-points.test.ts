@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { inspectDataDir, layoutOf } from "../../src/storage/data-dir.ts";
+import { layoutOf } from "@etcd2/member-dir";
+import { inspectDataDir } from "../../src/storage/data-dir.ts";
 import { MemberStorage } from "../../src/storage/member-storage.ts";
 
 const root = mkdtempSync(join(tmpdir(), "etcd2-mounts-"));

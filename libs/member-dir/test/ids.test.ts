@@ -1,14 +1,15 @@
+/** The ids of members and clusters are those that etcd 2.3.8 computes. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 
-import { clusterId, formatId, memberId, parseId } from "../../src/base/ids.ts";
+import { clusterId, formatId, memberId, parseId } from "../src/ids.ts";
 
 const defaults = {
   peerUrls: ["http://localhost:7001", "http://localhost:2380"],
   token: "etcd-cluster",
 };
 
-it("the default flags give the ids of the original, whatever the order of the URLs", () => {
+it("the default flags give the ids of etcd 2.3.8, whatever the order of the URLs", () => {
   const id = memberId(defaults);
   assert.equal(id, "ce2a822cea30bfca");
   assert.equal(memberId({ ...defaults, peerUrls: defaults.peerUrls.toReversed() }), id);

@@ -1,15 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MemoryKv } from "../../src/kv/memory-kv.ts";
-import {
-  configuredNameIn,
-  memberWrites,
-  publishWrite,
-  removalWrites,
-  shortMemberId,
-} from "../../src/model/member-rows.ts";
-import { StateMachine } from "../../src/state-machine.ts";
-import { SteadyClock } from "../../src/clock/steady-clock.ts";
+import { MemoryKv, StateMachine, SteadyClock } from "@etcd2/store";
+import { Membership } from "../src/membership.ts";
+import { memberWrites, publishWrite, removalWrites } from "../src/member-rows.ts";
 
 const ID = "00000000000000a1";
 const PEERS = ["http://h:2380"];
@@ -59,19 +52,7 @@ describe("the rows of a member", () => {
     const [write, ...more] = memberWrites(ID, member, { isKnown: false, isLearner: false });
     assert.ok(write !== undefined && more.length === 0);
     machine.apply([{ index: 1, term: 1, command: { action: "group", writes: [write] } }]);
-    const document = machine.reader.peek("/0/members/a1/raftAttributes")?.value ?? "";
-    assert.equal(configuredNameIn(document), "é");
+    assert.equal(Membership.read(machine.reader).get(ID)?.configuredName, "é");
     assert.equal(machine.reader.peek("/0/members/a1/attributes"), undefined);
-  });
-
-  it("have no configured name where a document says none", () => {
-    for (const document of ["", "{", "null", "7", '{"name":7}', '{"peerURLs":[]}']) {
-      assert.equal(configuredNameIn(document), "");
-    }
-  });
-
-  it("stand under the id without leading zeros", () => {
-    assert.equal(shortMemberId("0000000000000000"), "0");
-    assert.equal(shortMemberId("00a0"), "a0");
   });
 });

@@ -2,13 +2,16 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { MemberChangeSchema } from "@etcd2/proto/command";
 import type { RequestId } from "@etcd2/store";
-import type { MemberRecord } from "./cluster.ts";
+import type { MemberRecord } from "./membership.ts";
 
+/** What the context of a conf change carries. */
 export interface MemberChange {
+  /** Of the request that proposed it; all zero for changes that nobody waits for. */
   readonly requestId: RequestId;
   readonly member: MemberRecord;
 }
 
+/** The context of a conf change, in the form of the log. */
 export function encodeMemberChange(change: MemberChange): Uint8Array {
   const { requestId, member } = change;
   return toBinary(
@@ -26,7 +29,7 @@ export function encodeMemberChange(change: MemberChange): Uint8Array {
   );
 }
 
-/** undefined for contexts that are not a member change, such as an empty one. */
+/** Reads a context; undefined for contexts that are not a member change, such as an empty one. */
 export function decodeMemberChange(bytes: Uint8Array): MemberChange | undefined {
   if (bytes.length === 0) return undefined;
   try {

@@ -3,8 +3,9 @@
  * the writes that add, change and remove them. It does not decide which changes hold, and knows
  * nothing of logs or of what else is in the store.
  */
-import { type ByteString, toByteString } from "./byte-string.ts";
-import { type WriteCommand, writeCommand } from "./command.ts";
+import type { ByteString, WriteCommand } from "@etcd2/store";
+import { toByteString, writeCommand } from "@etcd2/store";
+import { formatId } from "./ids.ts";
 
 /** Where the members are, one directory each. */
 export const MEMBERS_PATH = "/0/members";
@@ -18,11 +19,6 @@ export interface MemberRow {
   readonly clientURLs: readonly string[];
   /** What the configuration that founded the cluster calls it; "" for members added later. */
   readonly configuredName?: string;
-}
-
-/** An id as paths show it: without leading zeros. */
-export function shortMemberId(id: string): string {
-  return id.replace(/^0+(?=.)/, "");
 }
 
 function json(value: unknown): ByteString {
@@ -44,17 +40,6 @@ export function raftAttributes(
   });
 }
 
-/** The configured name in such a document; "" when it has none, or is none. */
-export function configuredNameIn(document: ByteString): string {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(document, "latin1").toString("utf8"));
-    if (typeof value !== "object" || value === null || !("name" in value)) return "";
-    return typeof value.name === "string" ? value.name : "";
-  } catch {
-    return "";
-  }
-}
-
 /** The write that publishes a member's name and client URLs. */
 export function publishWrite(
   id: string,
@@ -63,17 +48,17 @@ export function publishWrite(
 ): WriteCommand {
   return writeCommand({
     action: "set",
-    path: `${MEMBERS_PATH}/${shortMemberId(id)}/attributes`,
+    path: `${MEMBERS_PATH}/${formatId(id)}/attributes`,
     value: json(clientURLs.length > 0 ? { name, clientURLs } : { name }),
   });
 }
 
 /** The writes that remove a member and bar its id. */
 export function removalWrites(id: string): readonly WriteCommand[] {
-  const path = `${MEMBERS_PATH}/${shortMemberId(id)}`;
+  const path = `${MEMBERS_PATH}/${formatId(id)}`;
   return [
     writeCommand({ action: "delete", path, dir: true, recursive: true }),
-    writeCommand({ action: "create", path: `${REMOVED_PATH}/${shortMemberId(id)}` }),
+    writeCommand({ action: "create", path: `${REMOVED_PATH}/${formatId(id)}` }),
   ];
 }
 
@@ -88,7 +73,7 @@ export function memberWrites(
 ): readonly WriteCommand[] {
   const part = writeCommand({
     action: state.isKnown ? "update" : "create",
-    path: `${MEMBERS_PATH}/${shortMemberId(id)}/raftAttributes`,
+    path: `${MEMBERS_PATH}/${formatId(id)}/raftAttributes`,
     value: raftAttributes(member, state.isLearner),
   });
   if (state.isKnown || member.name === "") return [part];

@@ -4,14 +4,15 @@
  * program an id is always 16 lower-case hexadecimal digits; people see it without leading zeros.
  */
 import { createHash } from "node:crypto";
-
-import type { NodeId } from "@etcd2/raft";
+import type { NodeId } from "@etcd2/raft/wal";
 
 function firstEightBytes(data: string | Uint8Array): NodeId {
   return createHash("sha1").update(data).digest("hex").slice(0, 16);
 }
 
+/** What the id of a member is computed from. */
 export interface MemberIdSource {
+  /** In any order. */
   readonly peerUrls: readonly string[];
   /** The initial cluster token, or the discovery URL when one is used. */
   readonly token: string;
@@ -32,7 +33,7 @@ export function clusterId(memberIds: readonly NodeId[]): NodeId {
   return firstEightBytes(Buffer.from([...memberIds].sort().join(""), "hex"));
 }
 
-/** The id as shown to people and in the API: no leading zeros. */
+/** The id as people, the API and the store's paths show it: no leading zeros. */
 export function formatId(id: NodeId): string {
   const shown = id.replace(/^0+/, "");
   return shown === "" ? "0" : shown;
