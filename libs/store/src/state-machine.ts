@@ -29,6 +29,7 @@ import { TreeReader } from "./nodes/tree-reader.ts";
 import { type Instant, Tree } from "./tree/tree.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
 
+/** Where the state lies, and the bounds of what is kept. */
 export interface StateMachineOptions {
   readonly kv: Kv;
   readonly clock: StoreClock;
@@ -64,8 +65,10 @@ const FLUSH_ROWS = 4096;
 /** Rows looked at in one background slice of removing a large subtree. */
 const SWEEP_ROWS = 256;
 
+/** Takes the events of one apply(), in order. */
 export type EventsListener = (events: readonly RecordedEvent[]) => void;
 
+/** The state machine over one kv; one process has one for it. */
 export class StateMachine {
   readonly reader: StoreReader;
   readonly history: EventLog;

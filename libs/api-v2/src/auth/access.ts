@@ -11,6 +11,7 @@ import type { AuthStore } from "./auth-store.ts";
 import { parseBasicAuth } from "./basic-auth.ts";
 import type { PasswordChecks } from "./password-checks.ts";
 
+/** Decides by the documents of the store; what cannot be read lets nobody in. */
 export class Access implements KeyAccess {
   readonly #store: AuthStore;
   readonly #checks: PasswordChecks;

@@ -27,6 +27,7 @@ export interface Written<Document> {
   readonly isNew: boolean;
 }
 
+/** Changes users, roles and the flag; refusals are AuthRefusals, failed writes EtcdErrors. */
 export class AuthAdmin {
   readonly #store: AuthStore;
   readonly #hasher: PasswordHasher;

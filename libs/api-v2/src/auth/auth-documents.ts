@@ -9,6 +9,7 @@ import { jsonString } from "../json/json-text.ts";
 /** `null` where the original keeps a list that was never given. */
 export type NameList = readonly ByteString[] | null;
 
+/** A user, as stored or as a request describes it. */
 export interface AuthUser {
   readonly user: ByteString;
   /** A bcrypt hash when stored, the plain password in requests; "" when absent. */
@@ -22,6 +23,7 @@ export interface UserRequest extends AuthUser {
   readonly revoke: readonly ByteString[];
 }
 
+/** What a role may do with keys. */
 export interface Permissions {
   readonly read: NameList;
   readonly write: NameList;
@@ -35,7 +37,9 @@ export interface AuthRole {
   readonly revoke: Permissions | undefined;
 }
 
+/** The user and the role that may do everything. */
 export const ROOT_NAME = "root";
+/** The role of requests without credentials. */
 export const GUEST_NAME = "guest";
 
 const EVERYTHING: Permissions = { read: ["/*"], write: ["/*"] };
@@ -109,6 +113,7 @@ function listText(list: NameList): ByteString {
   return list === null ? "null" : `[${list.map(jsonString).join(",")}]`;
 }
 
+/** Whether nothing at all is permitted. */
 export function hasNoPermissions(permissions: Permissions | undefined): boolean {
   return (permissions?.read ?? []).length === 0 && (permissions?.write ?? []).length === 0;
 }

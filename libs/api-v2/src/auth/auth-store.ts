@@ -29,6 +29,7 @@ const ROLES = "/2/roles";
 /** Whether auth data exists at all, and whether auth is on. */
 type Flag = "missing" | "off" | "on";
 
+/** Users, roles and the flag as the replicated store has them, kept while nothing there changes. */
 export class AuthStore {
   readonly #server: EtcdServer;
   #generation: number | undefined;

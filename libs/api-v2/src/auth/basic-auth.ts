@@ -1,6 +1,7 @@
 /** The Authorization header of HTTP basic authentication. Knows nothing of users. */
 import type { ByteString } from "@etcd2/store";
 
+/** What a Basic header holds, as byte strings. */
 export interface Credentials {
   readonly user: ByteString;
   readonly password: ByteString;

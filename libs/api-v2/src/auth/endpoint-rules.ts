@@ -7,6 +7,7 @@
 /** anyone: no questions. user: valid credentials. root: those of a root. roles: as roles say. */
 export type Caller = "anyone" | "user" | "root" | "roles";
 
+/** Who may ask for the paths that a rule names. */
 export interface EndpointRule {
   /** The path, or with a final "*" all that begins so. */
   readonly path: string;

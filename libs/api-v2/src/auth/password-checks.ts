@@ -20,6 +20,7 @@ interface Verified {
   readonly digest: Buffer;
 }
 
+/** Checks passwords against hashes, a bounded number at a time, and remembers those that were right. */
 export class PasswordChecks {
   readonly #hasher: PasswordHasher;
   /** Lost when the process ends, so that digests are worth nothing elsewhere. */

@@ -7,6 +7,7 @@ import type { IncomingMessage } from "node:http";
 import { isIP, type AddressInfo, type Server, type Socket } from "node:net";
 import { addressedHost, isEncrypted } from "./origin-policy.ts";
 
+/** The names that requests may be addressed to. */
 export interface HostPolicyOptions {
   /** Names of --host-whitelist; `*` accepts all. Empty: the default, see the class. */
   readonly whitelist: readonly string[];

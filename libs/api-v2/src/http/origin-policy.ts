@@ -15,6 +15,7 @@ const COSTLY = /^\/(?:v2\/admin|debug\/pprof)(?:\/|$)/;
 /** The site of the page that a browser says it sends a request for. */
 const OTHER_SITES = new Set(["cross-site", "same-site"]);
 
+/** The rules for pages of other origins, from the list of --cors. */
 export class OriginPolicy {
   readonly #allowed: ReadonlySet<string>;
 

@@ -2,6 +2,7 @@
 import type { ByteString } from "@etcd2/store";
 import type { KeyRequest } from "./parse-key-request.ts";
 
+/** The port; Access implements it. */
 export interface KeyAccess {
   /**
    * Whether auth is off, so that everyone may do everything. Counts as the read of the auth flag

@@ -33,6 +33,7 @@ import { eventText } from "../json/event-json.ts";
 
 const ALLOW = "HEAD,GET,PUT,POST,DELETE";
 
+/** The direct route /v2/keys. */
 export class KeysHandler implements DirectRoute {
   readonly prefix = "/v2/keys";
   readonly #server: EtcdServer;

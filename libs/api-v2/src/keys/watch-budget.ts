@@ -24,6 +24,7 @@ export interface BudgetedWatch {
   cutOff(): void;
 }
 
+/** How many watches may be open, and how much may wait for them. */
 export interface WatchLimits {
   /** Watches open at one time; 0 for any number. */
   readonly watchesMax: number;
@@ -44,6 +45,7 @@ interface Standstill {
   looks: number;
 }
 
+/** Counts watches and the bytes that wait for all of them together. */
 export class WatchBudget {
   readonly watchesMax: number;
   readonly #bytesMax: number;

@@ -32,6 +32,7 @@ export interface WatchHost {
   readonly budget: WatchBudget;
 }
 
+/** One watch: takes events from the hub and writes them as far as the client reads. */
 export class WatchStream implements Watch, BudgetedWatch {
   readonly path: ByteString;
   readonly recursive: boolean;

@@ -22,6 +22,7 @@ export interface Committed {
   readonly raftTerm: number;
 }
 
+/** A member of the cluster as /v2/members shows it. */
 export interface Member {
   /** Hexadecimal without leading zeros. */
   readonly id: string;
@@ -32,6 +33,7 @@ export interface Member {
   readonly isLearner: boolean;
 }
 
+/** Why a change of the membership did not happen. */
 export type MembershipErrorCode =
   | "peerUrlExists"
   | "idExists"
@@ -45,6 +47,7 @@ export type MembershipErrorCode =
   | "outcomeUnknown"
   | "stopped";
 
+/** A change of the membership that did not happen; the message says why. */
 export class MembershipError extends Error {
   override readonly name = "MembershipError";
   readonly code: MembershipErrorCode;
@@ -91,6 +94,7 @@ export interface SelfStats {
   readonly sendBandwidthRate?: number;
 }
 
+/** What a leader counts of one follower; latencies in milliseconds. */
 export interface FollowerStats {
   readonly latency: {
     readonly current: number;
@@ -102,6 +106,7 @@ export interface FollowerStats {
   readonly counts: { readonly fail: number; readonly success: number };
 }
 
+/** GET /v2/stats/leader, as shown; followers by id. */
 export interface LeaderStats {
   readonly leader: string;
   readonly followers: Readonly<Record<string, FollowerStats>>;
@@ -138,6 +143,7 @@ export interface RequestTrace {
   watching(): void;
 }
 
+/** One check of the health endpoints. */
 export interface HealthCheck {
   /** "space": room for writes, "leader" and "linearizable_read". */
   readonly name: string;
@@ -145,6 +151,7 @@ export interface HealthCheck {
   readonly reason: string;
 }
 
+/** The verdict of the health endpoints, and what it rests on. */
 export interface HealthReport {
   /** All checks pass. */
   readonly healthy: boolean;
@@ -185,6 +192,7 @@ export interface RemoteStore {
   ): Promise<WatchStart>;
 }
 
+/** The server behind the gateway. */
 export interface EtcdServer {
   /** Set where keys are not kept in this process: then they are read and written here alone. */
   readonly remote?: RemoteStore;
@@ -246,6 +254,7 @@ export interface PageOptions {
   readonly ownNames?: readonly string[];
 }
 
+/** The settings of a gateway. */
 export interface GatewayOptions extends PageOptions {
   readonly pprof: boolean;
   /** /metrics demands root's credentials while authentication is on. */

@@ -6,6 +6,7 @@
 
 const EMPTY = Buffer.alloc(0);
 
+/** Chunks in the order they came, taken from the front. */
 export class ByteQueue {
   #bytes: Buffer = EMPTY;
   #start = 0;

@@ -11,6 +11,7 @@ const SIZE_DIGITS_MAX = 16;
 
 type Part = "size" | "data" | "dataEnd" | "trailer" | "done";
 
+/** Decodes one body, piece by piece. */
 export class ChunkDecoder {
   #part: Part = "size";
   #line = "";

@@ -3,6 +3,7 @@
 /** Runs a function in a later turn. */
 export type Schedule = (slice: () => void) => void;
 
+/** Runs each slice in the next turn of the event loop. */
 export const defaultSchedule: Schedule = (slice) => {
   setImmediate(slice);
 };

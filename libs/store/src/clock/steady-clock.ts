@@ -74,6 +74,7 @@ function offsetFor(time: TimeSource, steadyMs: number): number {
   return Math.floor(steadyMs - time.monotonicMs());
 }
 
+/** The clock, opened over the store that it is kept in. */
 export class SteadyClock implements StoreClock {
   readonly #time: TimeSource;
   readonly #offsetMs: number;

@@ -56,6 +56,7 @@ export function syncTree(path: string): void {
   syncPath(path);
 }
 
+/** The generations of one store; errors are those of the file system, or StoreErrors. */
 export class StoreDirectory {
   readonly path: string;
 

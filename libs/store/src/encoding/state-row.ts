@@ -34,6 +34,7 @@ export interface EventLogState {
   readonly bytes: number;
 }
 
+/** What the row holds. */
 export interface StoreState {
   /** Last applied log entry. */
   readonly raftIndex: number;
@@ -46,6 +47,7 @@ export interface StoreState {
   readonly live: LiveSize;
 }
 
+/** The state of a store in which nothing was ever written. */
 export const EMPTY_STATE: StoreState = {
   raftIndex: 0,
   raftTerm: 0,
@@ -69,6 +71,7 @@ export function writeFormat(batch: KvBatch): void {
   batch.put(FORMAT_KEY, Buffer.of(FORMAT_VERSION));
 }
 
+/** Adds the row to a batch; `writer` is scratch space. */
 export function writeState(writer: ByteWriter, batch: KvBatch, state: StoreState): void {
   writer.length = 0;
   writer.varint(state.raftIndex);
@@ -82,10 +85,12 @@ export function writeState(writer: ByteWriter, batch: KvBatch, state: StoreState
   batch.put(STATE_KEY, writer.view());
 }
 
+/** Appends the counters in their order. */
 export function writeStats(writer: ByteWriter, stats: StoreStats): void {
   for (const field of STATS_FIELDS) writer.varint(stats[field]);
 }
 
+/** Reads counters that writeStats appended. */
 export function readStats(reader: ByteReader): StoreStats {
   const stats = emptyStats();
   for (const field of STATS_FIELDS) stats[field] = reader.varint();

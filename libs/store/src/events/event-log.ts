@@ -29,6 +29,7 @@ const TRIM_EVERY_APPENDS = 8;
 const TRIM_ROWS_MAX = 64;
 const TRIM_FETCH_ROWS = 8;
 
+/** Where the history lies, and how much of it is kept. */
 export interface EventLogOptions {
   readonly kv: Kv;
   /** Newest events to keep. */
@@ -51,6 +52,7 @@ function eventBytes(event: RecordedEvent): number {
   );
 }
 
+/** The history of events, oldest first, without gaps. */
 export class EventLog {
   readonly #kv: Kv;
   readonly #countMax: number;

@@ -33,6 +33,7 @@ export interface HubSource {
   onEvents(listener: (events: readonly RecordedEvent[]) => void): () => void;
 }
 
+/** Settings of a hub; all have defaults. */
 export interface WatcherHubOptions {
   /** Runs a slice of deliveries in a later turn. Default setImmediate. */
   readonly schedule?: Schedule;
@@ -71,6 +72,7 @@ class HubWatch implements TrieWatch, WatchHandle {
   }
 }
 
+/** The hub over one state machine, or over its successors after attach(). */
 export class StoreWatcherHub implements WatcherHub {
   #source: HubSource;
   #detach: () => void;

@@ -7,6 +7,7 @@
 /** Rows in pairs: key, value, key, value... */
 export type KvRows = readonly Uint8Array[];
 
+/** Keys from `from` up to, but without, `to`. */
 export interface KvRange {
   /** First key of the range (inclusive). */
   readonly from: Uint8Array;
@@ -14,6 +15,7 @@ export interface KvRange {
   readonly to: Uint8Array;
 }
 
+/** Settings of a cursor; all have defaults. */
 export interface KvIteratorOptions {
   /** The places of the values in the rows then hold nothing that may be used. */
   readonly keysOnly?: boolean;
@@ -46,6 +48,7 @@ export interface KvBatch {
   write(options: { readonly sync: boolean }): void;
 }
 
+/** An ordered byte store. */
 export interface Kv {
   /** The value, owned by the caller, or undefined. */
   get(key: Uint8Array): Uint8Array | undefined;

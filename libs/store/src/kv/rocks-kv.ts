@@ -10,6 +10,7 @@ import { RocksLevel } from "@nxtedition/rocksdb";
 import { StoreError } from "../model/errors.ts";
 import type { Kv, KvBatch, KvIterator, KvIteratorOptions, KvRange, KvRows } from "./kv.ts";
 
+/** Settings of a database; all have defaults. */
 export interface RocksKvOptions {
   /** Memory for data blocks read from disk, in bytes. */
   readonly blockCacheBytes?: number;

@@ -5,6 +5,7 @@ import type { ByteString } from "./byte-string.ts";
 export type WriteAction =
   "set" | "create" | "createInOrder" | "update" | "compareAndSwap" | "delete" | "compareAndDelete";
 
+/** One write of the API, with its conditions. */
 export interface WriteCommand {
   readonly action: WriteAction;
   /** Store path with namespace: "/1/foo". Never ends in "/"; "/1" is the clients' root. */
@@ -40,6 +41,7 @@ export function writeCommand(
   };
 }
 
+/** A node whose life is over, as whoever found it saw it: it goes only if it is still so. */
 export interface ExpiredNode {
   readonly path: ByteString;
   readonly modifiedIndex: number;
@@ -72,6 +74,7 @@ export interface GroupCommand {
   readonly writes: readonly WriteCommand[];
 }
 
+/** What a log entry asks of the state machine. */
 export type Command = WriteCommand | ExpireCommand | ClusterVersionCommand | GroupCommand;
 
 /** Names a waiting proposer: a random number per process start, and a counter. */

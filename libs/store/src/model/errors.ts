@@ -3,6 +3,7 @@
  * live in api-v2), and the faults of the store itself.
  */
 
+/** The message of each code. */
 export const ERROR_MESSAGES = {
   100: "Key not found",
   101: "Compare failed",
@@ -40,6 +41,7 @@ export const ERROR_MESSAGES = {
   500: "Client Internal Error",
 } as const;
 
+/** A code of the table. */
 export type ErrorCode = keyof typeof ERROR_MESSAGES;
 
 /**
@@ -64,6 +66,7 @@ export class EtcdError extends Error {
   }
 }
 
+/** What is wrong with the store. */
 export type StoreErrorCode =
   /** Rows, bytes or a snapshot are not as they were written. */
   | "corrupt"

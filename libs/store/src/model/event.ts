@@ -1,6 +1,7 @@
 /** Results of store operations: what the HTTP layer shows and what watchers are told. */
 import type { ByteString } from "./byte-string.ts";
 
+/** What happened, or for answers of reads "get". */
 export type EventAction =
   "get" | "set" | "create" | "update" | "compareAndSwap" | "delete" | "compareAndDelete" | "expire";
 

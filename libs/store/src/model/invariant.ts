@@ -1,5 +1,6 @@
 /** Assertions that stay on in production: a broken invariant stops the member. */
 
+/** Something that can never be was found to be. */
 export class InvariantError extends Error {
   override readonly name = "InvariantError";
 }

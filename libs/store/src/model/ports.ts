@@ -74,6 +74,7 @@ export interface StoreStats {
   expireCount: number;
 }
 
+/** Reads of the applied state. */
 export interface StoreReader {
   readonly etcdIndex: number;
   readonly raftIndex: number;
@@ -123,6 +124,7 @@ export interface Watch extends WatchKey {
   ended(reason: "delivered" | "slow" | "closed"): void;
 }
 
+/** What whoever started a watch holds of it. */
 export interface WatchHandle {
   /** Ends the watch without a further call to it. */
   cancel(): void;
@@ -130,6 +132,7 @@ export interface WatchHandle {
   resume(): void;
 }
 
+/** Watches on the store. */
 export interface WatcherHub {
   /** Live watchers, as /v2/stats/store counts them. */
   readonly watchers: number;

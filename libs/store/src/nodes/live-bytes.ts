@@ -22,6 +22,7 @@ function bytesOfNode(path: ByteString, valueLength: number): number {
   return path.length + valueLength + RECORD_BYTES;
 }
 
+/** The number, with what changes it. */
 export class LiveBytes {
   #bytes: number;
   #isExact: boolean;

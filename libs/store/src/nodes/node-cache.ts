@@ -16,6 +16,7 @@ function bytesOf(path: ByteString, node: TreeNode | null): number {
   return ENTRY_OVERHEAD_BYTES + path.length + (node?.value.length ?? 0);
 }
 
+/** Decoded nodes by path, up to a number of bytes; those not used lately go. */
 export class NodeCache {
   #young = new Map<ByteString, TreeNode | null>();
   #old = new Map<ByteString, TreeNode | null>();

@@ -11,6 +11,7 @@ import type { Listing, ListingRow } from "../model/ports.ts";
 import type { SweepFilter } from "./sweep-filter.ts";
 import { nodeExtern } from "../tree/tree.ts";
 
+/** What a listing shows. */
 export interface NodeListingOptions {
   readonly recursive: boolean;
   /** Also show names that begin with "_". */
@@ -30,6 +31,7 @@ const UNDERSCORE = 0x5f;
 const SEGMENT_END = 0x01;
 const NO_ROWS: KvRows = [];
 
+/** A listing over one snapshot of the kv. */
 export class NodeListing implements Listing {
   readonly #iterator: KvIterator;
   readonly #options: NodeListingOptions;

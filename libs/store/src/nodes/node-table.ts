@@ -35,6 +35,7 @@ import type { NodeSpace } from "../tree/node-space.ts";
 import { NO_NAMES, RemovedNames } from "../tree/recorded-event.ts";
 import type { TreeNode } from "../tree/tree-node.ts";
 
+/** Where nodes lie, and the bounds of what is kept in memory. */
 export interface NodeTableOptions {
   readonly kv: Kv;
   readonly cacheBytes: number;
@@ -50,6 +51,7 @@ const EMPTY = Buffer.alloc(0);
 /** Where a walk over the nodes with a deadline goes on. */
 export type LivesCursor = Uint8Array;
 
+/** Some of the lives left, and where to go on. */
 export interface LivesPage {
   readonly lives: readonly LifeLeft[];
   /** undefined at the end. */
@@ -62,6 +64,7 @@ interface TtlChange {
   readonly present: boolean;
 }
 
+/** The nodes of a store: changes gather in memory until flush() puts them into a batch. */
 export class NodeTable implements NodeSpace {
   readonly sweeps = new SubtreeSweeps();
   readonly cache: NodeCache;

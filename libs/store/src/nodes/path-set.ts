@@ -5,6 +5,7 @@
 import type { ByteString } from "../model/byte-string.ts";
 import { parentPath } from "../tree/tree-node.ts";
 
+/** The set; paths begin with a slash. */
 export class PathSet {
   /** Below each path its children: members, and what leads to members. */
   readonly #children = new Map<ByteString, Set<ByteString>>();

@@ -49,12 +49,14 @@ export interface CompletedSweep {
   readonly removal: Removal | undefined;
 }
 
+/** What one slice has done. */
 export interface Slice {
   /** Rows deleted. */
   readonly deleted: number;
   readonly completed: readonly CompletedSweep[];
 }
 
+/** How much one slice may do. */
 export interface SliceOptions {
   readonly rowsMax: number;
   /** Is told of each node whose row goes. */
@@ -70,6 +72,7 @@ const SWEEP_KEY_PATH_START = 8;
 const EMPTY = Buffer.alloc(0);
 const ZERO = Buffer.alloc(1);
 
+/** The pending sweeps of a store, oldest first. */
 export class SubtreeSweeps {
   #sweeps: readonly Sweep[] = [];
   readonly #unwritten: Buffer[] = [];

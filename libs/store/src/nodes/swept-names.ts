@@ -10,6 +10,7 @@ import { readCreatedIndex } from "../encoding/node-record.ts";
 import type { SweepFilter } from "./sweep-filter.ts";
 import type { NameLookup } from "../tree/recorded-event.ts";
 
+/** What is needed to tell whether a name went away with the directory. */
 export interface SweptNamesOptions {
   readonly kv: Kv;
   /** Index of the removal: newer nodes are not meant. */
@@ -20,6 +21,7 @@ export interface SweptNamesOptions {
   readonly namesMax: number;
 }
 
+/** The names of one removal. */
 export class SweptNames implements NameLookup {
   readonly #options: SweptNamesOptions;
   readonly #reader = new ByteReader();

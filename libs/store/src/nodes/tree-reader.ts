@@ -19,6 +19,7 @@ export interface ReaderParts {
 
 const LISTING_ROWS = 512;
 
+/** The reader of a state machine. */
 export class TreeReader implements StoreReader {
   readonly #parts: ReaderParts;
   constructor(parts: ReaderParts) {

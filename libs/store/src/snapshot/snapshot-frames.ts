@@ -12,7 +12,9 @@ const MAGIC = Buffer.from("etcd2snp", "latin1");
 /** Version of the whole stream; another one is refused. */
 const SNAPSHOT_VERSION = 1;
 
+/** The types of frames, part of the format. */
 export const FRAME = { header: 1, nodes: 2, history: 3, removed: 4, host: 5, trailer: 6 } as const;
+/** The number of a type of frame. */
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 /** Type, payload length, checksum. */
@@ -21,6 +23,7 @@ const FRAME_HEAD_BYTES = 9;
 /** No honest frame is larger: it holds one row, or rows of less than a small bound. */
 const PAYLOAD_BYTES_MAX = 256 << 20;
 
+/** One frame of a snapshot, checked. */
 export interface Frame {
   readonly type: number;
   /** Valid until the next frame is asked for. */

@@ -30,6 +30,7 @@ const CLIENT_KEYS = "/1/";
 /** Host values with such names belong to one member and are left out. */
 const LOCAL_META = "local";
 
+/** What a snapshot says of itself. */
 export interface SnapshotInfo {
   readonly raftIndex: number;
   readonly raftTerm: number;
@@ -350,6 +351,7 @@ async function parse(
   return parser.info();
 }
 
+/** Settings of an import; all have defaults. */
 export interface ImportOptions {
   /**
    * Lives go on from what was left when the snapshot was taken, on its steady clock: how long it was

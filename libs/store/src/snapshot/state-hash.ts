@@ -16,6 +16,7 @@ import { TreeNode } from "../tree/tree-node.ts";
 
 const SLICE_ROWS = 512;
 
+/** The digest, and the applied entry it belongs to. */
 export interface StateHash {
   readonly raftIndex: number;
   readonly raftTerm: number;

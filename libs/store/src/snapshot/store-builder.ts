@@ -25,6 +25,7 @@ const HISTORY_ROW_BYTES_MAX = 64 << 10;
 const EMPTY = Buffer.alloc(0);
 const UNKNOWN_NAMES = new RemovedNames(undefined);
 
+/** A node to be written, under its own indexes. */
 export interface BuilderNode {
   /** Store path with namespace. Directories come before what they hold; "/0" and "/1" exist. */
   readonly path: ByteString;
@@ -39,6 +40,7 @@ export interface BuilderNode {
   readonly ttlMs?: number | undefined;
 }
 
+/** What completes a store. */
 export interface BuilderEnd {
   /** Last log entry that the store stands for. */
   readonly raftIndex: number;
@@ -47,6 +49,7 @@ export interface BuilderEnd {
   readonly stats?: StoreStats;
 }
 
+/** Fills an empty kv with nodes and events from elsewhere; finish() makes it a store. */
 export class StoreBuilder {
   readonly #kv: Kv;
   readonly #wallMs: number;

@@ -3,6 +3,7 @@ import type { ByteString } from "../model/byte-string.ts";
 import type { RemovedNames } from "./recorded-event.ts";
 import type { TreeNode } from "./tree-node.ts";
 
+/** The nodes by path. */
 export interface NodeSpace {
   /** The node at a path other than a root; undefined when there is none. */
   get(path: ByteString): TreeNode | undefined;

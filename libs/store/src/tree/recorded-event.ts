@@ -71,8 +71,10 @@ export class RemovedNames {
   }
 }
 
+/** Nothing was removed with the node. */
 export const NO_NAMES = new RemovedNames([]);
 
+/** An event with what watches need to know of it. */
 export interface RecordedEvent extends StoreEvent {
   /** Defined for a delete or expire event of a directory that had something below it. */
   readonly removed: RemovedNames | undefined;

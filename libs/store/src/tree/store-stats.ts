@@ -1,6 +1,7 @@
 /** The counters of /v2/stats/store, and their one order, shown and stored. */
 import type { StoreStats } from "../model/ports.ts";
 
+/** Counters that stand at 0. */
 export function emptyStats(): StoreStats {
   return {
     getsSuccess: 0,

@@ -17,6 +17,7 @@ export function hasHiddenPart(path: ByteString, from: number): boolean {
   return path.includes("/_", from);
 }
 
+/** Whether a watch gets an event. */
 export function matchesWatch(watch: WatchKey, event: RecordedEvent): boolean {
   if (event.refresh) return false;
   const key = event.node.key;

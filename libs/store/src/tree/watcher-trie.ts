@@ -33,6 +33,7 @@ function segmentEnd(path: ByteString, slash: number): number {
   return end === -1 ? path.length : end;
 }
 
+/** Watches by path, so that an event finds its watches without looking at the others. */
 export class WatcherTrie<W extends TrieWatch> {
   readonly #root = new TrieNode<W>(undefined, "");
 
