@@ -202,13 +202,15 @@ export class RaftNode {
   }
 
   transferLeader(to: NodeId): void {
-    this.#raw.transferLeader(to);
-    this.#schedule();
+    this.#guard(() => {
+      this.#raw.transferLeader(to);
+    });
   }
 
   campaign(): void {
-    this.#raw.campaign();
-    this.#schedule();
+    this.#guard(() => {
+      this.#raw.campaign();
+    });
   }
 
   step(messages: readonly Message[]): void {
@@ -217,8 +219,19 @@ export class RaftNode {
       this.#held.push(...messages);
       return;
     }
-    try {
+    this.#guard(() => {
       for (const message of messages) this.#stepForeign(message);
+    });
+  }
+
+  /**
+   * Gives the core something to do. A broken invariant ends the member, whoever called: a caller, such
+   * as a transfer that reports its end, may take an error for one of its own.
+   */
+  #guard(work: () => void): void {
+    if (this.#failed) return;
+    try {
+      work();
     } catch (error) {
       this.#fail(error);
       return;
@@ -243,19 +256,23 @@ export class RaftNode {
 
   connectionLost(id: NodeId): void {
     if (this.#closed) return;
-    this.#raw.connectionLost(id);
-    this.#schedule();
+    this.#guard(() => {
+      this.#raw.connectionLost(id);
+    });
   }
 
   reportUnreachable(id: NodeId): void {
     if (this.#closed) return;
-    this.#raw.reportUnreachable(id);
+    this.#guard(() => {
+      this.#raw.reportUnreachable(id);
+    });
   }
 
   reportSnapshot(id: NodeId, ok: boolean): void {
     if (this.#closed) return;
-    this.#raw.reportSnapshot(id, ok);
-    this.#schedule();
+    this.#guard(() => {
+      this.#raw.reportSnapshot(id, ok);
+    });
   }
 
   /** One unit of logical time. */
@@ -263,10 +280,11 @@ export class RaftNode {
     if (this.#closed || this.#held !== undefined) return;
     this.#ticks += 1;
     this.#ticked = true;
-    this.#raw.tick();
-    this.#reads.retry(this.#ticks);
-    this.#saveCommit();
-    this.#schedule();
+    this.#guard(() => {
+      this.#raw.tick();
+      this.#reads.retry(this.#ticks);
+      this.#saveCommit();
+    });
   }
 
   /**

@@ -3,8 +3,10 @@
  * what waits for what, what shares a batch, and what is left when it fails or closes.
  */
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { InvariantError } from "../../src/core/model/invariant.ts";
+import { RawNode } from "../../src/core/raw-node.ts";
 import type { Entry, HardState, Message, NodeId } from "../../src/core/model/types.ts";
 import type { SnapshotMetadata } from "../../src/core/model/types.ts";
 import type { RaftError } from "../../src/core/model/errors.ts";
@@ -500,4 +502,67 @@ describe("a leader that contradicts a committed entry", () => {
       [1, 1, 0],
     );
   });
+
+  type Input =
+    | "campaign"
+    | "connectionLost"
+    | "reportSnapshot"
+    | "reportUnreachable"
+    | "tick"
+    | "transferLeader";
+  const inputs: readonly (readonly [name: Input, call: (node: RaftNode) => void])[] = [
+    [
+      "tick",
+      (node) => {
+        node.tick();
+      },
+    ],
+    [
+      "campaign",
+      (node) => {
+        node.campaign();
+      },
+    ],
+    [
+      "transferLeader",
+      (node) => {
+        node.transferLeader("2");
+      },
+    ],
+    [
+      "connectionLost",
+      (node) => {
+        node.connectionLost("2");
+      },
+    ],
+    [
+      "reportUnreachable",
+      (node) => {
+        node.reportUnreachable("2");
+      },
+    ],
+    [
+      "reportSnapshot",
+      (node) => {
+        node.reportSnapshot("2", false);
+      },
+    ],
+  ];
+  for (const [name, call] of inputs) {
+    it(`ends the member once, and not its caller, when an invariant breaks in ${name}()`, async () => {
+      const loop = new Loop({ voters: ["1", "2"] });
+      const broken = new InvariantError("broken");
+      const core = mock.method(RawNode.prototype, name, () => {
+        throw broken;
+      });
+      call(loop.node);
+      call(loop.node);
+      core.mock.restore();
+      assert.deepEqual(loop.fatal, [broken]);
+      loop.transport.take();
+      for (let ticks = 0; ticks < 50; ticks += 1) loop.node.tick();
+      await turn();
+      assert.deepEqual(loop.transport.take(), [], "it stands for nothing any more");
+    });
+  }
 });
