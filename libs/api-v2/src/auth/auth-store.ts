@@ -9,7 +9,7 @@ import {
   type StoreEvent,
   type WriteCommand,
 } from "@etcd2/store";
-import { JsonDocument } from "../json/json-document.ts";
+import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
 import { AUTH_DOCUMENTS_MAX } from "../ports/limits.ts";
 import type { EtcdServer } from "../ports/ports.ts";
 import {
@@ -26,8 +26,8 @@ const FLAG = "/2/enabled";
 const USERS = "/2/users";
 const ROLES = "/2/roles";
 
-/** Whether auth data exists at all, and whether auth is on. */
-type Flag = "missing" | "off" | "on";
+/** Whether auth data exists at all, and whether auth is on; what cannot be read counts as on. */
+type Flag = "missing" | "off" | "on" | "damaged";
 
 /** Users, roles and the flag as the replicated store has them, kept while nothing there changes. */
 export class AuthStore {
@@ -47,21 +47,26 @@ export class AuthStore {
     const { stats } = this.#server.reader;
     if (this.#flag === "missing") stats.getsFail++;
     else stats.getsSuccess++;
-    return this.#flag === "on";
+    return this.#isOn;
+  }
+
+  get #isOn(): boolean {
+    return this.#flag === "on" || this.#flag === "damaged";
   }
 
   /** The same without counting: for the server's own purposes. */
   peekEnabled(): boolean {
     this.#refresh();
-    return this.#flag === "on";
+    return this.#isOn;
   }
 
   user(name: ByteString): AuthUser | undefined {
-    return this.#cached(this.#users, name, USERS, parseUser);
+    return this.#cached(this.#users, name, USERS, (text) => parseUser(name, text));
   }
 
   role(name: ByteString): AuthRole | undefined {
-    return name === ROOT_NAME ? ROOT_ROLE : this.#cached(this.#roles, name, ROLES, parseRole);
+    if (name === ROOT_NAME) return ROOT_ROLE;
+    return this.#cached(this.#roles, name, ROLES, (text) => parseRole(name, text));
   }
 
   /** Names of all users, sorted; those beginning with an underscore are hidden. */
@@ -105,8 +110,20 @@ export class AuthStore {
     this.#generation = generation;
     this.#users.clear();
     this.#roles.clear();
-    const value = this.#server.reader.peek(FLAG)?.value;
-    this.#flag = value === undefined ? "missing" : value === "true" ? "on" : "off";
+    this.#flag = this.#readFlag();
+    if (this.#flag === "damaged") {
+      const advice = "requests need credentials until root switches it off, and on again";
+      this.#server.log("error", `the record of whether authentication is on is damaged: ${advice}`);
+    }
+  }
+
+  #readFlag(): Flag {
+    const { reader } = this.#server;
+    const node = reader.peek(FLAG);
+    // The flag is made before the first user can be.
+    if (node === undefined) return reader.peekChildren(USERS).length > 0 ? "damaged" : "missing";
+    if (node.value === "true") return "on";
+    return node.value === "false" ? "off" : "damaged";
   }
 
   #cached<Document>(
@@ -147,8 +164,7 @@ export class AuthStore {
 
   /** The first change ever in a cluster makes the places for all of them. */
   async #ensureDirectories(): Promise<void> {
-    this.#refresh();
-    if (this.#flag !== "missing") return;
+    if (this.#server.reader.peek(FLAG) !== undefined) return;
     const action = "create";
     const directories = ["/2", USERS, ROLES].map((path) =>
       writeCommand({ action, path, dir: true }),
@@ -177,13 +193,21 @@ function isElement(name: ByteString): boolean {
   return name !== "" && name !== "." && name !== ".." && !name.includes("/");
 }
 
-function parseUser(text: ByteString): AuthUser {
+/** A document that is about somebody else must not make this one root. */
+function requireName(expected: ByteString, found: ByteString): void {
+  if (found !== expected) throw new JsonDecodeError(`the document of ${expected} names ${found}`);
+}
+
+function parseUser(name: ByteString, text: ByteString): AuthUser {
   const { user, password, roles } = readUser(JsonDocument.parse(text, "refused"));
+  requireName(name, user);
   return withRootRole({ user, password, roles });
 }
 
-function parseRole(text: ByteString): AuthRole {
-  return readRole(JsonDocument.parse(text, "refused"));
+function parseRole(name: ByteString, text: ByteString): AuthRole {
+  const role = readRole(JsonDocument.parse(text, "refused"));
+  requireName(name, role.role);
+  return role;
 }
 
 /** Makes a way to ask whether authentication is on, for those who start what it needs. */

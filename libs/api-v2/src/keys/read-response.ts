@@ -4,6 +4,7 @@
  * answer. Knows nothing of requests.
  */
 import type { ServerResponse } from "node:http";
+import { StoreError } from "@etcd2/store";
 import type { ByteString, Listing, ListingRow, NodeExtern, ReadResult } from "@etcd2/store";
 import { answer, type FlatHeaders } from "../http/answer.ts";
 import {
@@ -129,7 +130,17 @@ class ListingStream {
 
   readonly #next = (): void => {
     if (this.#res.destroyed || this.#formatter.ended) return;
-    this.send(this.#formatter.take(this.#listing));
+    let text: ByteString;
+    try {
+      text = this.#formatter.take(this.#listing);
+    } catch (error) {
+      // Either way no answer may look complete. A store that a snapshot replaced is no fault; any
+      // other failure ends the process.
+      this.#res.destroy();
+      if (error instanceof StoreError && error.code === "closed") return;
+      throw error;
+    }
+    this.send(text);
   };
 
   readonly #cutOff = (): void => {

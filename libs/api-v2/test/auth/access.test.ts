@@ -244,3 +244,37 @@ test("with auth off credentials are ignored", async () => {
   assert.equal(await status("GET", "/v2/keys/a", "nobody:x"), 200);
   assert.equal((await call("GET", "/v2/auth/users", "nobody:x")).status, 200);
 });
+
+test("a record of whether auth is on that cannot be read keeps the door shut, until root says", async () => {
+  for (const damaged of ["tru\u0000", "", "TRUE", "fals", "{}"]) {
+    rawWrite("/2/enabled", damaged);
+    assert.equal(await status("GET", "/v2/keys/a"), 401, JSON.stringify(damaged));
+    assert.equal(await status("GET", "/v2/auth/users"), 401, JSON.stringify(damaged));
+    assert.equal(await status("GET", "/v2/keys/a", ROOT), 200, JSON.stringify(damaged));
+  }
+  assert.ok(running.server.logLines.some((line) => line.includes("is damaged")));
+  assert.equal(await status("DELETE", "/v2/auth/enable", ROOT), 200);
+  assert.equal(await status("GET", "/v2/keys/a"), 200);
+  assert.equal(await status("PUT", "/v2/auth/enable", ROOT), 200);
+});
+
+test("users without a record of whether auth is on keep the door shut, until root says", async () => {
+  running.server.apply(writeCommand({ action: "delete", path: "/2/enabled" }));
+  assert.equal(await status("GET", "/v2/keys/a"), 401);
+  assert.equal(await status("GET", "/v2/keys/a", ROOT), 200);
+  assert.equal(await status("DELETE", "/v2/auth/enable", ROOT), 200);
+  assert.equal(await status("GET", "/v2/keys/a"), 200);
+  assert.equal(await status("PUT", "/v2/auth/enable", ROOT), 200);
+});
+
+test("a document that is about somebody else makes nobody root", async () => {
+  const everything = '{"kv":{"read":["/*"],"write":["/*"]}}';
+  await administer("roles", "narrow", { permissions: { kv: { read: ["/none"], write: [] } } });
+  await administer("users", "eve", { password: "pw", roles: ["narrow"] });
+  rawWrite("/2/roles/narrow", `{"role":"root","permissions":${everything}}`);
+  assert.equal(await status("GET", "/v2/keys/a", "eve:pw"), 401);
+  const { value } = running.server.reader.peek("/2/users/root") ?? {};
+  rawWrite("/2/users/eve", value ?? "");
+  assert.equal(await status("GET", "/v2/keys/a", "eve:rootpw"), 401);
+  assert.equal(await status("GET", "/v2/auth/users/root", "eve:rootpw"), 401);
+});
