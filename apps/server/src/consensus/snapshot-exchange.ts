@@ -5,8 +5,8 @@
  */
 import { PassThrough } from "node:stream";
 import type { RaftNode, SnapshotMessage, SnapshotSink } from "@etcd2/raft";
-import { importSnapshot } from "@etcd2/store";
-import type { Kv, StoreWatcherHub } from "@etcd2/store";
+import { importSnapshot, isStoreFailure, StoreError } from "@etcd2/store";
+import type { Kv, SnapshotInfo, StoreWatcherHub } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import type { Cluster } from "../cluster/cluster.ts";
 import { messageOf } from "../base/message-of.ts";
@@ -33,19 +33,55 @@ export class SnapshotExchange {
     this.#options = options;
   }
 
+  /** A store that cannot be read to its end is no store to lead with: it ends the member. */
   openSource(): AsyncIterable<Uint8Array> {
-    return this.#options.storage.machine.exportSnapshot();
+    return watched(this.#options.storage.machine.exportSnapshot(), this.#options.onFatal);
   }
 
   openSink(message: SnapshotMessage): SnapshotSink {
     if (this.#receiving) throw new Error("another snapshot is being received");
-    this.#receiving = true;
     const { log } = this.#options;
     log(`receiving database snapshot [index:${message.snapshot.index}, from ${message.from}]...`);
-    return new IncomingSnapshot(this.#options, message, () => {
+    const incoming = new IncomingSnapshot(this.#options, message, this.#nextGeneration(), () => {
       this.#receiving = false;
     });
+    this.#receiving = true;
+    return incoming;
   }
+
+  #nextGeneration(): string {
+    try {
+      return this.#options.storage.nextGeneration();
+    } catch (error) {
+      // The name of the state in use is not what it was; anything else may be better next time.
+      if (isStoreFailure(error)) this.#options.onFatal(error);
+      throw error;
+    }
+  }
+}
+
+/** Hands chunks on as they are asked for; a failure of the store is told before it is thrown. */
+function watched(
+  source: AsyncIterableIterator<Uint8Array>,
+  onFailure: (error: Error) => void,
+): AsyncIterableIterator<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    async next() {
+      try {
+        return await source.next();
+      } catch (error) {
+        if (isStoreFailure(error)) onFailure(error);
+        throw error;
+      }
+    },
+    async return() {
+      await source.return?.();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 class IncomingSnapshot implements SnapshotSink {
@@ -60,11 +96,17 @@ class IncomingSnapshot implements SnapshotSink {
   readonly #path: string;
   readonly #imported: Promise<Kv>;
 
-  constructor(options: SnapshotExchangeOptions, message: SnapshotMessage, onEnd: () => void) {
+  /** @param path an empty folder to write to. */
+  constructor(
+    options: SnapshotExchangeOptions,
+    message: SnapshotMessage,
+    path: string,
+    onEnd: () => void,
+  ) {
     this.#options = options;
     this.#message = message;
     this.#onEnd = onEnd;
-    this.#path = options.storage.nextGeneration();
+    this.#path = path;
     // A transfer may break off before the import listens.
     this.#pipe.on("error", () => undefined);
     this.#imported = this.#import();
@@ -75,12 +117,22 @@ class IncomingSnapshot implements SnapshotSink {
   async #import(): Promise<Kv> {
     const kv = await RocksKv.open(this.#path);
     try {
-      await importSnapshot(kv, this.#pipe as AsyncIterable<Uint8Array>);
+      this.#check(await importSnapshot(kv, this.#pipe as AsyncIterable<Uint8Array>));
       return kv;
     } catch (error) {
       await kv.close();
       throw error;
     }
+  }
+
+  /** What was sent must be what was announced: that was judged, and the log goes on from there. */
+  #check({ raftIndex, raftTerm }: SnapshotInfo): void {
+    const { index, term } = this.#message.snapshot;
+    if (raftIndex === index && raftTerm === term) return;
+    throw new StoreError(
+      "corrupt",
+      `the snapshot is of entry ${raftIndex} of term ${raftTerm}, announced was ${index} of term ${term}`,
+    );
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -92,20 +144,52 @@ class IncomingSnapshot implements SnapshotSink {
   }
 
   async commit(): Promise<void> {
-    const { storage, node, log } = this.#options;
     try {
-      this.#pipe.end();
-      const kv = await this.#imported;
-      await kv.close();
-      await node().exclusively(async () => {
-        // The log may have caught up by itself in the meantime, or the sender been succeeded.
-        if (!node().wantsSnapshot(this.#message)) return;
-        await this.#takeOver();
-        log(`applied snapshot at index ${storage.machine.appliedIndex}`);
-      });
-      this.#options.onInstalled();
+      if (await this.#install()) this.#followUp();
+      else this.#discard();
+    } catch (error) {
+      this.#discard();
+      throw error;
     } finally {
       this.#onEnd();
+    }
+  }
+
+  /** @returns Whether the received state is the one in use now. */
+  async #install(): Promise<boolean> {
+    const { storage, node, log } = this.#options;
+    this.#pipe.end();
+    const kv = await this.#imported;
+    await kv.close();
+    return node().exclusively(async () => {
+      // The log may have caught up by itself in the meantime, or the sender been succeeded.
+      if (!node().wantsSnapshot(this.#message)) return false;
+      await this.#takeOver();
+      log(`applied snapshot at index ${storage.machine.appliedIndex}`);
+      return true;
+    });
+  }
+
+  /** Half of it would leave this member with the users or the peers of the old state. */
+  #followUp(): void {
+    try {
+      this.#options.onInstalled();
+    } catch (error) {
+      const text = messageOf(error);
+      this.#options.onFatal(
+        new Error(`a snapshot could not be taken over: ${text}`, { cause: error }),
+      );
+      throw error;
+    }
+  }
+
+  /** Gives its room back at once: a full disk may be why it is not used. */
+  #discard(): void {
+    try {
+      this.#options.storage.discardGeneration(this.#path);
+    } catch (error) {
+      // The next one to arrive, or the next start, tries again.
+      this.#options.log(`an unused snapshot could not be removed: ${messageOf(error)}`);
     }
   }
 
@@ -136,6 +220,7 @@ class IncomingSnapshot implements SnapshotSink {
       (kv) => kv.close(),
       () => undefined,
     );
+    this.#discard();
     this.#options.log(`snapshot transfer was given up: ${reason.message}`);
     this.#onEnd();
   }

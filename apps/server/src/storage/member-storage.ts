@@ -68,6 +68,22 @@ function describeOpenFailure(path: string, error: unknown): string {
   return `cannot open the store: ${text}; ${remedy}`;
 }
 
+/** Where the state in use is. @throws StartError */
+function currentOf(directory: StoreDirectory): string {
+  let cause: unknown;
+  try {
+    const path = directory.current();
+    if (path !== undefined) return path;
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    cause = error;
+  }
+  throw new StartError(
+    `${join(directory.path, "CURRENT")} names no state: restore a backup or rebuild this member from its peers`,
+    { cause },
+  );
+}
+
 interface IndexedLog {
   firstIndex(): number;
   lastIndex(): number;
@@ -256,12 +272,7 @@ export class MemberStorage {
   static async #open(options: StorageOptions, locks: MemberLocks): Promise<MemberStorage> {
     const { layout } = options;
     const directory = new StoreDirectory(layout.storeDir);
-    const path = directory.current();
-    if (path === undefined) {
-      throw new StartError(
-        `${join(layout.storeDir, "CURRENT")} names no state: restore a backup or rebuild this member from its peers`,
-      );
-    }
+    const path = currentOf(directory);
     const machine = await openMachine(path, options, { mustExist: true });
     try {
       const storage = await MemberStorage.#openLog(options, locks, directory, machine);
@@ -315,6 +326,12 @@ export class MemberStorage {
         confState: decodeConfState(confBytes),
       });
     }
+    if (machine.appliedIndex > 0 && confBytes === undefined) {
+      await wal.close();
+      throw new StartError(
+        `${layout.storeDir} has lost who votes: rebuild this member from its peers or restore a backup`,
+      );
+    }
     const commit = Math.max(opened.hardState.commit, machine.appliedIndex);
     return new MemberStorage(options, locks, directory, machine, {
       wal,
@@ -342,6 +359,9 @@ export class MemberStorage {
   async switchTo(path: string): Promise<StateMachine> {
     const incoming = await openMachine(path, this.#options, { mustExist: true });
     try {
+      if (incoming.readMeta(META_CONF_STATE) === undefined) {
+        throw new StoreError("corrupt", "it does not say who votes");
+      }
       // Says that the log may be behind this state, should a crash come before the log restarts.
       const index = Buffer.from(String(incoming.appliedIndex), "utf8");
       incoming.apply([], new Map([[META_INSTALLED, index]]));
@@ -363,6 +383,11 @@ export class MemberStorage {
       this.#options.warn(`the state before the snapshot could not be removed: ${messageOf(error)}`);
     }
     return incoming;
+  }
+
+  /** Removes a generation that is not to be used, unless it is the one in use for all the disk tells. */
+  discardGeneration(path: string): void {
+    if (!this.#isNamed(path)) rmSync(path, { recursive: true, force: true });
   }
 
   /** Whether the generation is the one in use, or may be for all the disk tells. */

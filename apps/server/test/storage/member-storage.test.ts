@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
 import type { DataDirLayout } from "@etcd2/member-dir";
-import { layoutOf } from "@etcd2/member-dir";
-import { importSnapshot, StoreDirectory } from "@etcd2/store";
+import { layoutOf, META_CONF_STATE } from "@etcd2/member-dir";
+import { EMPTY_CONF_STATE, encodeConfState } from "@etcd2/raft";
+import { importSnapshot, StoreBuilder, StoreDirectory, SteadyClock } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 
 import { inspectDataDir } from "../../src/storage/data-dir.ts";
@@ -96,6 +97,48 @@ describe("making a new member's storage", () => {
     );
   });
 
+  it("refuses a log that ends before what was committed", async () => {
+    const storage = await MemberStorage.create(options, ids, "{}");
+    const entry = { index: 1, term: 1, type: "normal", data: new Uint8Array() } as const;
+    await storage.wal.save([entry], { term: 1, vote: "", commit: 3 }, true);
+    await storage.close();
+    await assert.rejects(
+      MemberStorage.open(options),
+      /index 3 is committed, but the entries end at 1/,
+    );
+  });
+
+  it("refuses a state that has applied entries and does not say who votes", async () => {
+    const storage = await MemberStorage.create(options, ids, "{}");
+    const entry = { index: 1, term: 1, type: "normal", data: new Uint8Array() } as const;
+    await storage.wal.save([entry], { term: 1, vote: "", commit: 1 }, true);
+    storage.machine.apply([{ index: 1, term: 1, command: undefined }]);
+    await storage.close();
+    await assert.rejects(MemberStorage.open(options), /has lost who votes/);
+  });
+
+  for (const content of ["", "\0\0\0\n", "generation-1\n"]) {
+    it(`removes nothing, running or not, once CURRENT is ${JSON.stringify(content)}`, async () => {
+      const storage = await MemberStorage.create(options, ids, "{}");
+      const files = readdirSync(layout.storeDir);
+      writeFileSync(join(layout.storeDir, "CURRENT"), content);
+      assert.throws(() => storage.nextGeneration(), /CURRENT names no state/);
+      await storage.close();
+      await assert.rejects(MemberStorage.open(options), StartError);
+      assert.deepEqual(readdirSync(layout.storeDir), files);
+    });
+  }
+
+  it("removes nothing once CURRENT is gone or names another state under a running member", async () => {
+    const storage = await MemberStorage.create(options, ids, "{}");
+    rmSync(join(layout.storeDir, "CURRENT"));
+    assert.throws(() => storage.nextGeneration(), /does not name the state in use/);
+    writeFileSync(join(layout.storeDir, "CURRENT"), "generation-00000007\n");
+    assert.throws(() => storage.nextGeneration(), /does not name the state in use/);
+    assert.ok(readdirSync(layout.storeDir).includes("generation-00000001"));
+    await storage.close();
+  });
+
   it("refuses a state that stands before its log begins", async () => {
     const storage = await MemberStorage.create(options, ids, "{}");
     const confState = { voters: [ids.memberId], learners: [], votersOutgoing: [] };
@@ -130,6 +173,8 @@ describe("taking over a received state", () => {
       warn: (message) => warnings.push(message),
     };
     storage = await MemberStorage.create(options, ids, "{}");
+    const confState = encodeConfState({ ...EMPTY_CONF_STATE, voters: [ids.memberId] });
+    storage.machine.apply([], new Map([[META_CONF_STATE, confState]]));
   });
   afterEach(async () => {
     mock.restoreAll();
@@ -173,6 +218,14 @@ describe("taking over a received state", () => {
     assertServes();
     assert.equal(new StoreDirectory(layout.storeDir).current(), path);
     assert.equal(warnings.length, 0);
+  });
+
+  it("leaves the old one in use where the new one does not say who votes", async () => {
+    const path = storage.nextGeneration();
+    const kv = await RocksKv.open(path);
+    new StoreBuilder(kv, SteadyClock.open(kv)).finish({ raftIndex: 9, raftTerm: 2, etcdIndex: 0 });
+    await kv.close();
+    await assertOldServes(path);
   });
 
   it("leaves the old one in use where the new one cannot be opened", async () => {

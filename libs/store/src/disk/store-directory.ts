@@ -6,7 +6,6 @@
  */
 import {
   closeSync,
-  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -17,6 +16,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { StoreError } from "../model/errors.ts";
 import { makeDirectories } from "./make-directories.ts";
 
 const CURRENT = "CURRENT";
@@ -59,23 +59,54 @@ export function syncTree(path: string): void {
 /** The generations of one store; errors are those of the file system, or StoreErrors. */
 export class StoreDirectory {
   readonly path: string;
+  /** The generation in use, as last read or written; nothing removes it, whatever CURRENT says by then. */
+  #inUse: string | undefined;
 
   constructor(path: string) {
     this.path = path;
   }
 
-  /** Folder of the generation in use; undefined before the first switchTo(). */
+  /**
+   * Folder of the generation in use; undefined before the first switchTo().
+   * @throws StoreError corrupt when CURRENT names none.
+   */
   current(): string | undefined {
-    const file = join(this.path, CURRENT);
-    if (!existsSync(file)) return undefined;
-    const name = readFileSync(file, "utf8").trim();
-    return GENERATION.test(name) ? join(this.path, name) : undefined;
+    const name = this.#readName();
+    if (name === undefined) return undefined;
+    if (!GENERATION.test(name)) {
+      throw new StoreError("corrupt", `${join(this.path, CURRENT)} names no state`);
+    }
+    this.#inUse = join(this.path, name);
+    return this.#inUse;
+  }
+
+  #readName(): string | undefined {
+    try {
+      return readFileSync(join(this.path, CURRENT), "utf8").trim();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  }
+
+  /** As current(), for who is about to remove all others. @throws StoreError corrupt when it changed. */
+  #kept(): string | undefined {
+    const before = this.#inUse;
+    const current = this.current();
+    if (before !== undefined && current !== before) {
+      this.#inUse = before;
+      throw new StoreError(
+        "corrupt",
+        `${join(this.path, CURRENT)} does not name the state in use, ${before}, any more`,
+      );
+    }
+    return current;
   }
 
   /** An empty folder's path for the next generation; leftovers of an unfinished one are removed. */
   next(): string {
     makeDirectories(this.path);
-    const current = this.current();
+    const current = this.#kept();
     let newest = 0;
     for (const name of readdirSync(this.path)) {
       const match = GENERATION.exec(name);
@@ -98,12 +129,14 @@ export class StoreDirectory {
     writeFileSync(temporary, `${name}\n`, { mode: 0o600 });
     syncPath(temporary);
     renameSync(temporary, join(this.path, CURRENT));
+    this.#inUse = path;
     syncPath(this.path);
   }
 
   /** Removes every generation but the one in use. */
   removeOthers(): void {
-    const current = this.current();
+    const current = this.#kept();
+    if (current === undefined) return;
     for (const name of readdirSync(this.path)) {
       const path = join(this.path, name);
       if (GENERATION.test(name) && path !== current) rmSync(path, { recursive: true, force: true });

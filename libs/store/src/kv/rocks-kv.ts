@@ -126,7 +126,11 @@ class RocksKvIterator implements KvIterator {
 
   seek(key: Uint8Array): void {
     if (!this.#open) throw closedError();
-    this.#iterator._seekSync(key);
+    try {
+      this.#iterator._seekSync(key);
+    } catch (error) {
+      throw storageError("the store could not be read", error);
+    }
   }
 
   close(): void {
