@@ -13,6 +13,7 @@ import { ConsensusObserver } from "../src/member/consensus-observer.ts";
 import { HEALTH_CHECK_PATH } from "../src/listeners/grpc-health.ts";
 import { ServerCounters } from "../src/metrics/counters.ts";
 import { countTransport } from "../src/metrics/transport-counts.ts";
+import { StoreError } from "@etcd2/store";
 import { freePort, pause, until } from "@etcd2/test-support";
 import { NotifySocket } from "./notify-socket.ts";
 import { ask, program, runToEnd, ServerProcess } from "./single-member/server-process.ts";
@@ -46,6 +47,7 @@ describe("the alarms", () => {
       },
       warn: (line) => lines.push(line),
       notice: (line) => lines.push(line),
+      onFatal: (error) => lines.push(`fatal: ${String(error)}`),
       measure: () => Promise.resolve({ freeBytes: figures.free, totalBytes: 1e6 }),
       ...more,
     });
@@ -109,6 +111,23 @@ describe("the alarms", () => {
     });
     assert.deepEqual(figures.live, { bytes: 10, isExact: true });
     alarms.close();
+  });
+
+  it("end the member when the store cannot be counted, not when it was replaced meanwhile", async () => {
+    const said = lines.length;
+    for (const code of ["closed", "corrupt", "storage"] as const) {
+      const alarms = make({
+        quotaBytes: 100,
+        liveSize: () => ({ bytes: 120, isExact: false }),
+        countLiveSize: () => Promise.reject(new StoreError(code, code)),
+      });
+      await alarms.count();
+      alarms.close();
+    }
+    assert.deepEqual(lines.slice(said), [
+      "fatal: StoreError: corrupt",
+      "fatal: StoreError: storage",
+    ]);
   });
 
   it("spend little of the time on counting, however often they look", async () => {

@@ -6,7 +6,7 @@
  */
 import type { ConfChange, NodeId } from "@etcd2/raft/wal";
 import type { ByteString, StoreReader, WriteCommand } from "@etcd2/store";
-import { fromByteString } from "@etcd2/store";
+import { fromByteString, StoreError } from "@etcd2/store";
 import { decodeMemberChange } from "./member-change.ts";
 import { MEMBERS_PATH, memberWrites, REMOVED_PATH, removalWrites } from "./member-rows.ts";
 
@@ -33,20 +33,40 @@ export interface ClusterMember extends MemberRecord {
 /** Why a committed conf change has no effect. */
 export type ChangeRefusal = "removed" | "idExists" | "peerUrlExists" | "notFound" | "malformed";
 
-function parse(bytes: ByteString | undefined): Record<string, unknown> | undefined {
-  if (bytes === undefined) return undefined;
-  try {
-    const value: unknown = JSON.parse(fromByteString(bytes));
-    return typeof value === "object" && value !== null
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
+/** A member that is forgotten because its document cannot be read would change who decides. */
+function damaged(path: ByteString): StoreError {
+  return new StoreError(
+    "corrupt",
+    `the member document ${path} is damaged: replace this member, or restore it from a backup`,
+  );
 }
 
-function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+/** The document; undefined when there is none. @throws StoreError corrupt. */
+function parse(reader: StoreReader, path: ByteString): Record<string, unknown> | undefined {
+  const node = reader.peek(path);
+  if (node === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(fromByteString(node.value ?? ""));
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // Told below.
+  }
+  throw damaged(path);
+}
+
+/** A list that may be left out. @throws StoreError corrupt. */
+function strings(value: unknown, path: ByteString): string[] {
+  if (value === undefined || value === null) return [];
+  const isList = Array.isArray(value) && value.every((item) => typeof item === "string");
+  if (!isList) throw damaged(path);
+  return value;
+}
+
+/** The member an entry of a directory is named after. @throws StoreError corrupt. */
+function idOf(path: ByteString): NodeId {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  if (!/^[0-9a-f]{1,16}$/.test(name)) throw damaged(path);
+  return name.padStart(16, "0");
 }
 
 function string(value: unknown): string {
@@ -63,30 +83,31 @@ export class Membership {
     this.#removed = removed;
   }
 
-  /** Reads everything below /0. */
+  /** Reads everything below /0. @throws StoreError corrupt when a document does not decode. */
   static read(reader: StoreReader): Membership {
     const members: ClusterMember[] = [];
     for (const node of reader.peekChildren(MEMBERS_PATH)) {
-      const id = node.key.slice(MEMBERS_PATH.length + 1);
+      const paths = {
+        raft: `${node.key}/raftAttributes`,
+        attributes: `${node.key}/attributes`,
+      };
       // Old servers could leave the attributes of a removed member behind.
-      const raft = parse(reader.peek(`${node.key}/raftAttributes`)?.value);
+      const raft = parse(reader, paths.raft);
       if (raft === undefined) continue;
       const configuredName = string(raft["name"]);
-      const attributes = parse(reader.peek(`${node.key}/attributes`)?.value);
+      const attributes = parse(reader, paths.attributes);
       members.push({
-        id: id.padStart(16, "0"),
-        peerURLs: strings(raft["peerURLs"]),
+        id: idOf(node.key),
+        peerURLs: strings(raft["peerURLs"], paths.raft),
         name: attributes === undefined ? configuredName : string(attributes["name"]),
-        clientURLs: strings(attributes?.["clientURLs"]),
+        clientURLs: strings(attributes?.["clientURLs"], paths.attributes),
         isLearner: raft["isLearner"] === true,
         configuredName,
         started: attributes !== undefined,
       });
     }
     members.sort((a, b) => (a.id < b.id ? -1 : 1));
-    const removed = reader
-      .peekChildren(REMOVED_PATH)
-      .map((node) => node.key.slice(REMOVED_PATH.length + 1).padStart(16, "0"));
+    const removed = reader.peekChildren(REMOVED_PATH).map((node) => idOf(node.key));
     return new Membership(new Map(members.map((member) => [member.id, member])), new Set(removed));
   }
 

@@ -5,8 +5,13 @@
 import { StartError } from "../base/start-error.ts";
 import { compatClusterVersion, compatVersion } from "../base/version.ts";
 
-/** The refusal of a version beyond this program's own; undefined when it can be served. */
+/** The refusal of a version beyond this program's own, or of none; undefined when it can be served. */
 export function refuseDowngrade(clusterVersion: string): StartError | undefined {
+  if (clusterVersion !== "" && !/^\d+\.\d+/.test(clusterVersion)) {
+    return new StartError(
+      "the cluster version in the store is damaged: replace this member, or restore it from a backup",
+    );
+  }
   const [major, minor] = numbers(clusterVersion);
   const [ownMajor, ownMinor] = numbers(compatClusterVersion);
   if (major < ownMajor || (major === ownMajor && minor <= ownMinor)) return undefined;

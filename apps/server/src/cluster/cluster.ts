@@ -42,7 +42,7 @@ export class Cluster {
     return fromByteString(this.#readerOf().peek("/0/version")?.value ?? "");
   }
 
-  /** Reads everything below /0 again. */
+  /** Reads everything below /0 again. @throws StoreError corrupt. */
   reload(): void {
     this.#membership = Membership.read(this.#readerOf());
   }

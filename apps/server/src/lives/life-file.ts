@@ -12,7 +12,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync } from "node:fs";
-import { rmSync, statSync, writeSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
@@ -144,7 +144,8 @@ export class LifeFile {
         inode: String(ino),
         birth: String(birthtimeNs),
       };
-      writeSync(file, `${JSON.stringify(record).padEnd(RECORD_BYTES - 1)}\n`, 0);
+      // Goes on after a write that took a part only, as one on a disk about to be full may.
+      writeFileSync(file, `${JSON.stringify(record).padEnd(RECORD_BYTES - 1)}\n`);
       fsyncSync(file);
     } finally {
       closeSync(file);

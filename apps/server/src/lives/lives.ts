@@ -36,6 +36,8 @@ export interface LivesOptions {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly warn: (message: string) => void;
+  /** What must be remembered of the others cannot be written. */
+  readonly onFatal: (error: Error) => void;
 }
 
 export class Lives implements LifeRegistry {
@@ -131,7 +133,12 @@ export class Lives implements LifeRegistry {
   #write(isDurable: boolean): void {
     this.#writtenAt = this.#options.now();
     if (this.#peers.changes === this.#writtenChanges) return;
-    this.#writtenChanges = this.#peers.changes;
-    this.#file.write(this.#peers.entries, isDurable);
+    const { changes } = this.#peers;
+    try {
+      if (this.#file.write(this.#peers.entries, isDurable)) this.#writtenChanges = changes;
+    } catch (error) {
+      // Whoever is greeting somebody just now could take it for a fault of theirs.
+      this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 }

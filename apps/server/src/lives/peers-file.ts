@@ -8,6 +8,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync
 import { join } from "node:path";
 import type { NodeId, RememberedLife } from "@etcd2/raft";
 import { messageOf } from "../base/message-of.ts";
+import { StartError } from "../base/start-error.ts";
 
 /** Name in the directory of the member. */
 export const PEERS_FILE = "peers";
@@ -33,8 +34,7 @@ export class PeersFile {
       text = readFileSync(this.#path, "utf8");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-      this.#warn(`cannot read ${this.#path}: ${messageOf(error)}; the other members are met anew`);
-      return [];
+      throw new StartError(`cannot read ${this.#path}: ${messageOf(error)}`, { cause: error });
     }
     try {
       const entries = Object.entries(JSON.parse(text) as Record<string, RememberedLife>);
@@ -46,8 +46,14 @@ export class PeersFile {
     }
   }
 
-  /** Replaces the file as a whole. A failure is a warning: memory goes on without it. */
-  write(entries: Entries, isDurable: boolean): void {
+  /**
+   * Replaces the file as a whole. A full disk is worth a warning: memory goes on without the file until
+   * there is room.
+   * @returns Whether it was written.
+   * @throws StartError when the disk fails in another way: what is not remembered lets members in that
+   * have forgotten what they promised.
+   */
+  write(entries: Entries, isDurable: boolean): boolean {
     const temporary = `${this.#path}.tmp`;
     try {
       const text = `${JSON.stringify(Object.fromEntries(entries))}\n`;
@@ -55,9 +61,14 @@ export class PeersFile {
       renameSync(temporary, this.#path);
       if (isDurable) this.#syncDirectory();
       this.#hasWarned = false;
+      return true;
     } catch (error) {
-      if (!this.#hasWarned) this.#warn(`cannot write ${this.#path}: ${messageOf(error)}`);
+      const text = `cannot write ${this.#path}: ${messageOf(error)}`;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOSPC" && code !== "EDQUOT") throw new StartError(text, { cause: error });
+      if (!this.#hasWarned) this.#warn(text);
       this.#hasWarned = true;
+      return false;
     }
   }
 

@@ -4,7 +4,7 @@
  * neither how space is measured nor who asks.
  */
 import type { LiveSize, WriteAction } from "@etcd2/store";
-import { EtcdError } from "@etcd2/store";
+import { EtcdError, StoreError } from "@etcd2/store";
 import { DiskWatch } from "../system/disk.ts";
 import type { DiskSpace } from "../system/disk.ts";
 import type { DiskFigures } from "../metrics/sources.ts";
@@ -36,6 +36,8 @@ export interface AlarmsOptions {
   readonly countLiveSize: () => Promise<void>;
   readonly warn: (message: string) => void;
   readonly notice: (message: string) => void;
+  /** The store could not be counted: it cannot be relied on. */
+  readonly onFatal: (error: unknown) => void;
   /** Replaced in tests. */
   readonly measure?: (path: string) => Promise<DiskSpace>;
 }
@@ -91,8 +93,9 @@ export class Alarms {
     this.#isCounting = true;
     try {
       await countLiveSize();
-    } catch {
+    } catch (error) {
       // The store was replaced or closed meanwhile; the next look counts again.
+      if (!(error instanceof StoreError && error.code === "closed")) this.#options.onFatal(error);
     } finally {
       const endedAt = performance.now();
       this.#countAgainAtMs = endedAt + (endedAt - startedAt) / COUNTING_SHARE;

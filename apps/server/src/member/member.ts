@@ -374,7 +374,7 @@ export class Member {
   }
 
   #createLives({ term }: HardState): Lives {
-    const { storage, life, log } = this.#options;
+    const { storage, life, log, onFatal } = this.#options;
     const { founders } = bootstrapRecord(storage);
     return new Lives({
       ...{ life, memberDir: storage.layout.memberDir, memberId: storage.memberId },
@@ -388,6 +388,7 @@ export class Member {
       node: () => this.node,
       now: this.#now,
       warn: log.warn,
+      onFatal,
     });
   }
 

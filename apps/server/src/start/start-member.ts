@@ -265,7 +265,7 @@ function memberOptions(
 }
 
 function createAlarms(
-  { config, layout, logging }: StartMemberOptions,
+  { config, layout, logging, events }: StartMemberOptions,
   storage: MemberStorage,
 ): Alarms {
   const log = logging.logger("etcdserver");
@@ -280,6 +280,9 @@ function createAlarms(
     },
     notice: (message) => {
       log.notice(message);
+    },
+    onFatal: (error) => {
+      events.onFatal(error instanceof Error ? error : new Error(String(error)));
     },
   });
 }

@@ -9,6 +9,12 @@ test("a cluster version of this release, an earlier one or none is served", () =
   }
 });
 
+test("one that is no version is refused", () => {
+  for (const version of ["2", "x.y", "\u0000", " 2.3.0"]) {
+    assert.match(refuseDowngrade(version)?.message ?? "", /is damaged/, version);
+  }
+});
+
 test("a later one is refused by its numbers, not by its text", () => {
   for (const version of ["2.4.0", "2.10.0", "3.0.0", "10.0.0"]) {
     const shown = version.split(".").slice(0, 2).join(".");

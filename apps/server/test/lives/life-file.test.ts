@@ -1,9 +1,11 @@
 /** The record by which a data directory is known: starts, copies, full disks. */
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, beforeEach, describe, it } from "node:test";
+import { after, beforeEach, describe, it, mock } from "node:test";
 import { LifeFile } from "../../src/lives/life-file.ts";
 import { StartError } from "../../src/base/start-error.ts";
 
@@ -33,6 +35,21 @@ describe("the life of a data directory", () => {
       [1, 2, 3].map((starts) => [INCARNATION, starts, "none"]),
     );
     assert.equal(new Set(lives.map(({ session }) => session)).size, 3);
+  });
+
+  it("is whole although a write took a part of it only", () => {
+    const original = fs.writeSync.bind(fs) as (file: number, text: string) => number;
+    const write = mock.method(fs, "writeSync", (file: number, text: string) =>
+      original(file, text.slice(0, 100)),
+    );
+    syncBuiltinESMExports();
+    try {
+      LifeFile.create(directory, { incarnation: INCARNATION, doubt: "none" });
+    } finally {
+      write.mock.restore();
+      syncBuiltinESMExports();
+    }
+    assert.equal(LifeFile.open(directory, undefined).incarnation, INCARNATION);
   });
 
   it("is in doubt until that is settled, over restarts", () => {

@@ -1,10 +1,12 @@
 /** What is remembered of other members, on disk. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import fs, { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, describe, it, mock } from "node:test";
 import { PeersFile } from "../../src/lives/peers-file.ts";
+import { StartError } from "../../src/start-error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "etcd2-peers-"));
 const warnings: string[] = [];
@@ -32,10 +34,39 @@ describe("the memory of other members", () => {
     assert.match(warnings.splice(0).join(), /damaged/);
   });
 
-  it("that cannot be written is a warning, once", () => {
-    const file = open(join(directory, "missing"));
-    file.write([["1", life]], true);
-    file.write([["1", life]], true);
+  /** The rename that puts the file in place fails. */
+  function withFailingRename(code: string, work: () => void): void {
+    const rename = mock.method(fs, "renameSync", () => {
+      throw Object.assign(new Error(code), { code });
+    });
+    syncBuiltinESMExports();
+    try {
+      work();
+    } finally {
+      rename.mock.restore();
+      syncBuiltinESMExports();
+    }
+  }
+
+  it("that a full disk does not take is a warning, once, and stays to be written", () => {
+    const file = open();
+    withFailingRename("ENOSPC", () => {
+      assert.equal(file.write([["1", life]], true), false);
+      assert.equal(file.write([["1", life]], true), false);
+    });
     assert.equal(warnings.splice(0).length, 1);
+    assert.equal(file.write([["1", life]], true), true);
+    assert.deepEqual(open().read(), [["1", life]]);
+  });
+
+  it("ends the member on a disk that fails, since it would forget who has forgotten", () => {
+    for (const code of ["EIO", "EROFS", "EACCES"]) {
+      withFailingRename(code, () => {
+        assert.throws(() => open().write([["1", life]], true), StartError);
+      });
+    }
+    mkdirSync(join(directory, "other", "peers"), { recursive: true });
+    assert.throws(() => open(join(directory, "other")).read(), /cannot read .*peers/);
+    assert.deepEqual(warnings, []);
   });
 });
