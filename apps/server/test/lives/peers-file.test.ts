@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it, mock } from "node:test";
 import { PeersFile } from "../../src/lives/peers-file.ts";
-import { StartError } from "../../src/start-error.ts";
+import { StartError } from "../../src/base/start-error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "etcd2-peers-"));
 const warnings: string[] = [];

@@ -17,7 +17,7 @@ import { RocksKv } from "@etcd2/store/rocks";
 import { Cluster } from "../../src/cluster/cluster.ts";
 import { layoutOf } from "../../src/storage/data-dir.ts";
 import { MemberStorage, META_CONF_STATE } from "../../src/storage/member-storage.ts";
-import { SnapshotExchange } from "../../src/storage/snapshot-exchange.ts";
+import { SnapshotExchange } from "../../src/consensus/snapshot-exchange.ts";
 
 const CLUSTER = "00000000000000c1";
 const [SENDER, RECEIVER] = ["00000000000000a1", "00000000000000a2"] as const;
