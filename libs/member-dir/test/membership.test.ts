@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import type { ConfChange, ConfChangeSingle } from "@etcd2/raft/wal";
 import { MemoryKv, StateMachine, SteadyClock, toByteString, writeCommand } from "@etcd2/store";
 import { decodeMemberChange, encodeMemberChange } from "../src/member-change.ts";
-import type { MemberRecord } from "../src/membership.ts";
+import type { ClusterMember, MemberRecord } from "../src/membership.ts";
 import { confChangeWrites, Membership } from "../src/membership.ts";
 
 const [A, B, C] = ["a", "b", "c"].map((id) => id.padStart(16, "0")) as [string, string, string];
@@ -101,15 +101,20 @@ describe("a committed conf change that holds", () => {
 });
 
 describe("the membership in the store", () => {
-  it("has no name where a document says none, and no member without a document", async () => {
-    for (const document of ["{}", '{"name":7}', '{"peerURLs":[7]}', "", "{", "null", "7"]) {
+  it("has no name where a document says none, and is not read where one does not decode", async () => {
+    const read = async (document: string): Promise<ClusterMember | undefined> => {
       const { machine, reader } = await cluster();
       const path = "/0/members/a/raftAttributes";
       const command = writeCommand({ action: "set", path, value: toByteString(document) });
       machine.apply([{ index: machine.appliedIndex + 1, term: 1, command }]);
-      const member = Membership.read(reader).get(A);
-      if (!document.startsWith("{") || document === "{") assert.equal(member, undefined, document);
-      else assert.deepEqual([member?.name, member?.peerURLs, member?.started], ["", [], false]);
+      return Membership.read(reader).get(A);
+    };
+    for (const document of ["{}", '{"name":7}']) {
+      const member = await read(document);
+      assert.deepEqual([member?.name, member?.peerURLs, member?.started], ["", [], false]);
+    }
+    for (const document of ['{"peerURLs":[7]}', "", "{", "null", "7"]) {
+      await assert.rejects(read(document), /document \/0\/members\/a\/.* is damaged/, document);
     }
   });
 

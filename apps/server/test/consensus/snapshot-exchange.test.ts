@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it, mock } from "node:test";
+import { layoutOf, META_CONF_STATE } from "@etcd2/member-dir";
 import { EMPTY_CONF_STATE, encodeConfState } from "@etcd2/raft";
 import type { RaftNode, SnapshotMessage, SnapshotSink } from "@etcd2/raft";
 import {
@@ -15,8 +16,7 @@ import {
 } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { Cluster } from "../../src/cluster/cluster.ts";
-import { layoutOf } from "../../src/storage/data-dir.ts";
-import { MemberStorage, META_CONF_STATE } from "../../src/storage/member-storage.ts";
+import { MemberStorage } from "../../src/storage/member-storage.ts";
 import { SnapshotExchange } from "../../src/consensus/snapshot-exchange.ts";
 
 const CLUSTER = "00000000000000c1";
