@@ -37,7 +37,7 @@ const REFUSALS = {
 export interface MembershipParts {
   readonly memberId: NodeId;
   readonly cluster: Cluster;
-  readonly node: () => RaftNode;
+  readonly node: RaftNode;
   readonly nextRequestId: () => RequestId;
   readonly strictReconfigCheck: boolean;
   /** Whether the link to another member is up. */
@@ -67,7 +67,7 @@ export class Membership implements MembershipPort {
   }
 
   leader(): Member | undefined {
-    const leader = this.#parts.cluster.get(this.#parts.node().leader);
+    const leader = this.#parts.cluster.get(this.#parts.node.leader);
     return leader === undefined ? undefined : toApiMember(leader);
   }
 
@@ -126,7 +126,7 @@ export class Membership implements MembershipPort {
     }
     // A cluster whose log is short would find a learner that never started near enough.
     await this.#requireAnswering(member, "it cannot vote");
-    const status = this.#parts.node().status();
+    const status = this.#parts.node.status();
     const progress = status.progress.get(member.id);
     if (status.role !== "leader") {
       throw new MembershipError(
@@ -153,8 +153,8 @@ export class Membership implements MembershipPort {
     }
     await this.#requireAnswering(member, "it cannot take over");
     const deadline = performance.now() + this.#parts.requestTimeoutMs;
-    this.#parts.node().transferLeader(member.id);
-    while (this.#parts.node().leader !== member.id) {
+    this.#parts.node.transferLeader(member.id);
+    while (this.#parts.node.leader !== member.id) {
       if (performance.now() > deadline) {
         throw new MembershipError(
           "timeout",
@@ -171,8 +171,8 @@ export class Membership implements MembershipPort {
    */
   async #leadElsewhere(leaving: ClusterMember): Promise<void> {
     const { memberId: own, cluster, node } = this.#parts;
-    if (node().leader !== leaving.id) return;
-    const { progress } = node().status();
+    if (node.leader !== leaving.id) return;
+    const { progress } = node.status();
     const staying = cluster.members.filter(
       (member) => member.id !== leaving.id && !member.isLearner,
     );
@@ -196,7 +196,7 @@ export class Membership implements MembershipPort {
   async #requireAnswering(member: ClusterMember, consequence: string): Promise<void> {
     const deadline = performance.now() + SILENCE_MAX_MS;
     for (;;) {
-      const { role, leader, progress } = this.#parts.node().status();
+      const { role, leader, progress } = this.#parts.node.status();
       if (role !== "leader" || leader === member.id) return;
       if (progress.get(member.id)?.recentActive === true) return;
       if (performance.now() >= deadline) break;
@@ -277,7 +277,7 @@ export class Membership implements MembershipPort {
       const deadline = performance.now() + this.#parts.requestTimeoutMs;
       const timer = setInterval(() => {
         if (performance.now() >= deadline) settle("timeout");
-        else this.#parts.node().proposeConfChange(data);
+        else this.#parts.node.proposeConfChange(data);
       }, RETRY_MS);
       const settle = (outcome: string | undefined): void => {
         clearInterval(timer);
@@ -285,7 +285,7 @@ export class Membership implements MembershipPort {
         resolve(outcome);
       };
       this.#waiters.set(key, { change: single, settle });
-      this.#parts.node().proposeConfChange(data);
+      this.#parts.node.proposeConfChange(data);
     });
     if (refusal === undefined) return;
     if (refusal === "timeout") {

@@ -17,7 +17,7 @@ export interface SnapshotExchangeOptions {
   readonly storage: MemberStorage;
   readonly cluster: Cluster;
   readonly hub: StoreWatcherHub;
-  readonly node: () => RaftNode;
+  readonly node: RaftNode;
   /** The cluster may look different after an install: connect to who is there now. */
   readonly onInstalled: () => void;
   readonly log: (message: string) => void;
@@ -161,9 +161,9 @@ class IncomingSnapshot implements SnapshotSink {
     this.#pipe.end();
     const kv = await this.#imported;
     await kv.close();
-    return node().exclusively(async () => {
+    return node.exclusively(async () => {
       // The log may have caught up by itself in the meantime, or the sender been succeeded.
-      if (!node().wantsSnapshot(this.#message)) return false;
+      if (!node.wantsSnapshot(this.#message)) return false;
       await this.#takeOver();
       log(`applied snapshot at index ${storage.machine.appliedIndex}`);
       return true;
@@ -202,7 +202,7 @@ class IncomingSnapshot implements SnapshotSink {
       isReplaced = true;
       hub.attach(machine);
       cluster.reload();
-      node().snapshotInstalled({ ...this.#message, snapshot: storage.snapshotMetadata() });
+      node.snapshotInstalled({ ...this.#message, snapshot: storage.snapshotMetadata() });
     } catch (error) {
       const text = messageOf(error);
       if (isReplaced || error instanceof TakeoverError) {

@@ -32,7 +32,8 @@ export interface LivesOptions {
   readonly found: { readonly term: Term; readonly lastIndex: Index };
   readonly cluster: Pick<Cluster, "get" | "isRemoved">;
   readonly voters: () => readonly NodeId[];
-  readonly node: () => RaftNode;
+  /** Who has the raft node; asked from the first greeting on, not before. */
+  readonly consensus: { readonly node: RaftNode };
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly warn: (message: string) => void;
@@ -49,14 +50,14 @@ export class Lives implements LifeRegistry {
   #writtenChanges = 0;
 
   constructor(options: LivesOptions) {
-    const { life, memberDir, memberId, found, cluster, node, now, warn, voters } = options;
+    const { life, memberDir, memberId, found, cluster, consensus, now, warn, voters } = options;
     this.#options = options;
     this.#file = new PeersFile(memberDir, warn);
     this.#writtenAt = now();
     this.#peers = new PeerLives({
       remembered: this.#file.read().filter(([id]) => !cluster.isRemoved(id)),
       hasRun: (id) => cluster.get(id)?.started === true,
-      acknowledgedBy: (id) => node().acknowledgedBy(id),
+      acknowledgedBy: (id) => consensus.node.acknowledgedBy(id),
       onStart: () => {
         this.#write(true);
       },
@@ -65,12 +66,12 @@ export class Lives implements LifeRegistry {
       doubt: life.doubt,
       self: memberId,
       voters,
-      logEnd: () => node().stableEnd,
+      logEnd: () => consensus.node.stableEnd,
       term: found.term,
       renounceVotes: (term) => {
-        node().renounceVotes(term);
+        consensus.node.renounceVotes(term);
       },
-      hasRenouncedVotes: (term) => node().hasRenouncedVotes(term),
+      hasRenouncedVotes: (term) => consensus.node.hasRenouncedVotes(term),
       now,
       onAdmitted: () => {
         life.settle();
@@ -83,7 +84,7 @@ export class Lives implements LifeRegistry {
   get own(): Life {
     const { life, found } = this.#options;
     const { incarnation, starts, session, doubt } = life;
-    const { stableEnd: end, term: currentTerm } = this.#options.node();
+    const { stableEnd: end, term: currentTerm } = this.#options.consensus.node;
     const isFounding = doubt === "founding";
     return { incarnation, starts, session, ...found, isFounding, end, currentTerm };
   }
@@ -99,7 +100,7 @@ export class Lives implements LifeRegistry {
   }
 
   position(): Position {
-    return this.#options.node().position;
+    return this.#options.consensus.node.position;
   }
 
   validateLife(id: NodeId, life: Life): string | undefined {

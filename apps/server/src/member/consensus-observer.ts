@@ -3,7 +3,7 @@
  * long: requests, confirmations of reads, applied batches, syncs of the log; and of messages that
  * were refused. At most one line per kind and second. What is measured, and when, is the callers'.
  */
-import type { ProposalCounters } from "./etcd-server.ts";
+import type { ProposalCounters } from "../consensus/consensus-options.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 
 const SLOW_REQUEST_SECONDS = 1;

@@ -6,7 +6,7 @@
  */
 import type { NodeId } from "@etcd2/raft";
 import type { LivesCursor } from "@etcd2/store";
-import type { EtcdServer } from "./etcd-server.ts";
+import type { Consensus } from "../consensus/consensus.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 
 /** Lives told by one log entry; one entry at a time, and one in each check(). */
@@ -19,7 +19,7 @@ const BEHIND_MS = 1000;
 const LEFT_MIN_MS = 500;
 
 export interface LivesSyncOptions {
-  readonly server: EtcdServer;
+  readonly consensus: Consensus;
   readonly storage: MemberStorage;
   /** Milliseconds on the monotonic clock since when the link to a member is up; 0 while it is down. */
   readonly activeSince: (id: NodeId) => number;
@@ -51,8 +51,8 @@ export class LivesSync {
 
   /** Goes on telling, or looks for somebody to tell. Call it regularly. */
   check(): void {
-    const { server, storage } = this.#options;
-    if (!server.node.isLeader) {
+    const { consensus, storage } = this.#options;
+    if (!consensus.node.isLeader) {
       this.#followers.clear();
       this.#isDue = false;
       this.#isWalking = false;
@@ -72,11 +72,11 @@ export class LivesSync {
 
   /** Looks how far the others are. @returns Whether one has caught up that was away or behind. */
   #someoneCaughtUp(): boolean {
-    const { server, storage, activeSince } = this.#options;
+    const { consensus, storage, activeSince } = this.#options;
     const index = storage.machine.appliedIndex;
     const at = performance.now();
     let isOne = false;
-    for (const [id, { match }] of server.node.status().progress) {
+    for (const [id, { match }] of consensus.node.status().progress) {
       if (id === storage.memberId) continue;
       const since = activeSince(id);
       const follower = this.#followers.get(id);
@@ -92,14 +92,14 @@ export class LivesSync {
   }
 
   #tellNext(): void {
-    const { server, storage } = this.#options;
+    const { consensus, storage } = this.#options;
     const page = storage.machine.livesLeft(LIVES_BATCH_MAX, this.#cursor);
     this.#cursor = page.next;
     this.#isWalking = page.next !== undefined;
     const lives = page.lives.filter(({ leftMs }) => leftMs >= LEFT_MIN_MS);
     if (lives.length === 0) return;
     this.#isProposing = true;
-    server.proposeCommand({ action: "expire", expired: [], lives }, () => {
+    consensus.requests.propose({ action: "expire", expired: [], lives }, () => {
       this.#isProposing = false;
     });
   }

@@ -4,7 +4,7 @@
  */
 import { formatId, publishWrite } from "@etcd2/member-dir";
 import { EtcdError, toByteString } from "@etcd2/store";
-import type { EtcdServer } from "./etcd-server.ts";
+import type { Consensus } from "../consensus/consensus.ts";
 
 /** Version of the API that members of this program agree on. */
 const CLUSTER_VERSION = "2.3.0";
@@ -12,7 +12,7 @@ const CLUSTER_VERSION = "2.3.0";
 const RETRY_MS = 500;
 
 export interface PublisherOptions {
-  readonly server: EtcdServer;
+  readonly consensus: Consensus;
   readonly name: string;
   readonly clientURLs: readonly string[];
   readonly log: (message: string) => void;
@@ -40,18 +40,23 @@ export class Publisher {
       resolve();
       return;
     }
-    const { server, name, clientURLs, log } = this.#options;
-    server.proposeCommand(publishWrite(server.memberId, name, clientURLs), (result) => {
-      if (result instanceof EtcdError) {
-        this.#timer = setTimeout(() => {
-          this.#attempt(resolve);
-        }, RETRY_MS);
-        return;
-      }
-      const urls = clientURLs.join(" ");
-      log(`published {Name:${name} ClientURLs:[${urls}]} to cluster ${formatId(server.clusterId)}`);
-      resolve();
-    });
+    const { consensus, name, clientURLs, log } = this.#options;
+    consensus.requests.propose(
+      publishWrite(consensus.storage.memberId, name, clientURLs),
+      (result) => {
+        if (result instanceof EtcdError) {
+          this.#timer = setTimeout(() => {
+            this.#attempt(resolve);
+          }, RETRY_MS);
+          return;
+        }
+        const urls = clientURLs.join(" ");
+        log(
+          `published {Name:${name} ClientURLs:[${urls}]} to cluster ${formatId(consensus.storage.clusterId)}`,
+        );
+        resolve();
+      },
+    );
   }
 
   /**
@@ -59,13 +64,13 @@ export class Publisher {
    * is done or was not needed.
    */
   ensureClusterVersion(): Promise<void> {
-    const { server, log } = this.#options;
-    if (this.#closed || !server.node.isLeader || server.cluster.version !== "") {
+    const { consensus, log } = this.#options;
+    if (this.#closed || !consensus.node.isLeader || consensus.cluster.version !== "") {
       return Promise.resolve();
     }
     this.#versionInFlight ??= new Promise((resolve) => {
       log("setting up the initial cluster version to 2.3");
-      server.proposeCommand(
+      consensus.requests.propose(
         { action: "clusterVersion", value: toByteString(CLUSTER_VERSION) },
         () => {
           this.#versionInFlight = undefined;

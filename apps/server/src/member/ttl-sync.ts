@@ -50,8 +50,8 @@ export class TtlSync {
 
   /** Proposes what is due, unless a proposal is under way. */
   check(): void {
-    const { server, storage } = this.#options;
-    if (this.#inFlight || !server.node.isLeader) return;
+    const { consensus, storage } = this.#options;
+    if (this.#inFlight || !consensus.node.isLeader) return;
     const { machine } = storage;
     const now = machine.clock.steadyMs();
     const next = machine.nextDeadline();
@@ -62,7 +62,7 @@ export class TtlSync {
       .toSorted((a, b) => a.expirationMs - b.expirationMs || a.modifiedIndex - b.modifiedIndex);
     if (expired.length === 0) return;
     this.#inFlight = true;
-    server.proposeCommand({ action: "expire", expired }, () => {
+    consensus.requests.propose({ action: "expire", expired }, () => {
       this.#inFlight = false;
       // More may be due than one entry holds.
       if (expired.length === EXPIRE_BATCH_MAX) this.check();

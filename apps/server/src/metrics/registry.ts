@@ -98,8 +98,11 @@ async function createRegistry(families: readonly Family[], scrape: Scrape): Prom
 }
 
 /** Sets metrics up; nothing is loaded yet. */
-export function createMetrics(options: MetricsOptions, sources: MetricSources): Metrics {
-  const counters = new ServerCounters();
+export function createMetrics(
+  options: MetricsOptions,
+  sources: MetricSources,
+  counters: ServerCounters = new ServerCounters(),
+): Metrics {
   const handler = new HandlerFigures();
   const cache = new Map<string, unknown>();
   const families = [

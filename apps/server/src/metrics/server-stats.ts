@@ -92,6 +92,11 @@ export class ServerStats {
     this.#leaderStartTime = "0001-01-01T00:00:00Z";
   }
 
+  /** Whether this member leads, as last told. */
+  get isLeader(): boolean {
+    return this.#state === "StateLeader";
+  }
+
   roleChanged(role: string, leader: NodeId): void {
     this.#state =
       role === "leader" ? "StateLeader" : role === "follower" ? "StateFollower" : "StateCandidate";

@@ -4,30 +4,29 @@
  */
 import { formatId } from "@etcd2/member-dir";
 import type { TransportMetrics } from "@etcd2/raft";
+import type { Consensus } from "../consensus/consensus.ts";
 import type { Alarms } from "../member/alarms.ts";
 import { clientFigures } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { fdLimit, fdsUsed } from "../system/fd-limit.ts";
-import type { Member } from "../member/member.ts";
 import type { ServerCounters } from "../metrics/counters.ts";
 import { createMetrics } from "../metrics/registry.ts";
 import type { Metrics } from "../metrics/registry.ts";
+import type { ServerStats } from "../metrics/server-stats.ts";
 import type { CertificateFigures, MetricSources } from "../metrics/sources.ts";
 
+/** What is asked of the figures of a running member. */
 export interface Observers {
-  readonly counters: ServerCounters;
-  readonly transport: TransportMetrics;
-  attach(observed: Observed): void;
   /** Begins measurements that load code; call when serving. */
   start(): Promise<void>;
   page(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
 }
 
-/** What the figures are about, once it exists. */
+/** What the figures are about. */
 export interface Observed {
-  readonly member: Member;
+  readonly consensus: Consensus;
   readonly clients: ClientPorts;
   readonly alarms: Pick<Alarms, "names" | "disk" | "count">;
 }
@@ -46,8 +45,8 @@ function shownFdLimit(): number {
   return Number.isFinite(limit) ? limit : 0;
 }
 
-function raftStatus(member: Member): unknown {
-  const status = member.node.status();
+function raftStatus({ node }: Consensus): unknown {
+  const status = node.status();
   return {
     id: formatId(status.id),
     term: status.term,
@@ -64,35 +63,35 @@ function raftStatus(member: Member): unknown {
   };
 }
 
-function memberSources(config: ServerConfig, observed: () => Observed): MetricSources {
-  const member = (): Member => observed().member;
+function memberSources(config: ServerConfig, observed: Observed): MetricSources {
+  const { consensus } = observed;
   const limit = shownFdLimit();
   return {
     identity: () => ({
-      memberId: formatId(member().storage.memberId),
-      clusterId: formatId(member().storage.clusterId),
-      clusterVersion: member().cluster.version,
+      memberId: formatId(consensus.storage.memberId),
+      clusterId: formatId(consensus.storage.clusterId),
+      clusterVersion: consensus.cluster.version,
     }),
     raft: () => {
-      const { node, storage, server } = member();
+      const { node, storage, proposals } = consensus;
       return {
         hasLeader: node.leader !== "",
         isLeader: node.isLeader,
-        isLearner: member().cluster.get(storage.memberId)?.isLearner === true,
-        leaderChanges: member().leaderChanges,
+        isLearner: consensus.cluster.get(storage.memberId)?.isLearner === true,
+        leaderChanges: consensus.leaderChanges,
         term: node.term,
         committed: node.committed,
         applied: node.applied,
         firstIndex: storage.wal.log.firstIndex(),
         lastIndex: storage.wal.log.lastIndex(),
-        pendingProposals: server.pendingProposals,
+        pendingProposals: proposals.size,
       };
     },
     store: () => {
-      const { machine } = member().storage;
+      const { machine } = consensus.storage;
       return {
         stats: machine.reader.stats,
-        watchers: member().hub.watchers,
+        watchers: consensus.hub.watchers,
         etcdIndex: machine.reader.etcdIndex,
         historyFirstIndex: machine.history.firstIndex,
         historyLastIndex: machine.history.lastIndex,
@@ -102,64 +101,64 @@ function memberSources(config: ServerConfig, observed: () => Observed): MetricSo
       };
     },
     peers: () =>
-      member()
-        .cluster.members.filter(({ id }) => id !== member().storage.memberId)
-        .map(({ id }) => ({ id, isActive: member().transport.activeSince(id) > 0 })),
-    clients: () => clientFigures(observed().clients),
-    certificates: () => observed().clients.certificates,
-    disk: () => observed().alarms.disk,
-    alarms: () => observed().alarms.names,
+      consensus.cluster.members
+        .filter(({ id }) => id !== consensus.storage.memberId)
+        .map(({ id }) => ({ id, isActive: consensus.transport.activeSince(id) > 0 })),
+    clients: () => clientFigures(observed.clients),
+    certificates: () => observed.clients.certificates,
+    disk: () => observed.alarms.disk,
+    alarms: () => observed.alarms.names,
     fds: () => ({ used: fdsUsed(), limit }),
   };
 }
 
-export function createObservers(config: ServerConfig): Observers {
-  let attached: Observed | undefined;
-  const observed = (): Observed => {
-    if (attached === undefined) throw new Error("no member is attached yet");
-    return attached;
+/** Counts what goes over the links to other members, for metrics and for /v2/stats alike. */
+export function transportMetrics(counters: ServerCounters, stats: ServerStats): TransportMetrics {
+  return {
+    onFrameSent: (to, bytes, messages, seconds, appends) => {
+      counters.onFrameSent(to, bytes, messages, seconds);
+      if (appends > 0) stats.appendsSent(to, appends, bytes);
+    },
+    onFrameReceived: (from, bytes, messages, appends) => {
+      counters.onFrameReceived(from, bytes, messages);
+      if (appends > 0) stats.appendsReceived(appends, bytes);
+    },
+    onSendFailed: (to, messages) => {
+      counters.onSendFailed(to, messages);
+      if (stats.isLeader) stats.followerFailed(to);
+    },
+    onRoundTrip: (to, seconds) => {
+      counters.onRoundTrip(to, seconds);
+      if (stats.isLeader) stats.followerAnswered(to, seconds);
+    },
+    onSnapshotBytesSent: (to, bytes) => {
+      counters.onSnapshotBytesSent(to, bytes);
+    },
+    onSnapshotBytesReceived: (from, bytes) => {
+      counters.onSnapshotBytesReceived(from, bytes);
+    },
   };
+}
+
+/** Wires the figures of a member that runs to the counters of its process. */
+export function createObservers(
+  config: ServerConfig,
+  counters: ServerCounters,
+  observed: Observed,
+): Observers {
+  const { consensus, alarms } = observed;
   const metrics: Metrics = createMetrics(
     { compat: config.metricsCompat, detail: config.metrics },
     memberSources(config, observed),
-  );
-  const { counters } = metrics;
-  return {
     counters,
-    transport: {
-      onFrameSent: (to, bytes, messages, seconds, appends) => {
-        counters.onFrameSent(to, bytes, messages, seconds);
-        if (appends > 0) attached?.member.stats.appendsSent(to, appends, bytes);
-      },
-      onFrameReceived: (from, bytes, messages, appends) => {
-        counters.onFrameReceived(from, bytes, messages);
-        if (appends > 0) attached?.member.stats.appendsReceived(appends, bytes);
-      },
-      onSendFailed: (to, messages) => {
-        counters.onSendFailed(to, messages);
-        if (attached?.member.node.isLeader === true) attached.member.stats.followerFailed(to);
-      },
-      onRoundTrip: (to, seconds) => {
-        counters.onRoundTrip(to, seconds);
-        if (attached?.member.node.isLeader === true)
-          attached.member.stats.followerAnswered(to, seconds);
-      },
-      onSnapshotBytesSent: (to, bytes) => {
-        counters.onSnapshotBytesSent(to, bytes);
-      },
-      onSnapshotBytesReceived: (from, bytes) => {
-        counters.onSnapshotBytesReceived(from, bytes);
-      },
-    },
-    attach: (running) => {
-      attached = running;
-    },
+  );
+  return {
     start: () => metrics.start(),
-    // The original names no character set; the text is ASCII.
+    // etcd 2.3.8 names no character set; the text is ASCII.
     page: async () => {
       // An estimate is counted anew for the next page.
-      void observed().alarms.count();
-      counters.walBytesWritten = observed().member.storage.wal.bytesWritten;
+      void alarms.count();
+      counters.walBytesWritten = consensus.storage.wal.bytesWritten;
       return { ...(await metrics.page()), contentType: "text/plain; version=0.0.4" };
     },
     debugVars: () =>
@@ -167,7 +166,7 @@ export function createObservers(config: ServerConfig): Observers {
         ["cmdline", process.argv.slice(1).map(hideCredentials)],
         ["file_descriptor_limit", shownFdLimit()],
         ["memstats", { ...process.memoryUsage() }],
-        ["raft.status", raftStatus(observed().member)],
+        ["raft.status", raftStatus(consensus)],
       ]),
   };
 }

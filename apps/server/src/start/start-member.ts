@@ -24,13 +24,17 @@ import { drawId, LifeFile } from "../lives/life-file.ts";
 import type { Doubt } from "../lives/life-file.ts";
 import type { Logging } from "../logging/logger.ts";
 import { withRequestLines } from "../logging/request-lines.ts";
-import type { MemberLog, MemberOptions } from "../member/member-options.ts";
+import type { MemberLog } from "../consensus/consensus-options.ts";
+import type { MemberOptions } from "../member/member-options.ts";
+import type { ServerOps } from "../member/etcd-server.ts";
+import type { Consensus } from "../consensus/consensus.ts";
 import { Member } from "../member/member.ts";
 import { MemberLocks } from "../storage/member-locks.ts";
 import { MemberStorage } from "../storage/member-storage.ts";
 import type { StorageOptions } from "../storage/member-storage.ts";
-import { createObservers } from "./observers.ts";
-import type { Observers } from "./observers.ts";
+import { createObservers, transportMetrics } from "./observers.ts";
+import { ServerCounters } from "../metrics/counters.ts";
+import { ServerStats } from "../metrics/server-stats.ts";
 import { RegistrationFile } from "../discovery/registration-file.ts";
 import { StartError } from "../base/start-error.ts";
 import { prepareWhenNeeded, WorkerPasswordHasher } from "../passwords/passwords.ts";
@@ -50,7 +54,7 @@ import { compatClusterVersion, compatVersion } from "../base/version.ts";
 /** Requests under way get this long when the server stops. */
 const CLOSE_GRACE_MS = 500;
 
-/** Loading the metrics library waits until the member serves. */
+/** Loading the metrics library waits until the member has had time to begin to serve. */
 const METRICS_START_DELAY_MS = 1000;
 
 export interface StartMemberOptions {
@@ -86,7 +90,7 @@ function memberLog(logging: Logging): MemberLog {
 interface StorageSurroundings {
   /** Undefined: they are taken here. */
   readonly locks: MemberLocks | undefined;
-  readonly observers: Observers;
+  readonly counters: ServerCounters;
   readonly consensus: ConsensusObserver;
   readonly credentials: PeerCredentials;
 }
@@ -137,7 +141,7 @@ function lockDirectories({ layout, isInitialized }: StartMemberOptions): MemberL
 
 async function openStorage(
   options: StartMemberOptions,
-  { locks: lockedBefore, observers, consensus, credentials }: StorageSurroundings,
+  { locks: lockedBefore, counters, consensus, credentials }: StorageSurroundings,
 ): Promise<OpenedStorage> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
@@ -148,7 +152,7 @@ async function openStorage(
     locks,
     watchHistory: config.watchHistory,
     onWalSync: (seconds) => {
-      observers.counters.walSynced(seconds);
+      counters.walSynced(seconds);
     },
     onSlowWalSync: (seconds) => {
       consensus.slowSync(seconds);
@@ -196,7 +200,7 @@ async function openStorage(
 
 /** What a member needs besides its storage. */
 interface Surroundings {
-  readonly observers: Observers;
+  readonly counters: ServerCounters;
   readonly consensus: ConsensusObserver;
   readonly listeners: Listeners;
   readonly alarms: Alarms;
@@ -205,15 +209,22 @@ interface Surroundings {
 }
 
 function memberOptions(
-  { config, logging, events }: StartMemberOptions,
+  options: StartMemberOptions,
   { storage, life }: OpenedStorage,
-  { observers, consensus, listeners, alarms, passwords, tracing }: Surroundings,
+  surroundings: Surroundings,
 ): MemberOptions {
+  const { config, logging, events } = options;
+  const { counters, consensus, listeners, alarms, passwords, tracing } = surroundings;
+  const stats = new ServerStats({
+    name: config.name,
+    memberId: storage.memberId,
+    wallMs: Date.now,
+    now: () => performance.now(),
+  });
   return {
     name: config.name,
     clientURLs: urlTexts(config.advertiseClientUrls),
-    storage,
-    life,
+    ...{ storage, life, stats, passwords, metrics: counters, counters: consensus },
     peerCredentials: listeners.peerCredentials,
     tickMs: config.heartbeatMs,
     electionTicks: config.electionTicks,
@@ -221,46 +232,55 @@ function memberOptions(
     catchUpEntries: config.catchUpEntries,
     strictReconfigCheck: config.strictReconfigCheck,
     forceNewCluster: config.forceNewCluster,
-    passwords,
-    metrics: observers.counters,
-    counters: consensus,
     tracing: tracing?.member(storage.memberId),
     writeRefusal: (action) => alarms.refusal(action),
     alarm: () => alarms.reason,
-    createTransport: (listener, self) => {
+    createTransport: (listener, host) => {
       const transport = new GrpcTransport({
         clusterId: storage.clusterId,
         memberId: storage.memberId,
         serverVersion: compatVersion,
         minClusterVersion: compatClusterVersion,
-        listener: countTransport(listener, observers.counters),
-        metrics: observers.transport,
+        listener: countTransport(listener, counters),
+        metrics: transportMetrics(counters, stats),
         log: createTransportLog(logging),
         credentials: listeners.peerCredentials,
-        lives: self.lives,
+        lives: host.lives,
       });
       addRaftService(listeners.grpc, {
         transport,
-        isRemoved: (id) => self.cluster.isRemoved(id),
-        clusterInfo: (logIndex) => self.clusterInfo(logIndex),
-        calls: observers.counters,
+        isRemoved: (id) => host.cluster.isRemoved(id),
+        clusterInfo: (logIndex) => host.clusterInfo(logIndex),
+        calls: counters,
       });
       return transport;
     },
-    ops: () => ({
-      metricsPage: () => observers.page(),
-      debugVars: () => observers.debugVars(),
-      setLogLevel: (level) => {
-        logging.setLevel(level);
-      },
-      log: (level, message) => {
-        logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
-      },
-    }),
+    ops: (member) => serverOps(options, surroundings, member),
     log: memberLog(logging),
     onFatal: events.onFatal,
     onRemoved: events.onRemoved,
-    onSoftState: () => undefined,
+  };
+}
+
+/** What the process reports of itself and of the consensus it takes part in. */
+function serverOps(
+  { config, logging }: StartMemberOptions,
+  { counters, listeners, alarms }: Surroundings,
+  consensus: Consensus,
+): ServerOps {
+  const observers = createObservers(config, counters, { consensus, clients: listeners, alarms });
+  setTimeout(() => {
+    void observers.start();
+  }, METRICS_START_DELAY_MS).unref();
+  return {
+    metricsPage: () => observers.page(),
+    debugVars: () => observers.debugVars(),
+    setLogLevel: (level) => {
+      logging.setLevel(level);
+    },
+    log: (level, message) => {
+      logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
+    },
   };
 }
 
@@ -296,7 +316,7 @@ interface OpenedPorts {
 /** Opens all ports. Certificates made on the way are written, so the directories are locked first. */
 async function openPorts(
   options: StartMemberOptions,
-  counters: Observers["counters"],
+  counters: ServerCounters,
 ): Promise<OpenedPorts> {
   const { config, layout, logging } = options;
   const makesFiles = config.clientTls.autoTls || config.peerTls.autoTls;
@@ -312,8 +332,7 @@ async function openPorts(
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
   const { config, logging } = options;
   const log = logging.logger("etcdserver");
-  const observers = createObservers(config);
-  const { counters } = observers;
+  const counters = new ServerCounters();
   const consensus = new ConsensusObserver({
     counters,
     warn: (message) => {
@@ -331,14 +350,14 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   try {
     const opened = await openStorage(options, {
       locks,
-      observers,
+      counters,
       consensus,
       credentials: listeners.peerCredentials,
     });
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     alarms = createAlarms(options, opened.storage);
     await alarms.start();
-    const surroundings = { observers, consensus, listeners, alarms, passwords, tracing };
+    const surroundings = { counters, consensus, listeners, alarms, passwords, tracing };
     member = await Member.start(memberOptions(options, opened, surroundings));
   } catch (error) {
     await listeners.close(0);
@@ -350,7 +369,6 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     services: [RaftService.typeName],
     isHealthy: async () => (await server.health()).healthy,
   });
-  observers.attach({ member, clients: listeners, alarms });
   const app = createApp(server, {
     ...pageOptions(config),
     pprof: config.pprof,
@@ -365,9 +383,6 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const traced = tracing?.around(logged) ?? logged;
   const serving = whileServing(traced, () => server.condemned);
   listeners.open(withRequestLines(serving, logging.logger("etcdhttp")), app);
-  setTimeout(() => {
-    void observers.start();
-  }, METRICS_START_DELAY_MS).unref();
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     alarms.close();

@@ -44,7 +44,7 @@ function leaderWith(peer: Peer): { membership: Membership; asked: () => readonly
   const membership = new Membership({
     memberId: SELF,
     cluster: cluster as unknown as Cluster,
-    node: () => node as unknown as RaftNode,
+    node: node as unknown as RaftNode,
     nextRequestId: () => ({ session: 1, sequence: 1 }),
     strictReconfigCheck: false,
     isConnected: () => true,
@@ -141,7 +141,7 @@ function memberAmong(setting: Setting): {
   const membership = new Membership({
     memberId: SELF,
     cluster: cluster as unknown as Cluster,
-    node: () => node as unknown as RaftNode,
+    node: node as unknown as RaftNode,
     nextRequestId: () => ({ session: 1, sequence: 1 }),
     strictReconfigCheck: setting.isStrict ?? false,
     isConnected: (id) => setting.silent?.includes(id) !== true,
@@ -223,7 +223,7 @@ test("a removal of this member that only the others have applied is answered as 
   const membership = new Membership({
     memberId: SELF,
     cluster: cluster as unknown as Cluster,
-    node: () => node as unknown as RaftNode,
+    node: node as unknown as RaftNode,
     nextRequestId: () => ({ session: 1, sequence: (sequence += 1) }),
     strictReconfigCheck: false,
     isConnected: () => true,

@@ -79,7 +79,7 @@ describe("a state on its way between members", () => {
       cluster: new Cluster(() => storage.machine.reader),
       hub: new StoreWatcherHub(storage.machine),
       // The exchange calls nothing else.
-      node: () => node as unknown as RaftNode,
+      node: node as unknown as RaftNode,
       onInstalled: () => {
         installed += 1;
         onInstalled();

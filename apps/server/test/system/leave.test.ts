@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { test } from "node:test";
 
-const source = JSON.stringify(join(import.meta.dirname, "..", "src", "leave.ts"));
+const source = JSON.stringify(join(import.meta.dirname, "..", "..", "src", "system", "leave.ts"));
 
 for (const status of [0, 1]) {
   test(`the process ends with status ${String(status)} although a thread is still at work`, async () => {
