@@ -271,7 +271,12 @@ describe("a member whose committed entries the leader contradicts", () => {
       rmSync(join(dataDir, "member", "life"));
       rmSync(join(dataDir, "member", "peers"), { force: true });
     }
-    await Promise.all([b.spawn(), c.spawn()]);
+    // The second time they elect in a term that the first history does not know.
+    for (const value of ["second", "second again"]) {
+      await Promise.all([b.spawn(), c.spawn()]);
+      await put(b, "history", value);
+      if (value === "second") await Promise.all([b.kill("SIGKILL"), c.kill("SIGKILL")]);
+    }
     for (let n = 0; n < 30; n++) await put(b, "history", `second ${n}`);
     await a.spawn();
     await until("it has found out", () => a.log.includes("contradicts the cluster's"));
