@@ -17,7 +17,7 @@ export {
 } from "./layout.ts";
 export type { DataDirLayout } from "./layout.ts";
 export { decodeMemberChange, encodeMemberChange } from "./member-change.ts";
-export type { MemberChange } from "./member-change.ts";
+export type { MemberChange, MemberRecord } from "./member-change.ts";
 export {
   MEMBERS_PATH,
   memberWrites,
@@ -28,7 +28,7 @@ export {
 } from "./member-rows.ts";
 export type { MemberRow } from "./member-rows.ts";
 export { confChangeWrites, Membership } from "./membership.ts";
-export type { ChangeRefusal, ClusterMember, MemberRecord } from "./membership.ts";
+export type { ChangeRefusal, ClusterMember } from "./membership.ts";
 export {
   confStateIn,
   confStateRow,

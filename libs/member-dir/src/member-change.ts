@@ -1,8 +1,19 @@
 /** The member record inside a conf change: etcd.v2.MemberChange to and from plain data. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { MemberChangeSchema } from "@etcd2/proto/command";
+import type { NodeId } from "@etcd2/raft/wal";
 import type { RequestId } from "@etcd2/store";
-import type { MemberRecord } from "./membership.ts";
+
+/** The member record a conf change carries. */
+export interface MemberRecord {
+  readonly id: NodeId;
+  readonly peerURLs: readonly string[];
+  readonly name: string;
+  readonly clientURLs: readonly string[];
+  readonly isLearner: boolean;
+  /** What the configuration that founded the cluster calls it. */
+  readonly configuredName?: string;
+}
 
 /** What the context of a conf change carries. */
 export interface MemberChange {

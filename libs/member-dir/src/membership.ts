@@ -8,18 +8,8 @@ import type { ConfChange, NodeId } from "@etcd2/raft/wal";
 import type { ByteString, StoreReader, WriteCommand } from "@etcd2/store";
 import { fromByteString, StoreError } from "@etcd2/store";
 import { decodeMemberChange } from "./member-change.ts";
+import type { MemberRecord } from "./member-change.ts";
 import { MEMBERS_PATH, memberWrites, REMOVED_PATH, removalWrites } from "./member-rows.ts";
-
-/** The member record a conf change carries. */
-export interface MemberRecord {
-  readonly id: NodeId;
-  readonly peerURLs: readonly string[];
-  readonly name: string;
-  readonly clientURLs: readonly string[];
-  readonly isLearner: boolean;
-  /** What the configuration that founded the cluster calls it. */
-  readonly configuredName?: string;
-}
 
 /** A member as the store knows it. */
 export interface ClusterMember extends MemberRecord {

@@ -4,7 +4,8 @@ import { describe, it } from "node:test";
 import type { ConfChange, ConfChangeSingle } from "@etcd2/raft/wal";
 import { MemoryKv, StateMachine, SteadyClock, toByteString, writeCommand } from "@etcd2/store";
 import { decodeMemberChange, encodeMemberChange } from "../src/member-change.ts";
-import type { ClusterMember, MemberRecord } from "../src/membership.ts";
+import type { MemberRecord } from "../src/member-change.ts";
+import type { ClusterMember } from "../src/membership.ts";
 import { confChangeWrites, Membership } from "../src/membership.ts";
 
 const [A, B, C] = ["a", "b", "c"].map((id) => id.padStart(16, "0")) as [string, string, string];

@@ -5,7 +5,7 @@ import { readWal, Wal } from "@etcd2/raft/wal";
 import type { SourceOwn } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
 import { ownRemedy } from "./own-remedy.ts";
-import type { Repair } from "./repair.ts";
+import type { Repair } from "./repair-result.ts";
 
 /** @throws MigrateError "corrupt" for damage that is no torn end. */
 export async function repairOwn(source: SourceOwn): Promise<Repair> {

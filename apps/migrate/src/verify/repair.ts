@@ -22,13 +22,7 @@ import { FileCursor } from "../io/file-cursor.ts";
 import { holdSource } from "../locks.ts";
 import type { TailDamage } from "../tail.ts";
 import { repairOwn } from "./repair-own.ts";
-
-export interface Repair {
-  /** Undefined when there was nothing to cut. */
-  readonly cut: TailDamage | undefined;
-  /** Copies of the files as they were. */
-  readonly copies: readonly string[];
-}
+import type { Repair } from "./repair-result.ts";
 
 /** @throws MigrateError when the damage is of another kind; nothing is changed then. */
 export async function repairDirectory(dataDir: string, walDir?: string): Promise<Repair> {
