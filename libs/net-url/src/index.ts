@@ -1,5 +1,5 @@
 /** Public names of @etcd2/net-url: the addresses people give, read as the original reads them. */
-export { quote } from "./quote.ts";
+export { escapeJson, quote } from "./quote.ts";
 export { parseUrl, UrlError } from "./url.ts";
 export type { NetUrl, ParseOptions } from "./url.ts";
 export {

@@ -1,4 +1,4 @@
-/** Quoted strings in the form the original's language gives them. */
+/** Texts in the forms that Go's library gives them: quoted strings, and JSON that HTML can hold. */
 
 const escapes: Readonly<Record<string, string>> = {
   "\x07": "\\a",
@@ -25,4 +25,12 @@ export function quote(text: string): string {
     else out += `\\u${code.toString(16).padStart(4, "0")}`;
   }
   return `${out}"`;
+}
+
+/** JSON text with `<`, `>`, `&` and the line separators of Unicode escaped, as Go writes it. */
+export function escapeJson(json: string): string {
+  return json.replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
+  );
 }

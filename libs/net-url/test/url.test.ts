@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { parseUrl, quote, UrlError } from "../src/index.ts";
+import { escapeJson, parseUrl, quote, UrlError } from "../src/index.ts";
 
 const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
 
@@ -134,4 +134,11 @@ describe("a URL", () => {
       }
     }
   });
+});
+
+test("JSON is escaped as Go does for HTML, and nothing else is", () => {
+  const json = JSON.stringify({ "<a>": "b & c\u2028\u2029", é: "'/\u{1f600}" });
+  const expected = '{"\\u003ca\\u003e":"b \\u0026 c\\u2028\\u2029","é":"\'/\u{1f600}"}';
+  assert.equal(escapeJson(json), expected);
+  assert.deepEqual(JSON.parse(escapeJson(json)), JSON.parse(json));
 });

@@ -41,6 +41,7 @@ export type { StoreClock } from "./clock/store-clock.ts";
 export type { LiveSize } from "./encoding/state-row.ts";
 export { SteadyClock, type TimeSource } from "./clock/steady-clock.ts";
 export { StoreBuilder } from "./snapshot/store-builder.ts";
+export { syncPath } from "./disk/sync.ts";
 export { StoreDirectory, syncTree } from "./disk/store-directory.ts";
 export { DIRECTORY_PATH_BYTES_MAX, KEY_LEVELS_MAX, newKeyProblem } from "./tree/path-limits.ts";
 export { STATS_FIELDS } from "./tree/store-stats.ts";

@@ -2,31 +2,13 @@
  * Directories that appear whole or not at all: each is built under another name beside its place,
  * synced, and renamed. Knows names and renames, nothing of what is in them.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { makeDirectories, syncTree } from "@etcd2/store";
+import { makeDirectories, syncPath, syncTree } from "@etcd2/store";
 
 /** Whether nothing is there that could be lost. */
 export function isVacant(path: string): boolean {
   return !existsSync(path) || readdirSync(path).length === 0;
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 export class NewDirectory {
@@ -45,7 +27,7 @@ export class NewDirectory {
   publish(): void {
     syncTree(this.path);
     renameSync(this.path, this.target);
-    syncDirectory(dirname(this.target));
+    syncPath(dirname(this.target));
   }
 
   /** Removes it unless it was published. Idempotent. */

@@ -1,16 +1,11 @@
 /** How an event is printed in the formats of `--output`. Text in, text out. */
+import { escapeJson } from "@etcd2/net-url";
 import type { KeysResponse, StoreNode } from "../api/wire.ts";
 
 /** What goes to which stream. */
 export interface Printed {
   readonly out: string;
   readonly err: string;
-}
-
-function escapeHtml(json: string): string {
-  return json.replace(/[<>&\u2028\u2029]/g, (char) => {
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
 }
 
 /** The original reads the time and writes it again, which drops zeros at the end of a fraction. */
@@ -58,7 +53,7 @@ function json({ action, node, prevNode }: KeysResponse): string {
     node: jsonNode(node),
     prevNode: prevNode === undefined ? null : jsonNode(prevNode),
   };
-  return `${escapeHtml(JSON.stringify(event))}\n`;
+  return `${escapeJson(JSON.stringify(event))}\n`;
 }
 
 /** One event in the named format; an unknown name is a complaint, not a failure. */

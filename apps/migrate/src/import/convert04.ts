@@ -2,18 +2,19 @@
  * From a replayed 0.4 store to one as this server keeps it: the machines under `_etcd` become
  * members under /0, everything else stays with its indexes and its history.
  */
-import type { Kv, StateMachine } from "@etcd2/store";
-import { StoreBuilder, walkTree } from "@etcd2/store";
+import type { Kv } from "@etcd2/store";
+import { StateMachine, StoreBuilder, walkTree } from "@etcd2/store";
+import { RocksKv } from "@etcd2/store/rocks";
 import type { Pacer } from "../pacer.ts";
-import { ReplayClock } from "../replay/target-store.ts";
+import { ReplayClock, TargetStore } from "../replay/target-store.ts";
 import { isClusterNode04, memberNodes04 } from "../sources/source04.ts";
-import type { ReplayResult } from "../sources/source.ts";
+import type { OpenedSource, ReplayResult } from "../sources/source.ts";
 
 const ROWS = 512;
 const ETCD_PATH = "/1/_etcd";
 
 /** Copies the store of `from` into the empty `to`. */
-export async function convert04(
+async function convert04(
   from: StateMachine,
   to: Kv,
   result: ReplayResult,
@@ -51,4 +52,34 @@ export async function convert04(
     etcdIndex: from.reader.etcdIndex,
     stats: from.reader.stats,
   });
+}
+
+/** A store that has been filled, and what was found on the way. */
+export interface Replayed {
+  readonly machine: StateMachine;
+  readonly result: ReplayResult;
+}
+
+/** Replays a source into the empty `kv`. */
+export async function replayInto(kv: Kv, source: OpenedSource, pacer: Pacer): Promise<Replayed> {
+  const store = new TargetStore(kv);
+  const result = await source.replay(store, pacer);
+  return { machine: store.settle(), result };
+}
+
+/** Replays a 0.4 source in the folder `aside`, then copies it without its `_etcd` part into `kv`. */
+export async function replayConverted(
+  kv: Kv,
+  aside: string,
+  source: OpenedSource,
+  pacer: Pacer,
+): Promise<Replayed> {
+  const old = await RocksKv.open(aside);
+  try {
+    const { machine, result } = await replayInto(old, source, pacer);
+    await convert04(machine, kv, result, pacer);
+    return { machine: await StateMachine.open({ kv, clock: new ReplayClock() }), result };
+  } finally {
+    await old.close().catch(() => undefined);
+  }
 }

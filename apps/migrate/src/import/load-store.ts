@@ -9,10 +9,10 @@ import { RocksKv } from "@etcd2/store/rocks";
 import type { DetectedSource, SourceOwn } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
 import { Pacer } from "../pacer.ts";
-import { ReplayClock, TargetStore } from "../replay/target-store.ts";
+import { ReplayClock } from "../replay/target-store.ts";
 import { openOldSource } from "../sources/open-source.ts";
 import type { ReplayResult, SourceOptions } from "../sources/source.ts";
-import { convert04 } from "./convert04.ts";
+import { replayConverted, replayInto } from "./convert04.ts";
 import { Workspace } from "./workspace.ts";
 
 export interface LoadedStore {
@@ -29,16 +29,15 @@ export async function withLoadedStore<T>(
 ): Promise<T> {
   const workspace = Workspace.forTrial();
   const pacer = new Pacer(options.signal);
-  const opened: StateMachine[] = [];
+  let store: LoadedStore | undefined;
   try {
-    const store =
+    store =
       source.kind === "own"
         ? { machine: await openOwn(source, workspace), result: undefined }
-        : await replayOld(source, options, workspace, pacer, opened);
-    opened.push(store.machine);
+        : await replayOld(source, options, workspace, pacer);
     return await use(store, pacer);
   } finally {
-    for (const machine of opened) await machine.close();
+    await store?.machine.close();
     workspace.dispose();
   }
 }
@@ -48,21 +47,17 @@ async function replayOld(
   options: SourceOptions,
   workspace: Workspace,
   pacer: Pacer,
-  opened: StateMachine[],
 ): Promise<LoadedStore> {
   const old = openOldSource(source, options);
-  const store = new TargetStore(await openKv(workspace, "replay"));
-  const result = await old.replay(store, pacer);
-  const machine = store.settle();
-  if (source.kind !== "etcd04") return { machine, result };
-  opened.push(machine);
-  const kv = await openKv(workspace, "converted");
-  await convert04(machine, kv, result, pacer);
-  return { machine: await StateMachine.open({ kv, clock: new ReplayClock() }), result };
-}
-
-function openKv(workspace: Workspace, name: string): Promise<RocksKv> {
-  return RocksKv.open(workspace.scratch(name));
+  const kv = await RocksKv.open(workspace.scratch("replay"));
+  try {
+    return source.kind === "etcd04"
+      ? await replayConverted(kv, workspace.scratch("aside"), old, pacer)
+      : await replayInto(kv, old, pacer);
+  } catch (error) {
+    await kv.close().catch(() => undefined);
+    throw error;
+  }
 }
 
 async function openOwn(source: SourceOwn, workspace: Workspace): Promise<StateMachine> {

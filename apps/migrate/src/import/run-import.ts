@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { NewStore } from "@etcd2/member-dir";
-import { StateMachine, StoreError } from "@etcd2/store";
-import { RocksKv } from "@etcd2/store/rocks";
+import type { StateMachine } from "@etcd2/store";
+import { StoreError } from "@etcd2/store";
 import type { DetectedSource } from "../detect.ts";
 import { detectSource } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
@@ -18,10 +18,10 @@ import { holdSource } from "../locks.ts";
 import type { Notice, NoticeSink } from "../notices.ts";
 import { Pacer } from "../pacer.ts";
 import { parseVersion } from "../replay/rules.ts";
-import { ReplayClock, TargetStore } from "../replay/target-store.ts";
 import { openOldSource } from "../sources/open-source.ts";
 import type { OpenedSource, ProgressSink, ReplayResult } from "../sources/source.ts";
-import { convert04 } from "./convert04.ts";
+import type { Replayed } from "./convert04.ts";
+import { replayConverted, replayInto } from "./convert04.ts";
 import type { StoreFacts } from "./store-facts.ts";
 import { countStore } from "./store-facts.ts";
 import { Workspace } from "./workspace.ts";
@@ -193,7 +193,7 @@ class Build {
     try {
       const { machine, result: replayed } = is04
         ? await this.#replay04(folder)
-        : await this.#replayInto(folder.kv);
+        : await replayInto(folder.kv, this.#opened, this.#pacer);
       const result = this.#usableIdentity(replayed);
       this.#lowerVersion(machine, result);
       const store = await countStore(folder.kv, this.#pacer);
@@ -226,23 +226,12 @@ class Build {
     return { ...result, memberId: newId };
   }
 
-  async #replayInto(kv: RocksKv): Promise<{ machine: StateMachine; result: ReplayResult }> {
-    const store = new TargetStore(kv);
-    const result = await this.#opened.replay(store, this.#pacer);
-    return { machine: store.settle(), result };
-  }
-
-  /** A 0.4 store is replayed aside first, then copied without its `_etcd` part. */
-  async #replay04(folder: NewStore): Promise<{ machine: StateMachine; result: ReplayResult }> {
+  /** A 0.4 store is replayed aside first. */
+  async #replay04(folder: NewStore): Promise<Replayed> {
     const aside = this.#workspace.scratch("replay");
-    const kv = await RocksKv.open(aside);
     try {
-      const { machine, result } = await this.#replayInto(kv);
-      await convert04(machine, folder.kv, result, this.#pacer);
-      const copy = await StateMachine.open({ kv: folder.kv, clock: new ReplayClock() });
-      return { machine: copy, result };
+      return await replayConverted(folder.kv, aside, this.#opened, this.#pacer);
     } finally {
-      await kv.close().catch(() => undefined);
       this.#workspace.removeScratch("replay");
     }
   }

@@ -3,12 +3,9 @@
  * it on the same file system, synced and renamed at the end. Knows names and renames, no content.
  */
 import {
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -16,7 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { makeDirectories, syncTree } from "@etcd2/store";
+import { makeDirectories, syncPath, syncTree } from "@etcd2/store";
 import { MigrateError } from "../errors.ts";
 
 /** Left behind inside an empty target by a run that was killed. */
@@ -110,12 +107,7 @@ export class Workspace {
     guard(rename.to, () => {
       syncTree(rename.from);
       renameSync(rename.from, rename.to);
-      const parent = openSync(dirname(rename.to), "r");
-      try {
-        fsyncSync(parent);
-      } finally {
-        closeSync(parent);
-      }
+      syncPath(dirname(rename.to));
     });
   }
 

@@ -3,6 +3,7 @@
  * writes under /0. Follows the rules the old servers applied, which made invalid changes void.
  */
 import { formatId, MEMBERS_PATH, REMOVED_PATH } from "@etcd2/member-dir";
+import { escapeJson } from "@etcd2/net-url";
 import { MigrateError } from "../errors.ts";
 import type { ConfChange2 } from "../etcd2/conf-change.ts";
 import { FormatError } from "../io/format-error.ts";
@@ -138,9 +139,5 @@ export function encodeAttributes(name: string, clientUrls: readonly string[]): s
 
 /** JSON as Go writes it, as a byte string: with <, > and & escaped. */
 function goJson(value: unknown): string {
-  const text = JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-  return toByteString(text);
+  return toByteString(escapeJson(JSON.stringify(value)));
 }

@@ -1,9 +1,10 @@
 /** Repair of this project's own directories: a torn end of the log, as the server would cut it. */
-import { constants, copyFileSync, existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { readWal, Wal } from "@etcd2/raft/wal";
 import type { SourceOwn } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
+import { copyAside } from "./copy-aside.ts";
 import { ownRemedy } from "./own-remedy.ts";
 import type { Repair } from "./repair-result.ts";
 
@@ -30,11 +31,4 @@ export async function repairOwn(source: SourceOwn): Promise<Repair> {
     return { cut: { file, offset, bytes, kind: "cutShort" }, copies: [copy] };
   }
   return { cut: undefined, copies: [] };
-}
-
-function copyAside(file: string): string {
-  let copy = `${file}.broken`;
-  for (let i = 1; existsSync(copy); i++) copy = `${file}.${i}.broken`;
-  copyFileSync(file, copy, constants.COPYFILE_EXCL);
-  return copy;
 }

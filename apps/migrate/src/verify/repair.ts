@@ -2,16 +2,7 @@
  * Cuts what a crash left at the end of an old log, after making a copy beside it. The only part of
  * this program that changes a source, and only where the damage is of that kind.
  */
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, fsyncSync, ftruncateSync, openSync } from "node:fs";
 import type { DetectedSource, Source04, Source2 } from "../detect.ts";
 import { detectSource } from "../detect.ts";
 import { MigrateError } from "../errors.ts";
@@ -21,6 +12,7 @@ import { WalReader } from "../etcd2/wal.ts";
 import { FileCursor } from "../io/file-cursor.ts";
 import { holdSource } from "../locks.ts";
 import type { TailDamage } from "../tail.ts";
+import { copyAside } from "./copy-aside.ts";
 import { repairOwn } from "./repair-own.ts";
 import type { Repair } from "./repair-result.ts";
 
@@ -67,12 +59,9 @@ function findTail2(source: Source2): TailDamage | undefined {
   }
 }
 
-/** Copies the file to the first free "<file>.broken", then cuts it. @returns the copy's name. */
+/** Copies the file, then cuts it. @returns the copy's name. */
 function cutAt(cut: TailDamage): string {
-  let copy = `${cut.file}.broken`;
-  for (let i = 1; existsSync(copy); i++) copy = `${cut.file}.${i}.broken`;
-  copyFileSync(cut.file, copy, constants.COPYFILE_EXCL);
-  syncFile(copy);
+  const copy = copyAside(cut.file);
   const fd = openSync(cut.file, "r+");
   try {
     ftruncateSync(fd, cut.offset);
@@ -80,15 +69,5 @@ function cutAt(cut: TailDamage): string {
   } finally {
     closeSync(fd);
   }
-  syncFile(dirname(cut.file));
   return copy;
-}
-
-function syncFile(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -4,10 +4,10 @@
  * ran, so that a start after a crash may take the registration up again. See
  * docs/decisions/0006-resumable-discovery.md. Knows nothing of the service.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeDirectories } from "@etcd2/store";
+import { makeDirectories, syncPath } from "@etcd2/store";
 import { StartError } from "../base/start-error.ts";
 import { messageOf } from "../base/message-of.ts";
 
@@ -50,7 +50,7 @@ export class RegistrationFile {
       makeDirectories(this.#dataDir);
       writeFileSync(draft, format(registration), { mode: 0o600, flush: true });
       renameSync(draft, this.#path);
-      this.#syncDirectory();
+      syncPath(this.#dataDir);
     } catch (error) {
       const reason = messageOf(error);
       throw new StartError(`cannot access data directory: ${reason}`, { cause: error });
@@ -65,16 +65,7 @@ export class RegistrationFile {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       throw error;
     }
-    this.#syncDirectory();
-  }
-
-  #syncDirectory(): void {
-    const directory = openSync(this.#dataDir, "r");
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
+    syncPath(this.#dataDir);
   }
 }
 

@@ -14,6 +14,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, renameSync } from "node:fs";
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { syncPath } from "@etcd2/store";
 import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
 
@@ -116,7 +117,7 @@ export class LifeFile {
     try {
       this.#write(temporary, "w");
       renameSync(temporary, this.#path);
-      syncDirectory(join(this.#path, ".."));
+      syncPath(join(this.#path, ".."));
     } catch (error) {
       this.#saveInPlace(error);
     }
@@ -187,13 +188,4 @@ function parse(text: string): LifeRecord | undefined {
 function isCopied(path: string, { inode, birth }: LifeRecord): boolean {
   const { ino, birthtimeNs } = statSync(path, { bigint: true });
   return String(ino) !== inode && String(birthtimeNs) !== birth;
-}
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
 }

@@ -4,9 +4,10 @@
  * written every few seconds, without a sync: a crash of the process loses nothing of it, one of the
  * machine a few seconds.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeId, RememberedLife } from "@etcd2/raft";
+import { syncPath } from "@etcd2/store";
 import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
 
@@ -59,7 +60,7 @@ export class PeersFile {
       const text = `${JSON.stringify(Object.fromEntries(entries))}\n`;
       writeFileSync(temporary, text, { mode: 0o600, flush: isDurable });
       renameSync(temporary, this.#path);
-      if (isDurable) this.#syncDirectory();
+      if (isDurable) syncPath(this.#memberDir);
       this.#hasWarned = false;
       return true;
     } catch (error) {
@@ -69,15 +70,6 @@ export class PeersFile {
       if (!this.#hasWarned) this.#warn(text);
       this.#hasWarned = true;
       return false;
-    }
-  }
-
-  #syncDirectory(): void {
-    const directory = openSync(this.#memberDir, "r");
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
     }
   }
 }

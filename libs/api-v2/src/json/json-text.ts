@@ -2,6 +2,7 @@
  * JSON text exactly as the original writes it, from byte strings to byte strings. Knows only
  * strings; which fields an object has is decided elsewhere.
  */
+import { escapeJson } from "@etcd2/net-url";
 import { type ByteString, toByteString } from "@etcd2/store";
 
 /** 1 for bytes that stand for themselves without a look at their neighbours. */
@@ -20,11 +21,7 @@ export function jsonString(text: ByteString): ByteString {
 
 /** Any plain value as compact JSON, with the same escapes. */
 export function jsonValue(value: unknown): ByteString {
-  const text = JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
-    (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0"),
-  );
-  return toByteString(text);
+  return toByteString(escapeJson(JSON.stringify(value)));
 }
 
 /** Escapes a text whose first `at` bytes are known to be plain. */

@@ -2,8 +2,9 @@
  * Owns the making of directories such that a refused start can take them back. Knows nothing of
  * what they are for.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { syncPath } from "./sync.ts";
 
 /** Takes back the directories that are still empty. */
 export type UndoDirectories = () => void;
@@ -14,15 +15,6 @@ function make(path: string): void {
   } catch (error) {
     // Another process may have been quicker.
     if (!existsSync(path)) throw error;
-  }
-}
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
   }
 }
 
@@ -46,7 +38,7 @@ export function makeDirectories(path: string): UndoDirectories {
   try {
     for (const directory of missing) {
       make(directory);
-      syncDirectory(dirname(directory));
+      syncPath(dirname(directory));
     }
   } catch (error) {
     undo();

@@ -4,32 +4,14 @@
  * replaces the old one by renaming CURRENT: at any moment exactly one complete state is named.
  * Owns names and the switch, nothing of what the folders hold.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { StoreError } from "../model/errors.ts";
 import { makeDirectories } from "./make-directories.ts";
+import { syncPath } from "./sync.ts";
 
 const CURRENT = "CURRENT";
 const GENERATION = /^generation-(\d{8})$/;
-
-function syncPath(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
 
 /** An open database removes files it no longer needs whenever it likes, between listing and sync. */
 function syncUnlessGone(path: string): void {
