@@ -1,4 +1,4 @@
-/** All commands: those of the original in the order of its help screen, then the further ones. */
+/** All commands: those of etcdctl 2.3.8 in the order of its help screen, then the further ones. */
 import type { Command } from "./cli/command.ts";
 import { auth } from "./commands/auth/auth.ts";
 import { backup } from "./commands/data/backup.ts";

@@ -51,7 +51,7 @@ async function send(
 }
 
 /**
- * The real server answers with whole roles where the original's client expects names; what that
+ * The real server answers with whole roles where etcdctl 2.3.8 expects names; what that
  * client then shows is one empty name for each role before the real ones, and scripts cut it apart.
  */
 function decodeUser(record: Json): User {

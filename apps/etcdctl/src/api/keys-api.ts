@@ -130,7 +130,7 @@ export async function* watchKey(
   key: string,
   options: { afterIndex: bigint; recursive: boolean },
 ): AsyncGenerator<KeysResponse, never> {
-  // In 64 bits without a sign, as the original: after -1 comes 0, which is now.
+  // In 64 bits without a sign, as etcdctl 2.3.8: after -1 comes 0, which is now.
   let waitIndex = options.afterIndex === 0n ? 0n : BigInt.asUintN(64, options.afterIndex + 1n);
   for (;;) {
     const query = form({

@@ -52,7 +52,7 @@ export function tlsSettings({ globals, env }: CommandContext): Promise<TlsSettin
 /** `name:password` of `--username`, the password asked for when it is not there. */
 async function credentials({ globals, terminal }: CommandContext): Promise<string | undefined> {
   const given = globals.string("username");
-  // The original sends nothing for a user without a name, whatever the password.
+  // etcdctl 2.3.8 sends nothing for a user without a name, whatever the password.
   if (given === "" || given.startsWith(":")) return undefined;
   return given.includes(":") ? given : `${given}:${await terminal.readSecret("Password: ")}`;
 }

@@ -1,6 +1,6 @@
 /**
  * Answers of the v2 API as records: what the JSON means, with missing members filled in. Anything
- * that is no JSON object of the expected kind becomes an error with the original's words.
+ * that is no JSON object of the expected kind becomes an error with the words of etcdctl 2.3.8.
  */
 import { ClientError, EtcdApiError } from "../errors/errors.ts";
 

@@ -1,7 +1,7 @@
 /**
  * From the words of the command line to the command that runs: global options, command, its options
  * in any place, help screens, usage errors. All of these end with status 0 and go to standard output,
- * as in the original; only suggestions for mistyped words go to standard error.
+ * as in etcdctl 2.3.8; only suggestions for mistyped words go to standard error.
  */
 import { type Command, findCommand } from "./command.ts";
 import { exitCodes, Failure } from "../errors/exit-codes.ts";

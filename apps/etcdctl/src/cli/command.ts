@@ -23,7 +23,7 @@ export interface Command {
   readonly description?: string;
   readonly flags?: readonly FlagSpec[];
   readonly subcommands?: readonly Command[];
-  /** Absent from the screens of the original; listed by `help extra`. */
+  /** Absent from the screens of etcdctl 2.3.8; listed by `help extra`. */
   readonly isHidden?: boolean;
   /** Resolves to the exit status; throws `Failure` for any other end. Absent for groups. */
   readonly run?: (context: CommandContext) => Promise<number>;

@@ -1,4 +1,4 @@
-/** The screen of `help extra`: what is there beyond the original, which its own screens do not list. */
+/** The screen of `help extra`: what is there beyond etcdctl 2.3.8, which its own screens do not list. */
 import type { Command } from "./command.ts";
 import { alignColumns, flagLabel } from "./help.ts";
 

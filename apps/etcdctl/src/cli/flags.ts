@@ -1,5 +1,5 @@
 /**
- * Options as the original reads them: one or two dashes, values behind `=` or as the next word,
+ * Options as etcdctl 2.3.8 reads them: one or two dashes, values behind `=` or as the next word,
  * switches that take a value only after `=`, several spellings of one option. It turns words into
  * values and knows nothing of commands or help screens.
  */
@@ -10,7 +10,7 @@ interface FlagBase {
   /** A second, one-letter spelling. */
   readonly alias?: string;
   readonly usage: string;
-  /** Accepted, but absent from the help screens of the original. */
+  /** Accepted, but absent from the help screens of etcdctl 2.3.8. */
   readonly isHidden?: boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Help screens, generated from the declarations: names, options and usage lines in, text out. The
- * layout is that of the original to the byte, tabs included.
+ * layout is that of etcdctl 2.3.8 to the byte, tabs included.
  */
 import type { Command } from "./command.ts";
 import type { FlagSpec } from "./flags.ts";
@@ -109,7 +109,7 @@ export function groupHelp(screen: Screen): string {
 /** The screen of one command; `parentName` is what stands before its name. */
 export function commandHelp(parentName: string, command: Command): string {
   const name = `${parentName} ${command.name}`;
-  // A hidden command has no screen of the original to keep to, so all its options are shown.
+  // A hidden command has no screen of etcdctl 2.3.8 to keep to, so all its options are shown.
   const flags = command.isHidden === true ? (command.flags ?? []) : visibleFlags(command.flags);
   const options = flags.length > 0 ? " [command options]" : "";
   const description =

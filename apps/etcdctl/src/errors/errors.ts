@@ -1,5 +1,5 @@
 /**
- * What can go wrong between a command and a cluster, with the wording of the original client, and
+ * What can go wrong between a command and a cluster, with the wording of etcdctl 2.3.8, and
  * the two ways commands print it. It knows neither HTTP nor sockets: those are turned into these
  * classes at the edge (`transport.ts`).
  */
@@ -104,7 +104,7 @@ export function mayHaveHappened(error: ClientError): boolean {
   }
   if (error instanceof HeaderTimeoutError) return error.wasConnected;
   if (error instanceof ServerFaultError) {
-    // Servers of the original do not tell a change they gave up from one they refused.
+    // Servers of etcd 2.3.8 do not tell a change they gave up from one they refused.
     const isSaid = error.body.includes("the outcome is unknown");
     return isSaid || unansweredStatuses.includes(error.status);
   }

@@ -59,7 +59,7 @@ export function parseEndpoint(text: string): Endpoint {
   };
 }
 
-/** @throws ClientError in the words of the original */
+/** @throws ClientError in the words of etcdctl 2.3.8 */
 function readUrl(text: string, options: ParseOptions = {}): NetUrl {
   try {
     return parseUrl(text, options);

@@ -1,6 +1,6 @@
 /**
  * Turns what sockets, TLS and the HTTP parser report into the client's errors, once, at the edge. The
- * words follow the original's runtime where scripts may look for them.
+ * words follow Go's runtime where scripts may look for them.
  */
 import { ClientError, ConnectionError } from "../errors/errors.ts";
 

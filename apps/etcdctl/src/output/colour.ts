@@ -1,4 +1,4 @@
-/** Colours for what the original does not print: only on a terminal, and never with NO_COLOR. */
+/** Colours for what etcdctl 2.3.8 does not print: only on a terminal, and never with NO_COLOR. */
 
 export type Colour = "red" | "green" | "yellow" | "bold";
 

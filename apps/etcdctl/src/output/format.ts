@@ -8,14 +8,14 @@ export interface Printed {
   readonly err: string;
 }
 
-/** The original reads the time and writes it again, which drops zeros at the end of a fraction. */
+/** etcdctl 2.3.8 reads the time and writes it again, which drops zeros at the end of a fraction. */
 function normalTime(time: string): string {
   return time.replace(/\.(\d*?)0*(?=Z|[+-]\d\d:\d\d$)/, (_all, digits: string) => {
     return digits === "" ? "" : `.${digits}`;
   });
 }
 
-/** Members in the original's order; undefined ones are left out by the JSON writer. */
+/** Members in the order of etcdctl 2.3.8; undefined ones are left out by the JSON writer. */
 function jsonNode(node: StoreNode): Record<string, unknown> {
   return {
     key: node.key,

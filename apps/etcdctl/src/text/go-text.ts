@@ -1,5 +1,5 @@
 /**
- * Texts in the forms the original's language gives them: quoted strings, durations, integers,
+ * Texts in the forms Go's library gives them: quoted strings, durations, integers,
  * switches, form and path encoding, cleaned paths. Pure functions over strings; they know nothing of
  * commands.
  */
@@ -50,7 +50,7 @@ export function parseDurationMs(text: string): number | undefined {
   for (const [, number, unit] of body.matchAll(/([\d.]+)([a-zµμ]+)/g)) {
     total += Number(number) * (unitMs[unit ?? ""] ?? 0);
   }
-  // The original counts nanoseconds in 64 bits.
+  // Go counts nanoseconds in 64 bits.
   return total > 9_223_372_036_854 ? undefined : sign * total;
 }
 

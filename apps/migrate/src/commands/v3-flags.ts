@@ -6,11 +6,11 @@ import { printNotice } from "../cli/print.ts";
 import { MigrateError } from "../errors.ts";
 import { parseEndpoints } from "../mirror/endpoints.ts";
 import type { ProgressSink } from "../sources/source.ts";
-import { PathMap } from "../to-v3/path-map.ts";
-import type { DirectoryMode, RowOptions } from "../to-v3/rows.ts";
+import { PathMap } from "../to-v3/mapping/path-map.ts";
+import type { DirectoryMode, RowOptions } from "../to-v3/mapping/rows.ts";
 import type { Source } from "../to-v3/run-to-v3.ts";
-import { parseTarget } from "../to-v3/v3-target.ts";
-import type { V3Target } from "../to-v3/v3-target.ts";
+import { parseTarget } from "../to-v3/target/v3-target.ts";
+import type { V3Target } from "../to-v3/target/v3-target.ts";
 
 export interface V3Flags {
   readonly dataDir?: string;

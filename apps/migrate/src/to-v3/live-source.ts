@@ -12,9 +12,9 @@ import type { Endpoints } from "../mirror/endpoints.ts";
 import { fetchListing, probeKey } from "../mirror/listing.ts";
 import type { Listing } from "../mirror/listing.ts";
 import { V2Client } from "../mirror/v2-client.ts";
-import type { V2Auth, V2Role, V2User } from "./auth-map.ts";
-import { isAtOrBelow } from "./path-map.ts";
-import type { SourceNode } from "./rows.ts";
+import type { V2Auth, V2Role, V2User } from "./mapping/auth-map.ts";
+import { isAtOrBelow } from "./mapping/path-map.ts";
+import type { SourceNode } from "./mapping/rows.ts";
 import { readRole, readUser } from "./source-view.ts";
 import type { SourceView } from "./source-view.ts";
 

@@ -5,7 +5,7 @@
 import { fromByteString } from "@etcd2/store";
 import { MigrateError } from "../errors.ts";
 import { Pacer } from "../pacer.ts";
-import type { PathMap } from "./path-map.ts";
+import type { PathMap } from "./mapping/path-map.ts";
 import type { SourceView } from "./source-view.ts";
 
 /** Sentences kept of each kind. */

@@ -5,13 +5,13 @@
 import { Parallel } from "../mirror/parallel.ts";
 import { Pacer } from "../pacer.ts";
 import { records } from "@etcd2/v3";
-import type { Ownership } from "./ownership.ts";
-import type { RowOptions, SourceNode, WantedRow } from "./rows.ts";
-import { RowMaker } from "./rows.ts";
-import { digestOf, isSequence } from "./target-keys.ts";
-import type { TargetKey, TargetKeys } from "./target-keys.ts";
-import type { Change, V3Writer } from "./v3-writer.ts";
-import { BYTES_MAX, CHANGES_MAX } from "./v3-writer.ts";
+import type { Ownership } from "./target/ownership.ts";
+import type { RowOptions, SourceNode, WantedRow } from "./mapping/rows.ts";
+import { RowMaker } from "./mapping/rows.ts";
+import { digestOf, isSequence } from "./target/target-keys.ts";
+import type { TargetKey, TargetKeys } from "./target/target-keys.ts";
+import type { Change, V3Writer } from "./target/v3-writer.ts";
+import { BYTES_MAX, CHANGES_MAX } from "./target/v3-writer.ts";
 
 const IN_FLIGHT = 12;
 

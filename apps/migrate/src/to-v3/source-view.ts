@@ -23,8 +23,8 @@ import { ReplayClock, TargetStore } from "../replay/target-store.ts";
 import type { ProgressSink } from "../sources/source.ts";
 import { isClusterNode04 } from "../sources/source04.ts";
 import { readStoreJson } from "../store-json.ts";
-import type { V2Auth, V2Role, V2User } from "./auth-map.ts";
-import type { SourceNode } from "./rows.ts";
+import type { V2Auth, V2Role, V2User } from "./mapping/auth-map.ts";
+import type { SourceNode } from "./mapping/rows.ts";
 
 const ROWS = 512;
 const USERS = "/2/users/";

@@ -5,18 +5,18 @@
 import { fromByteString } from "@etcd2/store";
 import type { KeyRange, V3Client } from "@etcd2/v3";
 import { Pacer } from "../pacer.ts";
-import { leaseEnds } from "./lease-table.ts";
-import type { Ownership } from "./ownership.ts";
-import { isAtOrBelow } from "./path-map.ts";
+import { leaseEnds } from "./target/lease-table.ts";
+import type { Ownership } from "./target/ownership.ts";
+import { isAtOrBelow } from "./mapping/path-map.ts";
 import { isSame, lifeProblem, reconcile } from "./reconcile.ts";
 import type { ConflictPolicy, Reconciled } from "./reconcile.ts";
-import type { RowOptions, SourceNode } from "./rows.ts";
-import { RowMaker } from "./rows.ts";
+import type { RowOptions, SourceNode } from "./mapping/rows.ts";
+import { RowMaker } from "./mapping/rows.ts";
 import type { SourceView } from "./source-view.ts";
-import { digestOf, isInRanges, isSequence, rangesAt, readTarget } from "./target-keys.ts";
-import type { TargetKeys } from "./target-keys.ts";
-import type { Change, V3Writer } from "./v3-writer.ts";
-import { CHANGES_MAX } from "./v3-writer.ts";
+import { digestOf, isInRanges, isSequence, rangesAt, readTarget } from "./target/target-keys.ts";
+import type { TargetKeys } from "./target/target-keys.ts";
+import type { Change, V3Writer } from "./target/v3-writer.ts";
+import { CHANGES_MAX } from "./target/v3-writer.ts";
 
 /** Conflicts and differences kept by name. */
 const SHOWN_MAX = 1000;

@@ -1,16 +1,16 @@
 /** Comparing a v2 source with what a v3 cluster holds. Writes nothing. */
 import { V3Client, V3Error } from "@etcd2/v3";
 import { MigrateError } from "../errors.ts";
-import { LeaseTable } from "./lease-table.ts";
-import { Ownership } from "./ownership.ts";
-import type { RowOptions } from "./rows.ts";
+import { LeaseTable } from "./target/lease-table.ts";
+import { Ownership } from "./target/ownership.ts";
+import type { RowOptions } from "./mapping/rows.ts";
 import { withSource } from "./run-to-v3.ts";
 import type { Source } from "./run-to-v3.ts";
-import { rangesAt } from "./target-keys.ts";
+import { rangesAt } from "./target/target-keys.ts";
 import { TargetSide } from "./target-side.ts";
 import type { Comparison } from "./target-side.ts";
-import type { V3Target } from "./v3-target.ts";
-import { refusal, V3Writer } from "./v3-writer.ts";
+import type { V3Target } from "./target/v3-target.ts";
+import { refusal, V3Writer } from "./target/v3-writer.ts";
 
 const PATIENCE_MS = 15_000;
 

@@ -70,7 +70,7 @@ const remove: Command = {
   ),
 };
 
-/** The checks of grant and revoke, in the original's order. */
+/** The checks of grant and revoke, in the order of etcdctl 2.3.8. */
 function checkGrant(context: CommandContext): void {
   const { flags } = context;
   const path = flags.string("path");

@@ -9,7 +9,7 @@ import type { KeysResponse } from "../../api/wire.ts";
 function splitArguments(args: readonly string[]): { key: string; words: readonly string[] } {
   if (args.length < 2) throw badArguments("key and command to exec required");
   const hasSeparator = args.indexOf("--", 1) > 0;
-  // The original fails at the first event.
+  // etcdctl 2.3.8 fails at the first event.
   if (hasSeparator && args.length < 3) throw badArguments("key and command to exec required");
   return hasSeparator
     ? { key: args[0] ?? "", words: args.slice(2) }

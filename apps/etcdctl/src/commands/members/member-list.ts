@@ -7,7 +7,7 @@ import { getLeader, listMembers } from "../../api/members-api.ts";
 import type { Session } from "../../api/session.ts";
 import type { Member } from "../../api/wire.ts";
 
-/** One line of the list. A learner, which the original does not know, says so at the end. */
+/** One line of the list. A learner, which etcdctl 2.3.8 does not know, says so at the end. */
 function memberLine(member: Member, leaderId: string): string {
   const { id, name, peerURLs, clientURLs } = member;
   const learner = member.isLearner ? " isLearner=true" : "";

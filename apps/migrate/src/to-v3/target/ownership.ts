@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import { methods, RangeWatch } from "@etcd2/v3";
 import type { KeyRange, RevisionChanges, V3Client, KeySpace, V3Error } from "@etcd2/v3";
-import { MigrateError } from "../errors.ts";
-import type { PathMap } from "./path-map.ts";
+import { MigrateError } from "../../errors.ts";
+import type { PathMap } from "../mapping/path-map.ts";
 import type { TargetKeys } from "./target-keys.ts";
 import { isInRanges } from "./target-keys.ts";
 import { refusal } from "./v3-writer.ts";

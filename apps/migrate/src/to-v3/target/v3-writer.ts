@@ -8,10 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Compare_CompareResult, Compare_CompareTarget } from "@etcd2/proto/v3/kv";
 import { methods, V3Error } from "@etcd2/v3";
 import type { V3Client } from "@etcd2/v3";
-import { MigrateError } from "../errors.ts";
+import { MigrateError } from "../../errors.ts";
 import { isLeaseGone } from "./lease-table.ts";
 import type { LeaseTable } from "./lease-table.ts";
-import type { WantedRow } from "./rows.ts";
+import type { WantedRow } from "../mapping/rows.ts";
 import { digestOf } from "./target-keys.ts";
 
 /** Changes of one transaction; 128 operations are allowed, one of them says whose it is. */

@@ -2,8 +2,8 @@
  * What an event of the source changes in v3. Remembers the directories that exist and their lives, which the
  * events of the keys in them do not tell. Without I/O.
  */
-import type { RowOptions } from "./rows.ts";
-import { RowMaker } from "./rows.ts";
+import type { RowOptions } from "../mapping/rows.ts";
+import { RowMaker } from "../mapping/rows.ts";
 import type { Change } from "./v3-writer.ts";
 
 export interface NodeChange {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { KeySpace } from "@etcd2/v3";
-import { EventRows } from "../../src/to-v3/event-rows.ts";
-import { PathMap } from "../../src/to-v3/path-map.ts";
-import { RowMaker } from "../../src/to-v3/rows.ts";
-import type { DirectoryMode, RowOptions, SourceNode } from "../../src/to-v3/rows.ts";
+import { EventRows } from "../../../src/to-v3/target/event-rows.ts";
+import { PathMap } from "../../../src/to-v3/mapping/path-map.ts";
+import { RowMaker } from "../../../src/to-v3/mapping/rows.ts";
+import type { DirectoryMode, RowOptions, SourceNode } from "../../../src/to-v3/mapping/rows.ts";
 
 function options(directories: DirectoryMode, strip?: string): RowOptions {
   return { space: new KeySpace("/v2"), paths: new PathMap({ strip }), directories };

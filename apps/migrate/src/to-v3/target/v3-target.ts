@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import type { Credentials } from "@etcd2/v3";
 import type { V3ClientOptions } from "@etcd2/v3";
-import { MigrateError } from "../errors.ts";
-import { parseEndpoints } from "../mirror/endpoints.ts";
+import { MigrateError } from "../../errors.ts";
+import { parseEndpoints } from "../../mirror/endpoints.ts";
 
 export interface V3TargetFlags {
   readonly endpoints: string;

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { Permission_Type } from "@etcd2/proto/v3/cluster";
 import { methods, V3Error } from "@etcd2/v3";
 import type { V3Client } from "@etcd2/v3";
-import type { Access, V3Auth, V3Permission } from "./auth-map.ts";
+import type { Access, V3Auth, V3Permission } from "../mapping/auth-map.ts";
 import type { V3Writer } from "./v3-writer.ts";
 
 const ACCESS: Readonly<Record<Access, Permission_Type>> = {

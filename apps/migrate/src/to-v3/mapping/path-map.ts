@@ -3,7 +3,7 @@
  * replaced. Pure; paths are byte strings, "" stands for the root. What a v3 prefix adds comes later.
  */
 import { cleanKey, fromByteString, toByteString } from "@etcd2/store";
-import { MigrateError } from "../errors.ts";
+import { MigrateError } from "../../errors.ts";
 
 export interface PathRule {
   readonly from: string;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { PathMap } from "../../src/to-v3/path-map.ts";
-import { SeededRandom, seedOfRun } from "../support/random.ts";
+import { PathMap } from "../../../src/to-v3/mapping/path-map.ts";
+import { SeededRandom, seedOfRun } from "../../support/random.ts";
 
 const seed = seedOfRun();
 
