@@ -73,7 +73,7 @@ const passwords: PasswordHasher = {
     Promise.resolve(hash === saltedHash(password, hash.split("$")[1] ?? "")),
 };
 
-export class FakeServer implements EtcdServer {
+class FakeServer implements EtcdServer {
   readonly clusterId = "7e27652122e8b2ae";
   readonly passwords = passwords;
   readonly metrics: GatewayMetrics;

@@ -62,7 +62,7 @@ export interface Answer {
   readonly header: (name: string) => string | undefined;
 }
 
-export const REDIRECTS_MAX = 10;
+const REDIRECTS_MAX = 10;
 
 /** Statuses with which a member says that it did not take the request. */
 const NOT_TAKEN = 503;

@@ -102,7 +102,7 @@ type Value = string | Uint8Array;
 const FORM_TYPE = "application/x-www-form-urlencoded";
 
 /** A node of an answer. */
-export function decodeNode(record: JsonObject): KeyNode {
+function decodeNode(record: JsonObject): KeyNode {
   const expiration = textOf(record, "expiration");
   const facts: NodeFacts = {
     key: textOf(record, "key") || "/",

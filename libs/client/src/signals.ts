@@ -56,6 +56,6 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** The reason of an aborted signal, as an error. */
-export function reasonOf({ reason }: AbortSignal): Error {
+function reasonOf({ reason }: AbortSignal): Error {
   return reason instanceof Error ? reason : new Error("aborted", { cause: reason });
 }

@@ -191,7 +191,7 @@ function facts(message: IncomingMessage): Omit<V2Response, "body"> {
   };
 }
 
-export function interrupted(): MigrateError {
+function interrupted(): MigrateError {
   return new MigrateError("interrupted", "interrupted");
 }
 

@@ -50,7 +50,7 @@ export async function startNodeProgress(): Promise<NodeProgress> {
 }
 
 /** "1200 of 5000, 600/s, 6 s left". */
-export function describePace(done: number, total: number, elapsedMs: number): string {
+function describePace(done: number, total: number, elapsedMs: number): string {
   const perSecond = done / Math.max(elapsedMs / 1000, 0.001);
   const left = perSecond === 0 ? undefined : Math.ceil((total - done) / perSecond);
   const wait = left === undefined ? "" : `, ${describeSeconds(left)} left`;

@@ -19,7 +19,7 @@ import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
 
 /** Name in the directory of the member. */
-export const LIFE_FILE = "life";
+const LIFE_FILE = "life";
 
 /** All records have this length, so that one can take another's place on a full disk. */
 const RECORD_BYTES = 1024;

@@ -12,7 +12,7 @@ import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
 
 /** Name in the directory of the member. */
-export const PEERS_FILE = "peers";
+const PEERS_FILE = "peers";
 
 type Entries = readonly (readonly [NodeId, RememberedLife])[];
 

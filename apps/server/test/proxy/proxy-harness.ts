@@ -108,7 +108,7 @@ export interface Proxy {
   readonly pass: (ms: number) => void;
 }
 
-export async function listen(server: Server): Promise<string> {
+async function listen(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   cleanups.push(() => {
     server.close();
@@ -192,7 +192,7 @@ export function open(
   return httpRequest(url, { method, headers });
 }
 
-export async function answerTo(request: ClientRequest, body = ""): Promise<Answer> {
+async function answerTo(request: ClientRequest, body = ""): Promise<Answer> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     request.once("response", resolve);
     request.once("error", reject);

@@ -110,7 +110,7 @@ export async function logged(lines: readonly string[], wanted: string): Promise<
 
 type Ask = (options?: RequestOptions) => Promise<string>;
 
-export function ask(port: number, options: RequestOptions = {}): Promise<string> {
+function ask(port: number, options: RequestOptions = {}): Promise<string> {
   return new Promise((resolve) => {
     const asked = request(
       { host: "127.0.0.1", port, ca: text("ca/ca.pem"), agent: false, ...options },

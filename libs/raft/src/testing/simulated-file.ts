@@ -5,7 +5,7 @@
 import type { Random } from "../core/model/types.ts";
 
 /** A disk writes a sector completely or not at all. */
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 
 /** What a power cut does to data that was not synced. */
 export type PowerLoss =

@@ -17,7 +17,7 @@ import type {
 import type { SnapshotMetadata } from "../../src/core/model/types.ts";
 
 /** Byte arrays as hex text: a Buffer and a Uint8Array of the same bytes are equal here. */
-export function plain(value: unknown): unknown {
+function plain(value: unknown): unknown {
   if (value instanceof Uint8Array) return `hex:${Buffer.from(value).toString("hex")}`;
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
@@ -32,10 +32,10 @@ export const uint = fc.oneof(fc.nat(300), fc.maxSafeNat());
 export const id = fc
   .bigInt({ min: 0n, max: 0xffffffffffffffffn })
   .map((value) => value.toString(16).padStart(16, "0"));
-export const ids = fc.array(id, { maxLength: 4 });
+const ids = fc.array(id, { maxLength: 4 });
 export const data = fc.uint8Array({ maxLength: 400 });
-export const text = fc.oneof(fc.constant(""), fc.string(), fc.string({ unit: "grapheme" }));
-export const entryType = fc.constantFrom("normal" as const, "confChange" as const);
+const text = fc.oneof(fc.constant(""), fc.string(), fc.string({ unit: "grapheme" }));
+const entryType = fc.constantFrom("normal" as const, "confChange" as const);
 export const entry: fc.Arbitrary<Entry> = fc.record({
   term: uint,
   index: uint,

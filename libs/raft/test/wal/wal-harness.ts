@@ -15,7 +15,7 @@ import { createInline, openInline } from "../../src/testing/inline-wal.ts";
 export const DIRECTORY = "/data/wal";
 export const MEMBER = "00000000000000a1";
 export const METADATA = { memberId: MEMBER, clusterId: "00000000000000c1" };
-export const CONF_STATE: ConfState = {
+const CONF_STATE: ConfState = {
   voters: [MEMBER, "00000000000000b2"],
   learners: [],
   votersOutgoing: [],

@@ -4,7 +4,7 @@
  */
 
 /** The message of each code. */
-export const ERROR_MESSAGES = {
+const ERROR_MESSAGES = {
   100: "Key not found",
   101: "Compare failed",
   102: "Not a file",

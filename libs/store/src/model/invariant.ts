@@ -1,7 +1,7 @@
 /** Assertions that stay on in production: a broken invariant stops the member. */
 
 /** Something that can never be was found to be. */
-export class InvariantError extends Error {
+class InvariantError extends Error {
   override readonly name = "InvariantError";
 }
 

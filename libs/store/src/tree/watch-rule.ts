@@ -13,7 +13,7 @@ export function isBelow(path: ByteString, directory: ByteString): boolean {
 }
 
 /** Whether the part of `path` behind its first `from` bytes has an element that begins with "_". */
-export function hasHiddenPart(path: ByteString, from: number): boolean {
+function hasHiddenPart(path: ByteString, from: number): boolean {
   return path.includes("/_", from);
 }
 

@@ -5,7 +5,7 @@ import { getKey } from "../../api/keys-api.ts";
 import type { StoreNode } from "../../api/wire.ts";
 
 /** Full names, depth first, each on a line; directories below the given one may get a slash. */
-export function* listedNames(
+function* listedNames(
   nodes: readonly StoreNode[],
   appendSlash: boolean,
 ): Generator<string, void> {

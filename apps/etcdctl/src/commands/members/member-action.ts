@@ -5,7 +5,7 @@ import type { MemberActionResult } from "../../api/members-api.ts";
 import type { Member } from "../../api/wire.ts";
 
 /** One line per member with what an operator needs to choose one. */
-export function describeMembers(members: readonly Member[]): string {
+function describeMembers(members: readonly Member[]): string {
   return members
     .map(({ id, name, peerURLs, clientURLs, isLearner }) => {
       const kind = isLearner ? "learner" : "voter";
