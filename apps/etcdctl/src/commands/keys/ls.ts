@@ -5,10 +5,7 @@ import { getKey } from "../../api/keys-api.ts";
 import type { StoreNode } from "../../api/wire.ts";
 
 /** Full names, depth first, each on a line; directories below the given one may get a slash. */
-function* listedNames(
-  nodes: readonly StoreNode[],
-  appendSlash: boolean,
-): Generator<string, void> {
+function* listedNames(nodes: readonly StoreNode[], appendSlash: boolean): Generator<string, void> {
   for (const node of nodes) {
     yield `${node.key}${appendSlash && node.isDir ? "/" : ""}\n`;
     yield* listedNames(node.nodes ?? [], appendSlash);
