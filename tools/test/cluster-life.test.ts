@@ -49,6 +49,32 @@ describe("two founders of three", () => {
   });
 });
 
+describe("three members whose election timeout is long", () => {
+  /** As long as there is; the deadline is shorter. */
+  const SLOW = { heartbeatMs: 100, electionMs: 50_000 } as const;
+  const DEADLINE_MS = 40_000;
+  let cluster: Cluster;
+  before(async () => {
+    cluster = await Cluster.reserve({ size: 3, ...SLOW });
+  });
+  after(() => cluster.close());
+
+  it("have a leader once they reach each other, newly founded and all started again", async () => {
+    for (const member of cluster.members) cluster.found(member);
+    await cluster.ready(DEADLINE_MS);
+    await Promise.all(cluster.members.map((member) => member.end("SIGKILL")));
+    for (const member of cluster.members) cluster.restart(member);
+    await cluster.leader(DEADLINE_MS);
+    await cluster.ready(DEADLINE_MS);
+  });
+
+  it("have one when a majority starts again, without the third", async () => {
+    await Promise.all(cluster.members.map((member) => member.end("SIGKILL")));
+    for (const member of cluster.members.slice(1)) cluster.restart(member);
+    await cluster.leader(DEADLINE_MS);
+  });
+});
+
 describe("three members", () => {
   let cluster: Cluster;
   before(async () => {

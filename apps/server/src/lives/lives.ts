@@ -46,6 +46,10 @@ export class Lives implements LifeRegistry {
   readonly #file: PeersFile;
   readonly #peers: PeerLives;
   readonly #admission: Admission;
+  /** Members that let this one in since it started. */
+  readonly #met = new Set<NodeId>();
+  /** No leader has been known since the start. */
+  #isLeaderless = true;
   #writtenAt: number;
   #writtenChanges = 0;
 
@@ -110,6 +114,21 @@ export class Lives implements LifeRegistry {
   greeted(id: NodeId, life: Life | undefined): void {
     if (life !== undefined) this.#peers.remember(id, life);
     this.#admission.greeted(id, life);
+    this.#met.add(id);
+    this.#campaignSoon();
+  }
+
+  /**
+   * Until the first leader is known nobody waits out an election timeout: whoever may vote and
+   * reaches a majority asks for pre-votes, again with each link, since an answer needs one too.
+   */
+  #campaignSoon(): void {
+    const { consensus, memberId, voters } = this.#options;
+    if (consensus.node.leader !== "") this.#isLeaderless = false;
+    if (!this.#isLeaderless || !this.#admission.isAdmitted) return;
+    const all = voters();
+    const reached = all.filter((id) => id === memberId || this.#met.has(id));
+    if (reached.length > all.length / 2) consensus.node.campaignSoon();
   }
 
   answersFor(id: NodeId, position: Position): void {
@@ -123,7 +142,9 @@ export class Lives implements LifeRegistry {
 
   /** To be called a few times a second. */
   look(): void {
+    const wasAdmitted = this.#admission.isAdmitted;
     this.#admission.look();
+    if (this.#admission.isAdmitted && !wasAdmitted) this.#campaignSoon();
     if (this.#options.now() - this.#writtenAt >= WRITE_INTERVAL_MS) this.#write(false);
   }
 

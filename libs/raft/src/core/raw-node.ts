@@ -229,6 +229,11 @@ export class RawNode {
     this.#raft.connectionLost(id);
   }
 
+  /** This member reaches a majority and has heard no leader: see RaftState. */
+  campaignSoon(): void {
+    this.#raft.campaignSoon();
+  }
+
   /** Messages to this member are being lost. */
   reportUnreachable(id: NodeId): void {
     if (this.#raft.role === "leader") leading.reportUnreachable(this.#raft, id);

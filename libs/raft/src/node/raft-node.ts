@@ -213,6 +213,11 @@ export class RaftNode {
     });
   }
 
+  /** Stands within a few ticks, unless a leader is heard before: see RaftState. */
+  campaignSoon(): void {
+    this.#raw.campaignSoon();
+  }
+
   step(messages: readonly Message[]): void {
     if (this.#closed) return;
     if (this.#held !== undefined) {

@@ -333,6 +333,8 @@ class Simulation {
     this.#note(`restart ${node.id}`);
     node.start();
     this.#amnesia?.started(node);
+    // As hosts do once a majority has greeted a member that just started; later is as good.
+    if (random() < 0.7) hurry(node);
   }
 
   #cutLinks(): void {
@@ -496,6 +498,12 @@ function lose(node: SimNode, id: NodeId): void {
   if (id === "") return;
   node.guard((raw) => {
     raw.connectionLost(id);
+  });
+}
+
+function hurry(node: SimNode): void {
+  node.guard((raw) => {
+    raw.campaignSoon();
   });
 }
 

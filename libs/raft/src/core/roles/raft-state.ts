@@ -59,7 +59,7 @@ export class RaftState {
   isLeaseBroken = false;
   /** Just started: a leader this member does not remember may rely on its lease. */
   isLeaseUnknown: boolean;
-  /** Ticks until a pre-campaign because the leader died; -1 when none is planned. */
+  /** Ticks until a pre-campaign before the election timeout is over; -1 when none is planned. */
   ticksToCampaign = -1;
 
   /** Leader: where leadership is being transferred to, or NOBODY. */
@@ -206,11 +206,28 @@ export class RaftState {
    * leases to refuse it by, a lost link would unseat a live leader: then only time tells.
    */
   connectionLost(id: NodeId): void {
-    const { preVote, checkQuorum, readOnly } = this.config;
-    // A lease that reads rely on is honoured whatever a connection says.
-    if (!preVote || !checkQuorum || readOnly === "lease") return;
+    if (!this.#mayCampaignEarly) return;
     if (this.role !== "follower" || id === NOBODY || this.leader !== id) return;
     this.isLeaseBroken = true;
+    this.#planCampaign();
+  }
+
+  /**
+   * The host reaches a majority and knows of no reason to wait for a leader, as at a start: unless
+   * one is heard before, this member asks for pre-votes within a few ticks.
+   */
+  campaignSoon(): void {
+    if (!this.#mayCampaignEarly || this.leader !== NOBODY || this.ticksToCampaign >= 0) return;
+    if (this.role === "follower" || this.role === "preCandidate") this.#planCampaign();
+  }
+
+  /** Pre-votes that the others refuse while they hear a leader, and no lease that reads rely on. */
+  get #mayCampaignEarly(): boolean {
+    const { preVote, checkQuorum, readOnly } = this.config;
+    return preVote && checkQuorum && readOnly !== "lease";
+  }
+
+  #planCampaign(): void {
     this.ticksToCampaign = Math.floor(this.config.random() * 3);
   }
 

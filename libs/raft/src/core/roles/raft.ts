@@ -117,6 +117,8 @@ export class Raft extends RaftState {
     this.send({ type: "voteResponse", to, from: this.id, term: this.term, reject });
     if (reject) return;
     this.electionElapsed = 0;
+    // The candidate gets its time; a campaign of this member would end its term.
+    this.ticksToCampaign = -1;
     this.vote = to;
   }
 
