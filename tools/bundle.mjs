@@ -7,7 +7,15 @@
 // processor first. The folder is replaced whole, once all is well.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join, resolve } from "node:path";
 
 const project = resolve(process.argv[2] ?? ".");
@@ -31,6 +39,13 @@ function gitSha() {
 }
 
 const sha = gitSha();
+
+/** What the console's build left, for the server to carry; nothing where it is not built or asked for. */
+function consoleFiles() {
+  const file = join(project, "..", "console", "bundle", "files.json");
+  if (basename(project) !== "server" || !existsSync(file)) return {};
+  return { "process.env.ETCD2_CONSOLE_FILES": JSON.stringify(readFileSync(file, "utf8")) };
+}
 
 const nameOf = (file) => basename(file, ".ts");
 
@@ -110,6 +125,7 @@ await build({
   logLevel: "warning",
   define: {
     "process.env.ETCD2_VERSION": JSON.stringify(manifest.version),
+    ...consoleFiles(),
     ...(sha === "" ? {} : { "process.env.ETCD2_GIT_SHA": JSON.stringify(sha) }),
   },
 });

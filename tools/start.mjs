@@ -1,5 +1,6 @@
 // `npm start`: installs what is missing, builds what it must, and becomes one server.
 import { spawn } from "node:child_process";
+import { createServer } from "node:net";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ensureInstalled, root, run } from "./ensure-installed.mjs";
@@ -13,6 +14,8 @@ const sources = [
   "package-lock.json",
   "tsconfig.base.json",
 ];
+/** Next to those of clients and peers, 2379 and 2380. */
+const CONSOLE_PORT = 2381;
 const skipped = new Set(["node_modules", "dist", "bundle", "gen", "test"]);
 
 function newest(path) {
@@ -37,11 +40,28 @@ if (!isBuilt()) {
   console.error("building...");
   run("nx", ["run-many", "-t", "bundle", "--output-style=static"], { stdio: ["ignore", 2, 2] });
 }
+/** The console is opened on localhost unless somebody said otherwise, or its port is taken. */
+async function consoleUrl() {
+  const said = /^--?(?:listen-console-urls|config-file|proxy|v3-endpoints)(?:=|$)/;
+  const names = ["LISTEN_CONSOLE_URLS", "CONFIG_FILE", "PROXY", "V3_ENDPOINTS"];
+  if (process.argv.some((word) => said.test(word))) return undefined;
+  if (names.some((name) => process.env[`ETCD_${name}`] !== undefined)) return undefined;
+  const probe = createServer();
+  const isFree = await new Promise((resolve) => {
+    probe.once("error", () => resolve(false));
+    probe.listen({ host: "localhost", port: CONSOLE_PORT }, () => resolve(true));
+  });
+  if (isFree) await new Promise((resolve) => probe.close(resolve));
+  return isFree ? `http://localhost:${CONSOLE_PORT}` : undefined;
+}
+
+const opened = await consoleUrl();
 // npm runs scripts in the package's folder; the data directory belongs where the user stands.
 const cwd = process.env.INIT_CWD ?? process.cwd();
 const child = spawn(join(root, "apps/server/bin/etcd"), process.argv.slice(2), {
   cwd,
   stdio: "inherit",
+  env: { ...process.env, ...(opened !== undefined && { ETCD_LISTEN_CONSOLE_URLS: opened }) },
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 // npm ends by a signal without passing it on; the server ends with it all the same.

@@ -18,6 +18,7 @@ import { toByteString } from "@etcd2/store";
 import type { EtcdServer, GatewayOptions } from "./ports/ports.ts";
 import { createAdminRouter } from "./routes/admin.ts";
 import { createAuthRouter } from "./routes/auth.ts";
+import { createConsoleRouter } from "./routes/console.ts";
 import { createDebugRouter } from "./routes/debug.ts";
 import { createHealthRouter } from "./routes/health.ts";
 import { KeysHandler } from "./keys/keys-handler.ts";
@@ -69,6 +70,10 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
   app.use(createVersionRouter(server));
   app.use(createHealthRouter(server));
   app.use(createDebugRouter(server));
+  if (options.consoleFigures !== undefined) {
+    const needsRoot = options.metricsNeedAuth === true || options.allNeedAuth === true;
+    app.use(createConsoleRouter(options.consoleFigures, needsRoot ? isAdmin : () => true));
+  }
   if (options.pprof) app.use(createPprofRouter());
   app.use((_req, res) => {
     answerNotFound(res);

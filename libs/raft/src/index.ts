@@ -44,6 +44,7 @@ export type { ClusterInfo } from "./codec/frames.ts";
 export { GrpcTransport } from "./grpc/grpc-transport.ts";
 export { addRaftService } from "./grpc/grpc-service.ts";
 export { createPeerServer } from "./grpc/peer-server.ts";
+export { createPeerClient } from "./transport/peer-client.ts";
 export type { PeerListener, PeerServer, PeerServerOptions } from "./grpc/peer-server.ts";
 export type {
   GrpcTransportOptions,

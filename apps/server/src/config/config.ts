@@ -92,6 +92,8 @@ export interface ServerConfig {
   readonly listenPeerUrls: readonly SocketUrl[];
   readonly listenClientUrls: readonly SocketUrl[];
   readonly listenMetricsUrls: readonly SocketUrl[];
+  /** Where members serve the console; empty is off. */
+  readonly listenConsoleUrls: readonly SocketUrl[];
   readonly advertisePeerUrls: readonly SocketUrl[];
   readonly advertiseClientUrls: readonly SocketUrl[];
   /** Origins of pages that may use this server; `*` stands for any. */
@@ -248,6 +250,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     ...timing,
     ...urls,
     listenMetricsUrls: flags.urls("listen-metrics-urls"),
+    listenConsoleUrls: flags.urls("listen-console-urls"),
     cors: corsOrigins(flags),
     hostWhitelist: hostWhitelist(flags),
     ...clusterConfig(flags, urls.advertisePeerUrls),

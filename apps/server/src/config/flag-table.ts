@@ -242,6 +242,7 @@ const monitoring = [
     },
   ),
   row("listen-metrics-urls", "urls", "", "more URLs to serve /metrics and /health on"),
+  row("listen-console-urls", "urls", "", "URLs to serve the console for browsers on"),
   row(
     "enable-distributed-tracing",
     "switch",

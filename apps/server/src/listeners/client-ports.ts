@@ -28,6 +28,8 @@ export interface ClientPortsOptions {
   readonly budget: { readonly connectionsMax: number; readonly metricsConnectionsMax: number };
   readonly counters: ConnectionCounters;
   readonly log: Logger;
+  /** Where the console is served; nowhere when left out. */
+  readonly consoleUrls?: readonly SocketUrl[];
   /** Put before the lines that announce the ports of clients. */
   readonly announcePrefix?: string;
 }
@@ -62,9 +64,11 @@ export class ClientPorts {
   readonly connectionsMax: number;
   readonly #clients: ClientListeners;
   readonly #metrics: ClientListeners;
+  readonly #console: ClientListeners;
   #warnedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor({ config, tls, budget, counters, log }: ClientPortsOptions) {
+  constructor(options: ClientPortsOptions) {
+    const { config, tls, budget, counters, log, consoleUrls = [] } = options;
     const { connectionsMax, metricsConnectionsMax } = budget;
     this.connectionsMax = connectionsMax;
     this.#clients = httpListeners(config.listenClientUrls, tls, {
@@ -77,6 +81,10 @@ export class ClientPorts {
       onSwept: () => (counters.connectionsSwept += 1),
     });
     this.#metrics = httpListeners(config.listenMetricsUrls, tls, {
+      connectionsMax: metricsConnectionsMax,
+      onShed: () => undefined,
+    });
+    this.#console = httpListeners(consoleUrls, tls, {
       connectionsMax: metricsConnectionsMax,
       onShed: () => undefined,
     });
@@ -108,10 +116,16 @@ export class ClientPorts {
     await this.#clients.listen();
     try {
       await this.#metrics.listen();
+      await this.#console.listen();
     } catch (error) {
-      await this.#clients.close(0);
+      await Promise.all([this.#clients.close(0), this.#metrics.close(0)]);
       throw error;
     }
+  }
+
+  /** Lets requests of the console through. */
+  openConsole(handler: RequestListener): void {
+    this.#console.open(handler);
   }
 
   /** Lets requests through; `plain` serves the metrics ports, which stay out of the access log. */
@@ -124,7 +138,11 @@ export class ClientPorts {
   }
 
   async close(graceMs: number): Promise<void> {
-    await Promise.all([this.#clients.close(graceMs), this.#metrics.close(0)]);
+    await Promise.all([
+      this.#clients.close(graceMs),
+      this.#metrics.close(0),
+      this.#console.close(0),
+    ]);
   }
 }
 
@@ -152,5 +170,6 @@ export async function openClientPorts(options: ClientPortsOptions): Promise<Clie
   for (const { text } of config.listenMetricsUrls) {
     log.info(`${announcePrefix}listening for metrics on ${text}`);
   }
+  for (const { text } of options.consoleUrls ?? []) log.info(`the console is on ${text}`);
   return ports;
 }

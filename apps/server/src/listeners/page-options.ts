@@ -8,12 +8,22 @@ import type { ServerConfig } from "../config/config.ts";
 
 type PageConfig = Pick<
   ServerConfig,
-  "cors" | "hostWhitelist" | "listenClientUrls" | "listenMetricsUrls" | "advertiseClientUrls"
+  | "cors"
+  | "hostWhitelist"
+  | "listenClientUrls"
+  | "listenMetricsUrls"
+  | "listenConsoleUrls"
+  | "advertiseClientUrls"
 >;
 
 /** The options of the gateway that concern pages. */
 export function pageOptions(config: PageConfig): PageOptions {
   const { cors, hostWhitelist, listenClientUrls, listenMetricsUrls, advertiseClientUrls } = config;
-  const urls = [...listenClientUrls, ...listenMetricsUrls, ...advertiseClientUrls];
+  const urls = [
+    ...listenClientUrls,
+    ...listenMetricsUrls,
+    ...config.listenConsoleUrls,
+    ...advertiseClientUrls,
+  ];
   return { cors, hostWhitelist, ownNames: [hostname(), ...urls.map(({ host }) => host)] };
 }

@@ -75,6 +75,11 @@ export class Listeners {
     this.#ports.clients.open(handler, plain);
   }
 
+  /** Lets requests of the console through. */
+  openConsole(handler: RequestListener): void {
+    this.#ports.clients.openConsole(handler);
+  }
+
   /** Clients first, peers last: other members may wait for this one's answers. */
   async close(graceMs: number): Promise<void> {
     const { peers, clients } = this.#ports;
@@ -120,6 +125,7 @@ async function openPorts(
       budget,
       counters,
       log,
+      consoleUrls: config.listenConsoleUrls,
     });
     return { peers, clients };
   } catch (error) {
@@ -142,6 +148,7 @@ export async function openListeners(options: OpenListenersOptions): Promise<List
       client: [
         ...config.listenClientUrls,
         ...config.listenMetricsUrls,
+        ...config.listenConsoleUrls,
         ...config.advertiseClientUrls,
       ],
       peer: [...config.listenPeerUrls, ...config.advertisePeerUrls],

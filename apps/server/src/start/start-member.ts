@@ -4,6 +4,7 @@
  * written. Owns this order and the order of stopping.
  */
 import { authWatch, createApp } from "@etcd2/api-v2";
+import type { GatewayOptions } from "@etcd2/api-v2";
 import type { DataDirLayout } from "@etcd2/member-dir";
 import { formatId } from "@etcd2/member-dir";
 import { RaftService } from "@etcd2/proto/raft";
@@ -35,6 +36,8 @@ import type { StorageOptions } from "../storage/member-storage.ts";
 import { createObservers, transportMetrics } from "./observers.ts";
 import { ServerCounters } from "../metrics/counters.ts";
 import { ServerStats } from "../metrics/server-stats.ts";
+import { consoleHandler } from "../console/console-handler.ts";
+import { addFiguresService, MemberFigures } from "../console/figures.ts";
 import { RegistrationFile } from "../discovery/registration-file.ts";
 import { StartError } from "../base/start-error.ts";
 import { prepareWhenNeeded, WorkerPasswordHasher } from "../passwords/passwords.ts";
@@ -204,6 +207,7 @@ interface Surroundings {
   readonly consensus: ConsensusObserver;
   readonly listeners: Listeners;
   readonly alarms: Alarms;
+  readonly figures: MemberFigures;
   readonly passwords: WorkerPasswordHasher;
   readonly tracing: Tracing | undefined;
 }
@@ -265,9 +269,10 @@ function memberOptions(
 /** What the process reports of itself and of the consensus it takes part in. */
 function serverOps(
   { config, logging }: StartMemberOptions,
-  { counters, listeners, alarms }: Surroundings,
+  { counters, listeners, alarms, figures }: Surroundings,
   consensus: Consensus,
 ): ServerOps {
+  figures.attach(consensus);
   const observers = createObservers(config, counters, { consensus, clients: listeners, alarms });
   setTimeout(() => {
     void observers.start();
@@ -329,6 +334,17 @@ async function openPorts(
   }
 }
 
+/** What the flags say of the API, on whichever port it is served. */
+function gatewayOptions(config: ServerConfig): GatewayOptions {
+  return {
+    ...pageOptions(config),
+    pprof: config.pprof,
+    metricsNeedAuth: config.metricsNeedAuth,
+    allNeedAuth: config.allNeedAuth,
+    watchesMax: config.clientWatchersMax,
+  };
+}
+
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
   const { config, logging } = options;
   const log = logging.logger("etcdserver");
@@ -347,6 +363,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const passwords = new WorkerPasswordHasher({ cost: config.bcryptCost });
   let member: Member;
   let alarms: Alarms;
+  let figures: MemberFigures;
   try {
     const opened = await openStorage(options, {
       locks,
@@ -357,7 +374,8 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     alarms = createAlarms(options, opened.storage);
     await alarms.start();
-    const surroundings = { counters, consensus, listeners, alarms, passwords, tracing };
+    figures = new MemberFigures({ listeners, alarms });
+    const surroundings = { counters, consensus, listeners, alarms, figures, passwords, tracing };
     member = await Member.start(memberOptions(options, opened, surroundings));
   } catch (error) {
     await listeners.close(0);
@@ -369,13 +387,9 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     services: [RaftService.typeName],
     isHealthy: async () => (await server.health()).healthy,
   });
-  const app = createApp(server, {
-    ...pageOptions(config),
-    pprof: config.pprof,
-    metricsNeedAuth: config.metricsNeedAuth,
-    allNeedAuth: config.allNeedAuth,
-    watchesMax: config.clientWatchersMax,
-  });
+  addFiguresService(listeners.grpc, () => figures.own());
+  const gateway = gatewayOptions(config);
+  const app = createApp(server, gateway);
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.
   if (member.isAlone) await published;
@@ -383,6 +397,10 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const traced = tracing?.around(logged) ?? logged;
   const serving = whileServing(traced, () => server.condemned);
   listeners.open(withRequestLines(serving, logging.logger("etcdhttp")), app);
+  if (config.listenConsoleUrls.length > 0) {
+    const behind = createApp(server, { ...gateway, consoleFigures: () => figures.gather() });
+    listeners.openConsole(whileServing(consoleHandler(behind), () => server.condemned));
+  }
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     alarms.close();

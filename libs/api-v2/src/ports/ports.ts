@@ -261,6 +261,11 @@ export interface GatewayOptions extends PageOptions {
   readonly metricsNeedAuth?: boolean;
   /** Everything but keys, health and version demands credentials while authentication is on. */
   readonly allNeedAuth?: boolean;
+  /**
+   * The figures of all members, as JSON, for GET /console/members. It does not exist when left out;
+   * with metricsNeedAuth or allNeedAuth root alone may ask while authentication is on.
+   */
+  readonly consoleFigures?: () => Promise<string>;
   /** Watches open at one time; 0, the default, for any number. */
   readonly watchesMax?: number;
   /**

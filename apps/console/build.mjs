@@ -1,0 +1,61 @@
+// Builds the page: one script and one style with hashed names, and bundle/files.json, which holds
+// each file plain, with gzip and with brotli for the server to carry. Refuses to outgrow its limit.
+import { build } from "esbuild";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+
+const FIRST_LOAD_BYTES_MAX = 60_000;
+const here = import.meta.dirname;
+const { outputFiles } = await build({
+  absWorkingDir: here,
+  entryPoints: { console: "src/main.tsx" },
+  outdir: "bundle",
+  bundle: true,
+  write: false,
+  minify: true,
+  format: "esm",
+  target: "es2023",
+  conditions: ["etcd2-source"],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  legalComments: "none",
+  logLevel: "warning",
+});
+
+const types = { js: "text/javascript", css: "text/css", svg: "image/svg+xml", html: "text/html" };
+const files = {};
+let firstLoad = 0;
+function add(path, ending, bytes) {
+  const br = brotliCompressSync(bytes);
+  firstLoad += br.length;
+  files[path] = {
+    type: `${types[ending]}; charset=utf-8`,
+    plain: Buffer.from(bytes).toString("base64"),
+    gzip: gzipSync(bytes, { level: 9 }).toString("base64"),
+    br: br.toString("base64"),
+  };
+}
+function addHashed(name, ending, bytes) {
+  const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+  const path = `/assets/${name}-${hash}.${ending}`;
+  add(path, ending, bytes);
+  return path;
+}
+const find = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).contents;
+const script = addHashed("console", "js", find(".js"));
+const style = addHashed("console", "css", readFileSync(join(here, "src/console.css")));
+const icon = addHashed("icon", "svg", readFileSync(join(here, "src/icon.svg")));
+const page = readFileSync(join(here, "src/index.html"), "utf8")
+  .replace("SCRIPT", script)
+  .replace("STYLE", style)
+  .replace("ICON", icon);
+add("/", "html", Buffer.from(page));
+if (firstLoad > FIRST_LOAD_BYTES_MAX) {
+  throw new Error(`the first load is ${firstLoad} bytes, more than ${FIRST_LOAD_BYTES_MAX}`);
+}
+rmSync(join(here, "bundle"), { recursive: true, force: true });
+mkdirSync(join(here, "bundle"));
+writeFileSync(join(here, "bundle/files.json"), JSON.stringify(files));
+console.log(`the console's first load is ${firstLoad} bytes`);

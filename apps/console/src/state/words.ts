@@ -1,0 +1,105 @@
+/** Every word that the page shows, in each language it speaks; one table, so that none is forgotten. */
+import { signal } from "@preact/signals";
+
+const table = {
+  cluster: ["Cluster", "集群"],
+  keys: ["Keys", "键"],
+  watch: ["Watch", "监视"],
+  access: ["Access", "权限"],
+  signIn: ["Sign in", "登录"],
+  signOut: ["Sign out", "退出"],
+  user: ["User", "用户"],
+  password: ["Password", "密码"],
+  membersUp: ["{0} of {1} members up, ", "{1} 个成员中 {0} 个在线，"],
+  tolerates: ["tolerates {0} failures", "可容忍 {0} 个故障"],
+  toleratesOne: ["tolerates 1 failure", "可容忍 1 个故障"],
+  noQuorum: ["no majority: writes wait", "没有多数派：写入等待"],
+  name: ["Name", "名称"],
+  role: ["Role", "角色"],
+  version: ["Version", "版本"],
+  index: ["Raft index", "Raft 索引"],
+  lag: ["Lag", "落后"],
+  roundTrip: ["Round trip", "往返"],
+  store: ["Store", "存储"],
+  log: ["Log entries", "日志条目"],
+  disk: ["Free disk", "可用磁盘"],
+  alarms: ["Alarms", "告警"],
+  certificate: ["Certificate ends", "证书到期"],
+  actions: ["Actions", "操作"],
+  down: ["down", "离线"],
+  old: ["release without figures", "该版本没有此数据"],
+  none: ["none", "无"],
+  moveLeader: ["Make leader", "设为领导者"],
+  promote: ["Promote", "提升"],
+  remove: ["Remove", "移除"],
+  addLearner: ["Add as learner", "添加为学习者"],
+  peerUrl: ["Peer URL", "对等 URL"],
+  copy: ["Copy {0}", "复制 {0}"],
+  path: ["Path", "路径"],
+  open: ["Open", "打开"],
+  up: ["Parent directory", "上级目录"],
+  children: ["{0} children", "{0} 个子项"],
+  value: ["Value", "值"],
+  size: ["Size", "大小"],
+  bytes: ["bytes", "字节"],
+  created: ["Created index", "创建索引"],
+  modified: ["Modified index", "修改索引"],
+  ttl: ["TTL", "TTL"],
+  edit: ["Edit", "编辑"],
+  save: ["Save", "保存"],
+  cancel: ["Cancel", "取消"],
+  delete: ["Delete", "删除"],
+  newKey: ["New key", "新建键"],
+  newDir: ["New directory", "新建目录"],
+  refreshTtl: ["Refresh TTL", "刷新 TTL"],
+  format: ["Format JSON", "格式化 JSON"],
+  notJson: ["This is not JSON.", "这不是 JSON。"],
+  export: ["Export as JSON", "导出为 JSON"],
+  conflict: ["The key was changed in between. Decide.", "该键已被他人修改，请选择。"],
+  theirs: ["Now", "当前值"],
+  mine: ["Yours", "你的值"],
+  overwrite: ["Write mine over it", "用我的值覆盖"],
+  keepTheirs: ["Keep what is there", "保留当前值"],
+  confirmName: [
+    "Type the name {0} to delete it with all it holds",
+    "输入名称 {0} 以删除其全部内容",
+  ],
+  gone: ["The key is gone.", "该键已不存在。"],
+  fromIndex: ["After index (empty: from now)", "起始索引之后（空：从现在起）"],
+  start: ["Start", "开始"],
+  stop: ["Stop", "停止"],
+  pause: ["Pause", "暂停"],
+  resume: ["Resume", "继续"],
+  filter: ["Filter", "过滤"],
+  retrying: [
+    "The member does not answer; the watch goes on when it does.",
+    "成员无响应；恢复后继续监视。",
+  ],
+  missed: ["Events from {0} on are no longer known.", "从 {0} 开始的事件已不可用。"],
+  authOn: ["Authentication is on.", "认证已启用。"],
+  authOff: [
+    "Authentication is off: everybody may do everything.",
+    "认证未启用：任何人都可执行任何操作。",
+  ],
+  users: ["Users", "用户"],
+  roles: ["Roles", "角色"],
+  guest: ["What guests may do", "访客权限"],
+  mayRead: ["may read", "可读"],
+  mayWrite: ["may write", "可写"],
+  help: ["Keyboard", "快捷键"],
+  helpText: [
+    "/ go to a path · arrows move in the list · e edit · ? this help",
+    "/ 前往路径 · 方向键移动 · e 编辑 · ? 帮助",
+  ],
+} as const satisfies Record<string, readonly [english: string, chinese: string]>;
+
+export type Word = keyof typeof table;
+
+/** 0 is English, 1 is Chinese. */
+export const language = signal<0 | 1>(navigator.language.startsWith("zh") ? 1 : 0);
+
+/** The text of a word, with {0} and so on filled in. */
+export function say(word: Word, ...parts: readonly (string | number)[]): string {
+  const text: string = table[word][language.value];
+  return text.replace(/\{(\d)\}/g, (_, at: string) => String(parts[Number(at)] ?? ""));
+}
