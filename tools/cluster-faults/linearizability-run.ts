@@ -17,6 +17,12 @@ export interface RunOptions {
   readonly clients: number;
   readonly keys: number;
   readonly durationMs: number;
+  /** Goes on beyond the duration until so much has happened: a slow machine does less in a second. */
+  readonly atLeast?: {
+    readonly operations: number;
+    readonly faults: number;
+    readonly withinMs: number;
+  };
   readonly seed: number;
   readonly heartbeatMs: number;
   readonly electionMs: number;
@@ -73,6 +79,15 @@ export async function runUnderFaults(options: RunOptions): Promise<RunVerdict> {
       ...(options.onFault !== undefined && { onFault: options.onFault }),
     });
     await faults.run(options.durationMs);
+    const { atLeast } = options;
+    const deadline = performance.now() + (atLeast?.withinMs ?? 0);
+    while (
+      atLeast !== undefined &&
+      (recorder.operations.length < atLeast.operations || faults.count < atLeast.faults) &&
+      performance.now() < deadline
+    ) {
+      await faults.run(1000);
+    }
     await cluster.ready(30_000);
     await recorder.stop();
     await cluster.sameTree("/register", 30_000);

@@ -12,6 +12,7 @@ describe("three members under kills, stops and restarts", () => {
       clients: 5,
       keys: 3,
       durationMs: 5000,
+      atLeast: { operations: 201, faults: 2, withinMs: 60_000 },
       seed,
       heartbeatMs: 50,
       electionMs: 500,
@@ -19,6 +20,7 @@ describe("three members under kills, stops and restarts", () => {
     });
     assert.deepEqual(verdict.wrongKeys, []);
     // Enough happened for the verdict to mean something.
-    assert.ok(verdict.operations.length > 200 && verdict.faults >= 2);
+    assert.ok(verdict.operations.length > 200, `${String(verdict.operations.length)} operations`);
+    assert.ok(verdict.faults >= 2, `${String(verdict.faults)} faults`);
   });
 });
