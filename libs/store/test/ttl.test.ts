@@ -52,6 +52,26 @@ describe("expiry", () => {
     assert.equal(store.machine.nextDeadline(), undefined);
   });
 
+  test("looks at a bounded number of rows of nodes that went away otherwise, and comes to the others", async () => {
+    const store = await TestStore.open();
+    const gone = 3000;
+    for (let i = 0; i < gone; i += 1) store.set(`/1/gone/${i}`, "v", store.clock.ttl(1));
+    store.write("delete", "/1/gone", { recursive: true });
+    store.clock.advance(10);
+    store.set("/1/alive", "v", store.clock.ttl(1));
+    store.clock.advance(5000);
+    let calls = 0;
+    let due: readonly string[] = [];
+    while (due.length === 0) {
+      calls += 1;
+      assert.ok(calls <= gone, "the live node is found");
+      assert.ok((store.machine.nextDeadline() ?? Infinity) < store.clock.steady, "more is due");
+      due = store.machine.dueNodes(store.clock.steady, 10).map(({ path }) => path);
+    }
+    assert.deepEqual(due, ["/1/alive"]);
+    assert.ok(calls >= 5, `${calls} calls`);
+  });
+
   test("passes over nodes that changed since the leader looked", async () => {
     const store = await TestStore.open();
     for (const path of ["/1/a", "/1/b", "/1/c", "/1/d"]) store.set(path, "v", store.clock.ttl(1));

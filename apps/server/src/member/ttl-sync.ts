@@ -8,7 +8,7 @@
  * Every member, leader or not, also saves its steady time while it holds nodes with a deadline, so
  * that a reboot makes them late by little more than the time the machine was away.
  */
-import { type StateMachine, StoreError } from "@etcd2/store";
+import { EtcdError, type StateMachine, StoreError } from "@etcd2/store";
 import { LivesSync, type LivesSyncOptions } from "./lives-sync.ts";
 
 /** How often the leader looks; one peek at the next deadline. */
@@ -60,12 +60,24 @@ export class TtlSync {
     const expired = machine
       .dueNodes(now, EXPIRE_BATCH_MAX)
       .toSorted((a, b) => a.expirationMs - b.expirationMs || a.modifiedIndex - b.modifiedIndex);
-    if (expired.length === 0) return;
+    if (expired.length === 0) {
+      // Rows of nodes that went away otherwise are looked at so many at a time.
+      this.#checkLater(machine.nextDeadline(), now);
+      return;
+    }
     this.#inFlight = true;
-    consensus.requests.propose({ action: "expire", expired }, () => {
+    consensus.requests.propose({ action: "expire", expired }, (result) => {
       this.#inFlight = false;
-      // More may be due than one entry holds.
-      if (expired.length === EXPIRE_BATCH_MAX) this.check();
+      // More may be due than one entry holds; after a refusal the next look comes in its time.
+      if (!(result instanceof EtcdError)) this.#checkLater(machine.nextDeadline(), now);
+    });
+  }
+
+  /** Goes on in another turn of the loop when something is still due as of `now`. */
+  #checkLater(next: number | undefined, now: number): void {
+    if (next === undefined || next > now) return;
+    setImmediate(() => {
+      if (!this.#isClosed) this.check();
     });
   }
 

@@ -45,6 +45,9 @@ export interface NodeTableOptions {
   readonly removedNamesMax: number;
 }
 
+/** Rows of the index of deadlines that one look for due nodes goes through at least. */
+const DUE_ROWS_MAX = 512;
+
 const SCAN_ROWS = 1024;
 const EMPTY = Buffer.alloc(0);
 
@@ -258,7 +261,8 @@ export class NodeTable implements NodeSpace {
 
   /**
    * Nodes whose deadline has passed, in the order of deadlines. Rows of nodes that went away with
-   * their directory are found here and deleted.
+   * their directory are found here and deleted. One call looks at `max` rows, or 512 where that is
+   * more: while nextDeadline() lies in the past, more may be due, whatever was returned.
    */
   dueNodes(steadyMs: number, max: number): readonly ExpiredNode[] {
     const due: ExpiredNode[] = [];
@@ -267,6 +271,8 @@ export class NodeTable implements NodeSpace {
     const range = { from, to: prefixRange(PREFIX.ttl).to };
     const iterator = this.#kv.iterator(range, { keysOnly: true });
     let stale: KvBatch | undefined;
+    let looked = 0;
+    const lookedMax = Math.max(max, DUE_ROWS_MAX);
     let first = Number.MAX_SAFE_INTEGER;
     scan: for (;;) {
       const rows = iterator.nextMany(Math.min(SCAN_ROWS, max));
@@ -275,10 +281,11 @@ export class NodeTable implements NodeSpace {
         const key = rows[i];
         if (key === undefined) continue;
         const deadlineMs = indexOfKey(key);
-        if (deadlineMs >= steadyMs || due.length >= max) {
+        if (deadlineMs >= steadyMs || due.length >= max || looked >= lookedMax) {
           first = Math.min(first, deadlineMs);
           break scan;
         }
+        looked += 1;
         const path = pathOfTtlKey(key);
         const node = this.get(path);
         if (node?.expirationMs === undefined || ttlRow(node) !== deadlineMs) {
