@@ -7,10 +7,30 @@ import { EtcdError } from "@etcd2/store";
 
 export type ReadDone = (error: EtcdError | undefined) => void;
 
-interface WaitingRead {
-  readonly callback: ReadCallback;
+/** One read, in a ring with the others (decision 8): a table would keep them from dying young. */
+class WaitingRead {
   readonly done: ReadDone;
   readonly deadline: number;
+  previous: WaitingRead = this;
+  next: WaitingRead = this;
+
+  constructor(done: ReadDone, deadline: number) {
+    this.done = done;
+    this.deadline = deadline;
+  }
+
+  /** What the raft node calls. */
+  readonly callback: ReadCallback = (error) => {
+    this.leave();
+    this.done(error && new EtcdError(300, "etcdserver: server stopped", 0));
+  };
+
+  leave(): void {
+    this.previous.next = this.next;
+    this.next.previous = this.previous;
+    this.previous = this;
+    this.next = this;
+  }
 }
 
 export interface PendingReadsOptions {
@@ -27,8 +47,8 @@ export interface PendingReadsOptions {
 
 export class PendingReads {
   readonly #options: PendingReadsOptions;
-  /** In the order in which their time will be up. */
-  readonly #waiting = new Set<WaitingRead>();
+  /** Stands between the last and the first read; they are in the order in which their time will be up. */
+  readonly #ring = new WaitingRead(() => undefined, Infinity);
 
   constructor(options: PendingReadsOptions) {
     this.#options = options;
@@ -36,15 +56,12 @@ export class PendingReads {
 
   add(done: ReadDone): void {
     const { confirm, now, timeoutMs } = this.#options;
-    const read: WaitingRead = {
-      callback: (error) => {
-        this.#waiting.delete(read);
-        done(error && new EtcdError(300, "etcdserver: server stopped", 0));
-      },
-      done,
-      deadline: now() + timeoutMs,
-    };
-    this.#waiting.add(read);
+    const read = new WaitingRead(done, now() + timeoutMs);
+    const last = this.#ring.previous;
+    last.next = read;
+    read.previous = last;
+    read.next = this.#ring;
+    this.#ring.previous = read;
     confirm(read.callback);
   }
 
@@ -53,18 +70,15 @@ export class PendingReads {
    * @returns How many.
    */
   expire(now: number): number {
-    const expired: WaitingRead[] = [];
-    for (const read of this.#waiting) {
-      if (read.deadline > now) break;
-      expired.push(read);
-    }
-    if (expired.length === 0) return 0;
-    const error = new EtcdError(300, this.#options.timeoutCause(), 0);
-    for (const read of expired) {
-      this.#waiting.delete(read);
+    let count = 0;
+    let error: EtcdError | undefined;
+    for (let read = this.#ring.next; read.deadline <= now; read = this.#ring.next) {
+      error ??= new EtcdError(300, this.#options.timeoutCause(), 0);
+      read.leave();
       this.#options.abandon(read.callback);
+      count += 1;
       read.done(error);
     }
-    return expired.length;
+    return count;
   }
 }

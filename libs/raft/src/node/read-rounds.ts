@@ -15,7 +15,7 @@ const RETRY_TICKS = 5;
 
 interface Round {
   readonly context: string;
-  readonly callbacks: Set<ReadCallback>;
+  readonly callbacks: ReadCallback[];
   readonly startedAt: number;
   /** Tick at which the round is given up, and its reads go into another. */
   readonly retryAt: number;
@@ -23,8 +23,15 @@ interface Round {
 
 interface ConfirmedRound {
   readonly index: Index;
-  readonly callbacks: Set<ReadCallback>;
+  readonly callbacks: ReadCallback[];
   readonly startedAt: number;
+}
+
+/** Takes a callback out of a list; rare, so that the lists can be plain. @returns Whether it was there. */
+function remove(callbacks: ReadCallback[], callback: ReadCallback): boolean {
+  const at = callbacks.indexOf(callback);
+  if (at >= 0) callbacks.splice(at, 1);
+  return at >= 0;
 }
 
 /** The reads that have not been answered. */
@@ -34,7 +41,7 @@ export class ReadRounds {
   readonly #now: () => number;
   readonly #onRound: (seconds: number, isConfirmed: boolean) => void;
   #sequence = 0;
-  #waiting = new Set<ReadCallback>();
+  #waiting: ReadCallback[] = [];
   /** Since when a round has been wanted and none was under way; undefined when that is not so. */
   #wantedSince: number | undefined;
   #round: Round | undefined;
@@ -57,25 +64,26 @@ export class ReadRounds {
 
   /** Queues a read for the next round. */
   add(callback: ReadCallback): void {
-    this.#waiting.add(callback);
+    this.#waiting.push(callback);
     if (this.#round === undefined) this.#wantedSince ??= this.#now();
   }
 
   /** Forgets a read: it will not be called back. */
   abandon(callback: ReadCallback): void {
-    if (this.#waiting.delete(callback) || this.#round?.callbacks.delete(callback) === true) return;
-    for (const { callbacks } of this.#confirmed) if (callbacks.delete(callback)) return;
+    if (remove(this.#waiting, callback)) return;
+    if (this.#round !== undefined && remove(this.#round.callbacks, callback)) return;
+    for (const { callbacks } of this.#confirmed) if (remove(callbacks, callback)) return;
   }
 
   /** Starts a round when reads wait and none is under way. @returns what to ask the leader for. */
   begin(tick: number): string | undefined {
-    if (this.#round !== undefined || this.#waiting.size === 0) return undefined;
+    if (this.#round !== undefined || this.#waiting.length === 0) return undefined;
     this.#sequence += 1;
     const context = this.#prefix + this.#sequence.toString(36);
     const startedAt = this.#wantedSince ?? this.#now();
     this.#wantedSince = undefined;
     this.#round = { context, callbacks: this.#waiting, startedAt, retryAt: tick + RETRY_TICKS };
-    this.#waiting = new Set();
+    this.#waiting = [];
     return context;
   }
 
@@ -90,7 +98,7 @@ export class ReadRounds {
     const { callbacks, startedAt } = this.#round;
     this.#round = undefined;
     this.#wantedSince = startedAt;
-    for (const callback of this.#waiting) callbacks.add(callback);
+    for (const callback of this.#waiting) callbacks.push(callback);
     this.#waiting = callbacks;
   }
 
@@ -126,7 +134,7 @@ export class ReadRounds {
     this.#confirmed = [];
     this.#round = undefined;
     this.#wantedSince = undefined;
-    this.#waiting = new Set();
+    this.#waiting = [];
     for (const callbacks of sets) for (const done of callbacks) done(error);
   }
 
