@@ -40,8 +40,8 @@ export interface StateMachineOptions {
   /** Memory for decoded nodes. Default 16 MiB. */
   readonly cacheBytes?: number;
   /**
-   * A directory with at most this many rows below is removed at once; those of a larger one go in
-   * slices after the write. Local. Default 256.
+   * A directory with at most this many rows below, and 256 KiB of them, is removed at once; the rows of
+   * a larger one go in slices after the write. Local. Default 256.
    */
   readonly directRemovalMax?: number;
   /**
@@ -157,7 +157,7 @@ export class StateMachine {
 
   /**
    * Bytes of keys and values that exist: what is left when history, deleted rows and the engine's
-   * own bytes are taken off. An estimate after directories went unread, until countLiveBytes().
+   * own bytes are taken off. Exact, but for a store of an earlier version until countLiveBytes().
    */
   get liveSize(): LiveSize {
     return this.#table.live.size;

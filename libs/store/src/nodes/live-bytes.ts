@@ -1,8 +1,8 @@
 /**
  * Owns the number of bytes that the nodes of the store take, kept while nodes come and go: keys,
  * values and a little for each record. History, what is deleted but not reclaimed yet, and what
- * the engine adds are not in it. Nodes that go without having been read are taken for average
- * ones, and the number counts as an estimate until all rows have been counted again.
+ * the engine adds are not in it. Every node is counted when it comes and when it goes, so the number
+ * stays exact; one that an earlier version estimated is an estimate until all rows have been counted.
  */
 import { ByteReader } from "../encoding/bytes.ts";
 import type { ByteString } from "../model/byte-string.ts";
@@ -24,10 +24,9 @@ function bytesOfNode(path: ByteString, valueLength: number): number {
 
 /** The number, with what changes it. */
 export class LiveBytes {
+  /** Below zero only where it began as an estimate. */
   #bytes: number;
   #isExact: boolean;
-  /** Grows with every estimate, so that a count knows whether one came in between. */
-  #estimates = 0;
 
   /** @param kept What was written with the store. */
   constructor(kept: LiveSize) {
@@ -37,7 +36,7 @@ export class LiveBytes {
 
   /** As it is to be written with the store. */
   get size(): LiveSize {
-    return { bytes: this.#bytes, isExact: this.#isExact };
+    return { bytes: Math.max(0, this.#bytes), isExact: this.#isExact };
   }
 
   added(path: ByteString, valueLength: number): void {
@@ -45,22 +44,12 @@ export class LiveBytes {
   }
 
   removed(path: ByteString, valueLength: number): void {
-    this.#bytes = Math.max(0, this.#bytes - bytesOfNode(path, valueLength));
-  }
-
-  /** So many of `all` nodes went unread. */
-  removedUnread(count: number, all: number): void {
-    if (count === 0) return;
-    const share = Math.min(1, count / Math.max(1, all));
-    this.#bytes = Math.max(0, Math.round(this.#bytes * (1 - share)));
-    this.#isExact = false;
-    this.#estimates += 1;
+    this.#bytes -= bytesOfNode(path, valueLength);
   }
 
   /** Reads all nodes, in slices between other work; changes meanwhile are added on top. */
   async count(kv: Kv, schedule: Schedule): Promise<void> {
     const before = this.#bytes;
-    const estimates = this.#estimates;
     const reader = new ByteReader();
     const iterator = kv.iterator(prefixRange(PREFIX.node));
     let counted = 0;
@@ -80,7 +69,7 @@ export class LiveBytes {
     } finally {
       iterator.close();
     }
-    this.#bytes = Math.max(0, counted + this.#bytes - before);
-    this.#isExact = estimates === this.#estimates;
+    this.#bytes = counted + this.#bytes - before;
+    this.#isExact = true;
   }
 }

@@ -39,7 +39,7 @@ import type { TreeNode } from "../tree/tree-node.ts";
 export interface NodeTableOptions {
   readonly kv: Kv;
   readonly cacheBytes: number;
-  /** A subtree of at most this many rows is deleted with the command that removes it. */
+  /** A subtree of at most this many rows, and not many bytes, goes with the command that removes it. */
   readonly directRemovalMax: number;
   /** Names kept of a removed subtree; of a larger one every name counts as having existed. */
   readonly removedNamesMax: number;
@@ -49,6 +49,9 @@ export interface NodeTableOptions {
 const DUE_ROWS_MAX = 512;
 
 const SCAN_ROWS = 1024;
+
+/** Bytes of the rows of a subtree that goes with the command; they are read, to be counted. */
+const DIRECT_REMOVAL_BYTES_MAX = 256 << 10;
 const EMPTY = Buffer.alloc(0);
 
 /** Where a walk over the nodes with a deadline goes on. */
@@ -169,7 +172,7 @@ export class NodeTable implements NodeSpace {
     const made = this.sweeps.hasMadeBelow(path);
     if (made !== undefined) return made;
     let found = false;
-    this.#scanBelow(path, Number.MAX_SAFE_INTEGER, () => {
+    this.#scanBelow(path, { rowsMax: Number.MAX_SAFE_INTEGER, withValues: false }, () => {
       found = true;
       return false;
     });
@@ -180,11 +183,22 @@ export class NodeTable implements NodeSpace {
     const { directRemovalMax } = this.#options;
     const fresh = this.#removeFreshBelow(path);
     const names: ByteString[] = [];
-    const isWhole = this.#scanBelow(path, directRemovalMax, (name) => names.push(name) > 0);
+    const lengths: number[] = [];
+    let bytes = 0;
+    const options = { rowsMax: directRemovalMax, withValues: true };
+    const isWhole = this.#scanBelow(path, options, (name, value) => {
+      this.#reader.reset(value);
+      names.push(name);
+      lengths.push(readValueLength(this.#reader));
+      bytes += name.length + value.length;
+      return bytes <= DIRECT_REMOVAL_BYTES_MAX;
+    });
     if (this.sweeps.pending) this.sweeps.noteRemovedBelow(path);
     if (!isWhole) return this.#sweepBelow(path, etcdIndex, fresh);
-    this.live.removedUnread(names.length, this.nodeCount);
-    for (const name of names) this.#changes.set(name, null);
+    for (const [i, name] of names.entries()) {
+      this.live.removed(name, lengths[i] ?? 0);
+      this.#changes.set(name, null);
+    }
     this.nodeCount -= names.length;
     return names.length + fresh.length === 0 ? NO_NAMES : this.#names([...fresh, ...names]);
   }
@@ -340,11 +354,17 @@ export class NodeTable implements NodeSpace {
 
   /**
    * Calls `visit` for each node below a directory that the open batch does not touch, until that says
-   * no. @returns Whether all rows were looked at; false when there are more than `rowsMax`.
+   * no; the row it gets is empty unless values are asked for or needed here.
+   * @returns Whether all rows were looked at; false when there are more than `rowsMax`.
    */
-  #scanBelow(path: ByteString, rowsMax: number, visit: (name: ByteString) => boolean): boolean {
+  #scanBelow(
+    path: ByteString,
+    { rowsMax, withValues }: { readonly rowsMax: number; readonly withValues: boolean },
+    visit: (name: ByteString, row: Uint8Array) => boolean,
+  ): boolean {
     const filtered = this.sweeps.touches(path);
-    const iterator = this.#kv.iterator(descendantsRange(path), { keysOnly: !filtered });
+    const keysOnly = !filtered && !withValues;
+    const iterator = this.#kv.iterator(descendantsRange(path), { keysOnly });
     try {
       let looked = 0;
       for (let count = 8; ; count = SCAN_ROWS) {
@@ -358,7 +378,7 @@ export class NodeTable implements NodeSpace {
           const name = pathOfKey(key);
           if (this.#changes.has(name)) continue;
           if (filtered && value !== undefined && this.#isGone(name, value)) continue;
-          if (!visit(name)) return false;
+          if (!visit(name, value ?? EMPTY)) return false;
         }
       }
     } finally {
