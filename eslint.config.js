@@ -11,6 +11,7 @@ const root = import.meta.dirname;
 const layers = [
   "layer:test-support",
   "layer:net-url",
+  "layer:completion",
   "layer:client",
   "layer:proto",
   "layer:raft",

@@ -3,7 +3,7 @@ import type { Command } from "./cli/command.ts";
 import { auth } from "./commands/auth/auth.ts";
 import { backup } from "./commands/data/backup.ts";
 import { clusterHealth } from "./commands/members/cluster-health.ts";
-import { completionCommand } from "./commands/completion.ts";
+import { completion } from "./commands/completion.ts";
 import { endpoint } from "./commands/members/endpoint.ts";
 import { execWatch } from "./commands/keys/exec-watch.ts";
 import { get } from "./commands/keys/get.ts";
@@ -44,7 +44,7 @@ export const commands: readonly Command[] = [
   user,
   role,
   auth,
-  completionCommand(() => commands),
+  completion,
   endpoint,
   moveLeader,
   snapshot,

@@ -1,7 +1,8 @@
 /** The program: its declarations put together, and what a failure means for its end. */
+import { COMPLETE_WORD } from "@etcd2/completion";
 import { runProgram } from "./cli/cli.ts";
 import { commands } from "./commands.ts";
-import { Failure } from "./errors/exit-codes.ts";
+import { exitCodes, Failure } from "./errors/exit-codes.ts";
 import { extraHelp } from "./cli/extra-help.ts";
 import { globalFlags } from "./cli/global-flags.ts";
 import type { Terminal } from "./cli/terminal.ts";
@@ -15,6 +16,11 @@ export async function runEtcdctl(
   env: Readonly<Record<string, string | undefined>>,
   terminal: Terminal,
 ): Promise<number> {
+  if (words[0] === COMPLETE_WORD) {
+    const { printCompletion } = await import("./commands/complete.ts");
+    await printCompletion({ commands, globalFlags }, words, env, terminal);
+    return exitCodes.success;
+  }
   try {
     return await runProgram(
       {

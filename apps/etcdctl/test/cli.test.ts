@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { describe, test } from "node:test";
 import { painterFor } from "../src/output/colour.ts";
 import { commands } from "../src/commands.ts";
-import { completionScript, type Shell } from "../src/cli/completion-script.ts";
-import { globalFlags } from "../src/cli/global-flags.ts";
 import { editDistance, suggestion } from "../src/cli/suggestion.ts";
 import { runInside } from "./support/run.ts";
 
@@ -86,51 +83,5 @@ describe("what the original does not have", () => {
     assert.equal(painterFor(true, { NO_COLOR: "1" })("red", "x"), "x");
     assert.equal(painterFor(true, { TERM: "dumb" })("red", "x"), "x");
     assert.equal(painterFor(false, {})("red", "x"), "x");
-  });
-});
-
-describe("completion", () => {
-  /** What bash offers for the last of these words. */
-  function offered(...words: string[]): string[] {
-    const script = `eval "$COMPLETION"
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _etcdctl; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const env = { ...process.env, COMPLETION: completionScript("bash", commands, globalFlags) };
-    const args = ["-c", script, "bash", "etcdctl", ...words];
-    return execFileSync("bash", args, { env, encoding: "utf8" }).trim().split("\n");
-  }
-
-  test("bash offers commands, extra ones too", () => {
-    assert.deepEqual(offered("up"), ["update", "updatedir"]);
-    assert.deepEqual(offered("mo"), ["move-leader"]);
-  });
-
-  test("bash offers a group's commands and a command's options", () => {
-    assert.deepEqual(offered("--debug", "member", "re"), ["remove", "replace"]);
-    assert.deepEqual(offered("ls", "/key", "--re"), ["--recursive"]);
-    assert.deepEqual(offered("member", "add", "--le"), ["--learner"]);
-  });
-
-  test("bash does not take the value of an option for a command", () => {
-    assert.deepEqual(offered("--endpoints", "get", "se"), ["set", "setdir"]);
-    assert.deepEqual(offered("-o", "js"), [""]);
-  });
-
-  for (const shell of ["bash", "zsh", "fish"] satisfies Shell[]) {
-    test(`the script for ${shell} knows every command and option`, async () => {
-      const { stdout, exit } = await runInside(["completion", shell]);
-      assert.equal(exit, 0);
-      for (const { name } of commands) assert.ok(stdout.includes(name), name);
-      for (const word of ["--swap-with-index", "--learner", "--total-timeout", "cluster-health"]) {
-        assert.ok(stdout.includes(word), word);
-      }
-    });
-  }
-
-  test("another shell is refused with the list of those there are", async () => {
-    assert.deepEqual(await runInside(["completion", "tcsh"]), {
-      exit: 1,
-      stdout: "",
-      stderr: "Provide a single shell: bash, zsh, fish\n",
-    });
   });
 });

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { EXIT, reportFailure } from "./cli/exit.ts";
 import { normalizeFlags } from "./cli/go-flags.ts";
+import { addCompletionCommand, answerCompletion } from "./commands/completion.ts";
 import { addExportCommand } from "./commands/export.ts";
 import { addImportCommand } from "./commands/import.ts";
 import { addMirrorCommand } from "./commands/mirror.ts";
@@ -27,14 +28,17 @@ async function main(): Promise<void> {
   addExportCommand(program);
   addMirrorCommand(program);
   addToV3Command(program);
+  addCompletionCommand(program);
   // A reader that has seen enough, such as head, is no fault; the status is that of SIGPIPE.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       process.exit(error.code === "EPIPE" ? EXIT.brokenPipe : EXIT.failed);
     });
   }
+  const words = process.argv.slice(2);
+  if (answerCompletion(program, words)) return;
   try {
-    await program.parseAsync(normalizeFlags(process.argv.slice(2)), { from: "user" });
+    await program.parseAsync(normalizeFlags(words), { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;

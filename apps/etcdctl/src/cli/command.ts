@@ -2,7 +2,7 @@
  * The shape of a command: what its help screen and the parser need to know, and what it does. The
  * declarations live in `commands/`, one file each; nothing here knows any of them.
  */
-import type { FlagSpec, FlagValues } from "./flags.ts";
+import type { FlagSpec, FlagValues, WordKind } from "./flags.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a running command is given. */
@@ -23,6 +23,8 @@ export interface Command {
   readonly description?: string;
   readonly flags?: readonly FlagSpec[];
   readonly subcommands?: readonly Command[];
+  /** What each argument is, in order, for completion; `"anything"` where absent. */
+  readonly takes?: readonly WordKind[];
   /** Absent from the screens of etcdctl 2.3.8; listed by `help extra`. */
   readonly isHidden?: boolean;
   /** Resolves to the exit status; throws `Failure` for any other end. Absent for groups. */

@@ -3,13 +3,22 @@
  * switches that take a value only after `=`, several spellings of one option. It turns words into
  * values and knows nothing of commands or help screens.
  */
+import type { OptionValue } from "@etcd2/completion";
 import { parseDurationMs, parseInteger, parseSwitch } from "../text/go-text.ts";
+
+/** Names that the cluster knows. */
+export type LiveKind = "key" | "key directory" | "member" | "user" | "role";
+
+/** What an argument or the value of an option is. */
+export type WordKind = OptionValue | LiveKind;
 
 interface FlagBase {
   readonly name: string;
   /** A second, one-letter spelling. */
   readonly alias?: string;
   readonly usage: string;
+  /** What its value is, for completion; `"anything"` where absent. */
+  readonly holds?: WordKind;
   /** Accepted, but absent from the help screens of etcdctl 2.3.8. */
   readonly isHidden?: boolean;
 }

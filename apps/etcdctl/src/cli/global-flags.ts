@@ -17,6 +17,7 @@ export const globalFlags: readonly FlagSpec[] = [
   {
     kind: "string",
     name: "output",
+    holds: ["simple", "extended", "json"],
     alias: "o",
     initial: "simple",
     usage: "output response in the given format (`simple`, `extended` or `json`)",
@@ -39,12 +40,19 @@ export const globalFlags: readonly FlagSpec[] = [
   {
     kind: "string",
     name: "cert-file",
+    holds: "files",
     usage: "identify HTTPS client using this SSL certificate file",
   },
-  { kind: "string", name: "key-file", usage: "identify HTTPS client using this SSL key file" },
+  {
+    kind: "string",
+    name: "key-file",
+    holds: "files",
+    usage: "identify HTTPS client using this SSL key file",
+  },
   {
     kind: "string",
     name: "ca-file",
+    holds: "files",
     usage: "verify certificates of HTTPS-enabled servers using this CA bundle",
   },
   {

@@ -5,6 +5,7 @@
  */
 import { parseUrl, UrlError } from "@etcd2/net-url";
 import { isIP } from "node:net";
+import { completionOutcome } from "./complete.ts";
 import { applyConfigFile } from "./config-file.ts";
 import type { Environment } from "./env.ts";
 import { applyEnvironment } from "./env.ts";
@@ -202,6 +203,8 @@ export async function parseConfig(
   env: Environment,
   readFile: (path: string) => string,
 ): Promise<ConfigOutcome> {
+  const completion = completionOutcome(argv);
+  if (completion !== undefined) return leave(completion.status, { ...completion, notices: [] });
   const flags = new FlagSet();
   const outcome = parseArgv(argv, flags);
   const { notices } = flags;

@@ -33,6 +33,7 @@ const get: Command = {
   name: "get",
   usage: "get details for a role",
   argsUsage: "<role>",
+  takes: ["role"],
   run: adminCommand(
     oneName,
     authSession(async (session, { args: [name = ""], terminal }) => {
@@ -61,6 +62,7 @@ const remove: Command = {
   name: "remove",
   usage: "remove a role from the etcd cluster",
   argsUsage: "<role>",
+  takes: ["role"],
   run: adminCommand(
     oneName,
     authSession(async (session, { args: [name = ""], terminal }) => {
@@ -97,8 +99,9 @@ function accessCommand(change: "grant" | "revoke", done: string): Command {
     name: change,
     usage: `${change} path matches ${isGrant ? "to" : "for"} an etcd role`,
     argsUsage: "<role>",
+    takes: ["role"],
     flags: [
-      { kind: "string", name: "path", usage: `Path ${done} for the role to access` },
+      { kind: "string", name: "path", holds: "key", usage: `Path ${done} for the role to access` },
       { kind: "switch", name: "read", usage: access("read") },
       { kind: "switch", name: "write", usage: access("write") },
       { kind: "switch", name: "readwrite", usage: access("read-write") },

@@ -35,6 +35,7 @@ const get: Command = {
   name: "get",
   usage: "get details for a user",
   argsUsage: "<user>",
+  takes: ["user"],
   run: adminCommand(
     oneName,
     authSession(async (session, { args: [name = ""], terminal }) => {
@@ -61,6 +62,7 @@ const remove: Command = {
   name: "remove",
   usage: "remove a user for the etcd cluster",
   argsUsage: "<user>",
+  takes: ["user"],
   run: adminCommand(
     oneName,
     authSession(async (session, { args: [name = ""], terminal }) => {
@@ -79,7 +81,10 @@ function rolesCommand(change: "grant" | "revoke", usage: string, done: string): 
     name: change,
     usage,
     argsUsage: "<user>",
-    flags: [{ kind: "strings", name: "roles", usage: "List of roles to grant or revoke" }],
+    takes: ["user"],
+    flags: [
+      { kind: "strings", name: "roles", holds: "role", usage: "List of roles to grant or revoke" },
+    ],
     run: adminCommand(
       (context) => {
         if (context.flags.strings("roles").length === 0) {
@@ -108,6 +113,7 @@ const passwd: Command = {
   name: "passwd",
   usage: "change password for a user",
   argsUsage: "<user>",
+  takes: ["user"],
   run: adminCommand(
     oneName,
     authSession(async (session, { args: [name = ""], terminal }) => {

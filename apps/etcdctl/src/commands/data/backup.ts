@@ -29,10 +29,15 @@ export const backup: Command = {
   usage: "backup an etcd directory",
   argsUsage: " ",
   flags: [
-    { kind: "string", name: "data-dir", usage: "Path to the etcd data dir" },
-    { kind: "string", name: "wal-dir", usage: "Path to the etcd wal dir" },
-    { kind: "string", name: "backup-dir", usage: "Path to the backup dir" },
-    { kind: "string", name: "backup-wal-dir", usage: "Path to the backup wal dir" },
+    { kind: "string", name: "data-dir", holds: "directories", usage: "Path to the etcd data dir" },
+    { kind: "string", name: "wal-dir", holds: "directories", usage: "Path to the etcd wal dir" },
+    { kind: "string", name: "backup-dir", holds: "directories", usage: "Path to the backup dir" },
+    {
+      kind: "string",
+      name: "backup-wal-dir",
+      holds: "directories",
+      usage: "Path to the backup wal dir",
+    },
   ],
   run,
 };

@@ -82,7 +82,12 @@ export const importSnapshot: Command = {
   usage: "import a snapshot to a cluster",
   argsUsage: " ",
   flags: [
-    { kind: "string", name: "snap", usage: "Path to the valid etcd 0.4.x snapshot." },
+    {
+      kind: "string",
+      name: "snap",
+      holds: "files",
+      usage: "Path to the valid etcd 0.4.x snapshot.",
+    },
     { kind: "strings", name: "hidden", usage: "Hidden key spaces to import from snapshot" },
     {
       kind: "integer",

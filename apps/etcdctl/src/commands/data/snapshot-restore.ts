@@ -39,10 +39,12 @@ export const snapshotRestore: Command = {
   name: "restore",
   usage: "make the data directory of a new cluster's member from a snapshot file",
   argsUsage: "<file>",
+  takes: ["files"],
   flags: [
     {
       kind: "string",
       name: "data-dir",
+      holds: "directories",
       usage: "Path to the data directory to make (default: the name and `.etcd`)",
     },
     { kind: "string", name: "name", initial: "default", usage: "Name of the member" },

@@ -36,10 +36,12 @@ export const snapshotStatus: Command = {
   name: "status",
   usage: "check a snapshot file and show what is in it: hash, etcd index, raft index, keys, bytes",
   argsUsage: "<file>",
+  takes: ["files"],
   flags: [
     {
       kind: "string",
       name: "write-out",
+      holds: ["simple", "table", "json"],
       alias: "w",
       initial: "simple",
       usage: "output format (`simple`, `table` or `json`)",

@@ -68,6 +68,7 @@ const saveCommand: Command = {
   name: "save",
   usage: "save a snapshot of the cluster's data to a file",
   argsUsage: "<file>",
+  takes: ["files"],
   run: adminCommand(({ args }) => {
     if (args.length !== 1) throw refuse("Provide a single file name");
   }, save),

@@ -56,6 +56,7 @@ export const execWatch: Command = {
   name: "exec-watch",
   usage: "watch a key for changes and exec an executable",
   argsUsage: "<key> <command> [args...]",
+  takes: ["key", "files", "files"],
   flags: [
     { kind: "integer", name: "after-index", initial: 0, usage: "watch after the given index" },
     { kind: "switch", name: "recursive", usage: "watch all values for key and child keys" },

@@ -8,6 +8,7 @@ export const get: Command = {
   name: "get",
   usage: "retrieve the value of a key",
   argsUsage: "<key>",
+  takes: ["key"],
   flags: [
     sortFlag,
     quorumFlag,

@@ -19,6 +19,7 @@ export const ls: Command = {
   name: "ls",
   usage: "retrieve a directory",
   argsUsage: "[key]",
+  takes: ["key directory"],
   flags: [
     sortFlag,
     {

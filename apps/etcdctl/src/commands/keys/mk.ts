@@ -7,6 +7,7 @@ export const mk: Command = {
   name: "mk",
   usage: "make a new key with a given value",
   argsUsage: "<key> <value>",
+  takes: ["key"],
   flags: [
     { kind: "switch", name: "in-order", usage: "create in-order key under directory <key>" },
     ttlFlag,

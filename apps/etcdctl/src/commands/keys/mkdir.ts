@@ -7,6 +7,7 @@ export const mkdir: Command = {
   name: "mkdir",
   usage: "make a new directory",
   argsUsage: "<key>",
+  takes: ["key directory"],
   flags: [ttlFlag],
   run: keyCommand(async (session, context) => {
     const ttl = context.flags.integer("ttl");

@@ -7,6 +7,7 @@ export const rm: Command = {
   name: "rm",
   usage: "remove a key or a directory",
   argsUsage: "<key>",
+  takes: ["key"],
   flags: [
     {
       kind: "switch",

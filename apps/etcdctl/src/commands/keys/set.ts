@@ -7,6 +7,7 @@ export const set: Command = {
   name: "set",
   usage: "set the value of a key",
   argsUsage: "<key> <value>",
+  takes: ["key"],
   description: `Set sets the value of a key.
 
    When <value> begins with '-', <value> is interpreted as a flag.

@@ -7,6 +7,7 @@ export const setdir: Command = {
   name: "setdir",
   usage: "create a new directory or update an existing directory TTL",
   argsUsage: "<key>",
+  takes: ["key directory"],
   flags: [ttlFlag],
   run: keyCommand(async (session, context) => {
     const ttl = context.flags.integer("ttl");

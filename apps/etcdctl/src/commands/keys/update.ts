@@ -7,6 +7,7 @@ export const update: Command = {
   name: "update",
   usage: "update an existing key with a given value",
   argsUsage: "<key> <value>",
+  takes: ["key"],
   flags: [ttlFlag],
   run: keyCommand(async (session, context) => {
     const key = requiredKey(context);

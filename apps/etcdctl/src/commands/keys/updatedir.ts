@@ -7,6 +7,7 @@ export const updatedir: Command = {
   name: "updatedir",
   usage: "update an existing directory",
   argsUsage: "<key> <value>",
+  takes: ["key directory"],
   flags: [ttlFlag],
   run: keyCommand(async (session, context) => {
     const ttl = context.flags.integer("ttl");

@@ -7,6 +7,7 @@ export const watch: Command = {
   name: "watch",
   usage: "watch a key for changes",
   argsUsage: "<key>",
+  takes: ["key"],
   flags: [
     { kind: "switch", name: "forever", usage: "forever watch a key until CTRL+C" },
     { kind: "integer", name: "after-index", initial: 0, usage: "watch after the given index" },

@@ -17,6 +17,7 @@ const formats = ["simple", "table", "json"];
 const formatFlag: FlagSpec = {
   kind: "string",
   name: "write-out",
+  holds: formats,
   alias: "w",
   initial: "simple",
   usage: "output format (`simple`, `table` or `json`)",

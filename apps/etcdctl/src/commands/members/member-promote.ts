@@ -19,6 +19,7 @@ export const memberPromote: Command = {
   name: "promote",
   usage: "give a learner that has caught up its vote",
   argsUsage: "<memberID>",
+  takes: ["member"],
   isHidden: true,
   run: adminCommand(
     ({ args }) => {

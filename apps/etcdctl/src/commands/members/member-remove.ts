@@ -37,6 +37,7 @@ export const memberRemove: Command = {
   name: "remove",
   usage: "remove an existing member from the etcd cluster",
   argsUsage: "<memberID>",
+  takes: ["member"],
   run: adminCommand(
     ({ args }) => {
       if (args.length !== 1) throw refuse("Provide a single member ID");

@@ -183,6 +183,7 @@ export const memberReplace: Command = {
   name: "replace",
   usage: "exchange a member for a new one without losing redundancy",
   argsUsage: "<old memberID> <new name> <new peerURL>",
+  takes: ["member"],
   isHidden: true,
   flags: [
     {

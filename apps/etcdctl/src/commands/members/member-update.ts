@@ -8,6 +8,7 @@ export const memberUpdate: Command = {
   name: "update",
   usage: "update an existing member in the etcd cluster",
   argsUsage: "<memberID> <peerURLs>",
+  takes: ["member"],
   run: adminCommand(
     ({ args }) => {
       if (args.length === 2) return;

@@ -20,6 +20,7 @@ export const moveLeader: Command = {
   name: "move-leader",
   usage: "hand the leadership to another member",
   argsUsage: "<memberID>",
+  takes: ["member"],
   isHidden: true,
   run: adminCommand(
     ({ args }) => {

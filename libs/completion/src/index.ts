@@ -1,0 +1,12 @@
+/** Completion in shells: the scripts, and the lines by which a program answers them. */
+export { type Candidate, type Completion, completionText, startingWith } from "./completion.ts";
+export {
+  behindEquals,
+  type CompletedOption,
+  optionCandidates,
+  type OptionValue,
+  spelled,
+  splitOption,
+  valueCompletion,
+} from "./options.ts";
+export { COMPLETE_WORD, completionScript, type Shell, shellNamed, shells } from "./script.ts";
