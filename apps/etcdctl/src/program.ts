@@ -9,6 +9,15 @@ import type { Terminal } from "./cli/terminal.ts";
 
 const version = "2.3.8";
 
+// The bundler replaces these two expressions; a run from source keeps the fallbacks.
+const productVersion = process.env["ETCD2_VERSION"] ?? "0.0.0-source";
+const gitSha = process.env["ETCD2_GIT_SHA"] ?? "not recorded";
+
+function versionJson(): string {
+  const { node } = process.versions;
+  return JSON.stringify({ etcdctl: version, etcd2: productVersion, gitSha, node });
+}
+
 /** Runs etcdctl with the words after its name; resolves to the exit status. */
 export async function runEtcdctl(
   calledName: string,
@@ -29,6 +38,7 @@ export async function runEtcdctl(
         usage: "A simple command line client for etcd.",
         commands,
         globalFlags,
+        versionJson,
         extraHelp: () => extraHelp(commands),
         env,
         terminal,

@@ -27,6 +27,20 @@ describe("mistyped words", () => {
     });
   }
 
+  for (const [word, hint] of [
+    ["put", "'put' is a command of the v3 API; here it is 'etcdctl set <key> <value>'."],
+    ["del", "'del' is a command of the v3 API; here it is 'etcdctl rm <key>'."],
+    ["lease", "'lease' is a command of the v3 API, which this program does not speak."],
+  ] as const) {
+    test(`${word}, known from the v3 API, is answered with what there is here`, async () => {
+      assert.deepEqual(await runInside([word, "a", "b"]), {
+        exit: 0,
+        stdout: `No help topic for '${word}'\n`,
+        stderr: `${hint}\n`,
+      });
+    });
+  }
+
   for (const word of ["nonsense", "version", "on", "x", "", "lsx-all"]) {
     test(`"${word}" gets no hint`, () => {
       assert.equal(suggestion(word, commands), undefined);
@@ -50,6 +64,22 @@ describe("what the original does not have", () => {
         /promote|replace|learner|consistent|\n {3}(completion|snapshot|endpoint|move-leader)\b/,
       );
     }
+  });
+
+  test("is mentioned by the overview, to a person at a terminal alone", async () => {
+    for (const words of [["help"], ["--help"], []]) {
+      const shown = await runInside(words, { isTerminal: true });
+      assert.match(shown.stderr, /^`etcdctl help extra` lists what is there beyond etcdctl 2/);
+      assert.equal((await runInside(words)).stderr, "");
+      assert.equal((await runInside(words)).stdout, shown.stdout);
+    }
+  });
+
+  test("is part of the version for programs", async () => {
+    const { stdout } = await runInside(["--version", "-o", "json"]);
+    const version = JSON.parse(stdout) as Record<string, string>;
+    assert.deepEqual(Object.keys(version), ["etcdctl", "etcd2", "gitSha", "node"]);
+    assert.equal(version["etcdctl"], "2.3.8");
   });
 
   test("is listed by help extra", async () => {

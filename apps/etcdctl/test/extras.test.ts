@@ -345,6 +345,21 @@ describe("snapshot save", () => {
     rmSync(directory, { recursive: true });
   });
 
+  test("says what is wrong with the path before it asks for anything", async () => {
+    server.begin([]);
+    for (const [target, reason] of [
+      [directory, "it is a directory; name a file in it"],
+      [join(directory, "no", "copy.snap"), `there is no directory ${join(directory, "no")}`],
+      ["/dev/null/copy.snap", "/dev/null is not a directory"],
+    ] as const) {
+      const { exit, stderr } = await run("snapshot", "save", target);
+      assert.equal(exit, 1);
+      assert.equal(stderr, `Cannot save the snapshot at ${target}: ${reason}\n`);
+    }
+    assert.equal((await run("snapshot", "save", "")).stderr, "Provide a single file name\n");
+    assert.equal(server.received.length, 0);
+  });
+
   /** Runs the command against a server that answers with these bytes. */
   async function saveFrom(content: Buffer): Promise<Outcome> {
     const answering = http.createServer((_request, response) => response.end(content));
@@ -434,7 +449,7 @@ describe("snapshot save", () => {
     server.begin([{ method: "GET", path, body: "x" }]);
     const { exit, stderr } = await run("snapshot", "save", join(directory, "none", "copy.snap"));
     assert.equal(exit, 1);
-    assert.match(stderr, /none\/copy\.snap: ENOENT/);
+    assert.match(stderr, /none\/copy\.snap: there is no directory/);
   });
 });
 
@@ -507,6 +522,20 @@ describe("endpoint status and health", () => {
     ]);
     const { stdout } = await runInside(["--endpoints", server.url, "endpoint", "health"]);
     assert.match(stdout, /^http:\S+ is healthy: answered in \S+ ms\nhttp:\S+\/x is unhealthy: /);
+  });
+
+  test("report an endpoint that somebody named although the members do not publish it", async () => {
+    const closed = await closedAddress();
+    for (const environment of [false, true]) {
+      server.begin([membersRoute({ ...old, clientURLs: [server.url] }), ...routes]);
+      const list = `${server.url},http://${closed}`;
+      const { stdout, exit } = await (environment
+        ? runInside(["endpoint", "health"], { env: { ETCDCTL_ENDPOINTS: list } })
+        : runInside(["--endpoints", list, "endpoint", "health"]));
+      assert.equal(exit, 5);
+      assert.ok(stdout.includes(`http://${closed} is unhealthy: dial tcp`), stdout);
+      assert.ok(stdout.includes(`${server.url} is healthy`), stdout);
+    }
   });
 
   test("colour a terminal unless told not to", async () => {

@@ -1,6 +1,7 @@
 /** The program: command line in, exit status out. What the commands do is in commands/. */
 import { Command, CommanderError } from "commander";
 import { EXIT, reportFailure } from "./cli/exit.ts";
+import { MigrateError } from "./errors.ts";
 import { normalizeFlags } from "./cli/go-flags.ts";
 import { addCompletionCommand, answerCompletion } from "./commands/completion.ts";
 import { addExportCommand } from "./commands/export.ts";
@@ -11,6 +12,13 @@ import { addToV3Command } from "./commands/to-v3.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 
 const VERSION = "2.3.8";
+
+/** @throws MigrateError "usage" for a first word that is neither a flag nor a command. */
+function checkFirstWord(program: Command, [word = "-"]: readonly string[]): void {
+  const names = program.commands.map((command) => command.name());
+  if (word.startsWith("-") || word === "help" || names.includes(word)) return;
+  throw new MigrateError("usage", `unknown command "${word}": use ${names.join(", ")} or --help`);
+}
 
 async function main(): Promise<void> {
   const program = new Command("etcd-migrate")
@@ -38,6 +46,7 @@ async function main(): Promise<void> {
   const words = process.argv.slice(2);
   if (answerCompletion(program, words)) return;
   try {
+    checkFirstWord(program, words);
     await program.parseAsync(normalizeFlags(words), { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) {

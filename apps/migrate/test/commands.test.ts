@@ -119,6 +119,24 @@ describe("import", () => {
     assert.equal(hashTree(target), before);
   });
 
+  it("says how the member is started, and what the others of its cluster need", async () => {
+    using alone = new UnpackedFixture("2.3.8-wal");
+    const target = join(alone.root, "the target");
+    const single = await runCli("--data-dir", alone.directory, "--target", target);
+    assert.match(single.stdout, /^next +etcd --name \S+ --data-dir '.*\/the target', with/m);
+    assert.doesNotMatch(single.stdout, /--force-new-cluster/);
+    using one = new UnpackedFixture("2.3.8-cluster-member");
+    const words = ["--data-dir", one.directory, "--target", join(one.root, "target")];
+    const { stdout } = await runCli(...words);
+    assert.match(stdout, /^next .*majority of the 3 members .* --force-new-cluster once$/m);
+  });
+
+  it("is what a word that names no command is told beside the other commands", async () => {
+    const { status, stderr } = await runCli("verfy", "--data-dir", "x");
+    assert.equal(status, 2);
+    assert.match(stderr, /^etcd-migrate: unknown command "verfy": use import, verify, .*--help\n$/);
+  });
+
   it("as a dry run says the same and writes nothing", async () => {
     using fixture = new UnpackedFixture("2.3.8-wal");
     const target = join(fixture.root, "target");
@@ -127,6 +145,7 @@ describe("import", () => {
     assert.equal(status, 0);
     assert.match(stdout, /27 keys and 15 directories/);
     assert.match(stdout, /nothing written/);
+    assert.doesNotMatch(stdout, /^next/m);
     assert.deepEqual(readdirSync(fixture.root), ["data"]);
     mkdirSync(target);
     writeFileSync(join(target, "letter.txt"), "");

@@ -7,7 +7,7 @@ import { type Command, findCommand } from "./command.ts";
 import { exitCodes, Failure } from "../errors/exit-codes.ts";
 import { type FlagSpec, type FlagValues, parseFlags, reorderWords } from "./flags.ts";
 import { commandHelp, groupHelp, noHelpTopic, programHelp, type Screen } from "./help.ts";
-import { suggestion } from "./suggestion.ts";
+import { advice } from "./suggestion.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The program: its declarations and its surroundings. */
@@ -17,6 +17,8 @@ export interface Program {
   readonly usage: string;
   readonly commands: readonly Command[];
   readonly globalFlags: readonly FlagSpec[];
+  /** What `--version --output json` prints, without a line end. */
+  readonly versionJson: () => string;
   /** What `help extra` prints. */
   readonly extraHelp: () => string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -65,15 +67,20 @@ export async function runProgram(program: Program, words: readonly string[]): Pr
   }
   if (parsed.values.isSet("help")) {
     terminal.out(programHelp(screen));
+    mentionExtras(program);
     return exitCodes.success;
   }
   if (parsed.values.isSet("version")) {
-    terminal.out(`${fixedName} version ${program.version}\n`);
+    const isJson = parsed.values.string("output") === "json";
+    terminal.out(
+      isJson ? `${program.versionJson()}\n` : `${fixedName} version ${program.version}\n`,
+    );
     return exitCodes.success;
   }
   const [word, ...rest] = parsed.rest;
   if (word === undefined) {
     terminal.out(programHelp(screen));
+    mentionExtras(program);
     return exitCodes.success;
   }
   const command = findCommand(screen.commands, word);
@@ -85,10 +92,16 @@ export async function runProgram(program: Program, words: readonly string[]): Pr
   return runCommand(program, parsed.values, program.calledName, command, rest);
 }
 
+/** To a person alone: the screens of etcdctl 2.3.8 are read by programs too. */
+function mentionExtras({ terminal }: Program): void {
+  if (!terminal.outIsTerminal) return;
+  terminal.err("`etcdctl help extra` lists what is there beyond etcdctl 2.3.8.\n");
+}
+
 function unknownWord(program: Program, commands: readonly Command[], word: string): number {
   program.terminal.out(noHelpTopic(word));
-  const near = suggestion(word, commands);
-  if (near !== undefined) program.terminal.err(`Did you mean '${near}'?\n`);
+  const hint = advice(word, commands);
+  if (hint !== undefined) program.terminal.err(`${hint}\n`);
   return exitCodes.success;
 }
 
@@ -108,6 +121,7 @@ function runHelp(
   const [word] = parsed.rest;
   if (word === undefined) {
     program.terminal.out(overview(screen));
+    mentionExtras(program);
     return exitCodes.success;
   }
   if (word === "extra" && screen.name === fixedName) {

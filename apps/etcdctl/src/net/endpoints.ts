@@ -103,6 +103,14 @@ export function listedEndpoints(globals: FlagValues, env: Environment): string[]
   ).split(",");
 }
 
+/** Whether the endpoints were named by an option or a variable, rather than left to the defaults. */
+export function areEndpointsNamed(globals: FlagValues, env: Environment): boolean {
+  return (
+    listedEndpoints(globals, env).join(",") !== defaultEndpoints ||
+    optionOrVariable(globals, env, "discovery-srv", "ETCDCTL_DISCOVERY_SRV") !== ""
+  );
+}
+
 /** Endpoints of this invocation, in the order given. @throws Failure when a text cannot be read. */
 export async function chosenEndpoints(globals: FlagValues, env: Environment): Promise<Endpoint[]> {
   const domain = optionOrVariable(globals, env, "discovery-srv", "ETCDCTL_DISCOVERY_SRV");

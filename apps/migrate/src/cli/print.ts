@@ -77,8 +77,28 @@ export function printReport(report: ImportReport): void {
     report.target === undefined
       ? "target   nothing written (dry run)"
       : `target   ${report.target}: written`,
+    ...(report.target === undefined ? [] : [`next     ${nextStep(report, report.target)}`]),
   ];
   for (const line of lines) console.log(line);
+}
+
+/** A word as a shell takes it. */
+function shellWord(text: string): string {
+  return /^[\w./:=,@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** The command that starts the member, and what a cluster of several needs besides. */
+function nextStep({ result }: ImportReport, target: string): string {
+  const { members, memberId } = result;
+  const own = members.find(({ id }) => id === memberId);
+  const name = own === undefined || own.name === "" ? [] : ["--name", own.name];
+  const command = ["etcd", ...name, "--data-dir", target].map(shellWord).join(" ");
+  const start = `${command}, with the listen and advertise flags that it had`;
+  if (members.length < 2) return start;
+  return (
+    `${start}; it serves once a majority of the ${members.length} members is imported and started, ` +
+    "or alone with --force-new-cluster once"
+  );
 }
 
 function describeSkipped(report: ImportReport): string {

@@ -3,7 +3,8 @@ import type { IncomingMessage } from "node:http";
 import { adminCommand, refuse } from "../admin-command.ts";
 import { underBase } from "../../api/client.ts";
 import type { Command, CommandContext } from "../../cli/command.ts";
-import { ClientError, messageOf } from "../../errors/errors.ts";
+import { ClientError } from "../../errors/errors.ts";
+import { fileFault, reasonNotWritable } from "../../errors/file-fault.ts";
 import { answeredMessage, explainedFault } from "../../api/members-api.ts";
 import { loadOffline } from "../../offline/offline-loader.ts";
 import type { Session } from "../../api/session.ts";
@@ -60,7 +61,7 @@ async function save(session: Session, { args, terminal }: CommandContext): Promi
     terminal.out(`Snapshot saved at ${path} (${bytes} bytes)\n`);
   } catch (error) {
     bar?.stop();
-    throw refuse(`Cannot save the snapshot at ${path}: ${messageOf(error)}`);
+    throw refuse(`Cannot save the snapshot at ${path}: ${fileFault(error)}`);
   }
 }
 
@@ -70,7 +71,10 @@ const saveCommand: Command = {
   argsUsage: "<file>",
   takes: ["files"],
   run: adminCommand(({ args }) => {
-    if (args.length !== 1) throw refuse("Provide a single file name");
+    const [path = ""] = args;
+    if (args.length !== 1 || path === "") throw refuse("Provide a single file name");
+    const reason = reasonNotWritable(path);
+    if (reason !== undefined) throw refuse(`Cannot save the snapshot at ${path}: ${reason}`);
   }, save),
 };
 

@@ -1,7 +1,7 @@
 /** `endpoint`: what each endpoint says about itself. */
 import { painterFor, type Painter } from "../../output/colour.ts";
 import type { Command, CommandContext } from "../../cli/command.ts";
-import type { Endpoint } from "../../net/endpoints.ts";
+import { areEndpointsNamed, chosenEndpoints, type Endpoint } from "../../net/endpoints.ts";
 import {
   type EndpointHealth,
   endpointHealth,
@@ -123,6 +123,16 @@ async function printReports<T>(
   }
 }
 
+/** Those that the members publish, and those that somebody named, whether they answer or not. */
+async function endpointsToReport(
+  { client }: Session,
+  { globals, env }: CommandContext,
+): Promise<Endpoint[]> {
+  const named = areEndpointsNamed(globals, env) ? await chosenEndpoints(globals, env) : [];
+  const byText = new Map([...client.endpoints, ...named].map((each) => [each.text, each]));
+  return [...byText.values()].toSorted((a, b) => (a.text < b.text ? -1 : 1));
+}
+
 function reportCommand<T>(name: string, usage: string, kind: ReportKind<T>): Command {
   return {
     name,
@@ -136,7 +146,7 @@ function reportCommand<T>(name: string, usage: string, kind: ReportKind<T>): Com
         throw new Failure(exitCodes.badArguments, text);
       }
       return withSession(context, { sync: "ifPossible" }, async (session) => {
-        const endpoints = session.client.endpoints.toSorted((a, b) => (a.text < b.text ? -1 : 1));
+        const endpoints = await endpointsToReport(session, context);
         const asked = endpoints.map((endpoint) => kind.ask(session, endpoint));
         const reports = await Promise.all(asked);
         await printReports(kind, reports, context);
