@@ -147,17 +147,16 @@ export function removeDeadLinks(target: string): void {
   }
 }
 
-/** The scripts that `etcdctl completion` prints, for packages to put where shells look for them. */
+/** The scripts that each program prints itself, for packages to put where shells look for them. */
 function stageCompletions(target: string): void {
   const folder = join(target, "completions");
   mkdirSync(folder);
-  for (const shell of ["bash", "zsh", "fish"]) {
-    const words = ["completion", shell];
-    const text = execFileSync(join(target, "etcdctl"), words, {
-      encoding: "utf8",
-      timeout: 20_000,
-    });
-    writeFileSync(join(folder, `etcdctl.${shell}`), text);
+  const options = { encoding: "utf8", timeout: 20_000 } as const;
+  for (const program of ["etcd", "etcdctl", "etcd-migrate"]) {
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const text = execFileSync(join(target, program), ["completion", shell], options);
+      writeFileSync(join(folder, `${program}.${shell}`), text);
+    }
   }
 }
 

@@ -137,6 +137,20 @@ describe("import", () => {
     assert.match(stderr, /^etcd-migrate: unknown command "verfy": use import, verify, .*--help\n$/);
   });
 
+  it("completes commands, options and what they take", async () => {
+    const last = async (...words: string[]): Promise<string[]> =>
+      (await runCli("__complete", ...words)).stdout.trimEnd().split("\n");
+    assert.deepEqual(
+      (await last("ver")).map((line) => line.split("\t")[0]),
+      ["verify", ":"],
+    );
+    assert.deepEqual(await last("import", "--data-dir", ""), [": directories"]);
+    assert.match((await last("to-v3", "--pass"))[0] ?? "", /^--password-file\t/);
+    assert.match((await last("--dry"))[0] ?? "", /^--dry-run\t/);
+    assert.match((await runCli("completion", "fish")).stdout, /complete -c etcd-migrate/);
+    assert.equal((await runCli("completion", "tcsh")).status, 2);
+  });
+
   it("as a dry run says the same and writes nothing", async () => {
     using fixture = new UnpackedFixture("2.3.8-wal");
     const target = join(fixture.root, "target");

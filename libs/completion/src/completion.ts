@@ -21,9 +21,9 @@ export interface Completion {
 }
 
 // A line feed or a tab in a key would be read as the end of the proposal.
- 
+
 const control = /[\u0000-\u001f\u007f]/;
- 
+
 const controls = /[\u0000-\u001f\u007f]+/g;
 
 /** The lines for the script; candidates that cannot be written in one line are left out. */

@@ -7,6 +7,7 @@ import { Membership } from "../cluster/membership.ts";
 import { Consensus } from "../consensus/consensus.ts";
 import { Compactor } from "../storage/compactor.ts";
 import { EtcdServer } from "./etcd-server.ts";
+import { Leaderless, type LeaderlessView } from "./leaderless.ts";
 import type { MemberOptions } from "./member-options.ts";
 import { Publisher } from "./publisher.ts";
 import { TtlSync } from "./ttl-sync.ts";
@@ -47,7 +48,9 @@ export class Member {
       activeSince: (id) => consensus.transport.activeSince(id),
       onFatal,
     });
+    const leaderless = new Leaderless({ now: () => performance.now(), warn: log.warn });
     this.#timer = setInterval(() => {
+      leaderless.look(consensus.node.leader !== "", () => leaderlessView(consensus));
       consensus.requests.expire();
       consensus.lives.look();
       void this.#publisher.ensureClusterVersion();
@@ -106,6 +109,17 @@ export class Member {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
+}
+
+function leaderlessView({ cluster, links, storage }: Consensus): LeaderlessView {
+  const voters = cluster.members.filter(({ isLearner }) => !isLearner);
+  const unreachable = voters
+    .filter(({ id }) => id !== storage.memberId && !links.isConnected(id))
+    .map(({ name, configuredName, peerURLs }) => {
+      const known = name === "" ? configuredName : name;
+      return known === "" ? peerURLs.join(" ") : `${known} (${peerURLs.join(" ")})`;
+    });
+  return { voters: voters.length, unreachable };
 }
 
 function createMembership(options: MemberOptions, consensus: Consensus): Membership {
