@@ -1,11 +1,13 @@
 /**
  * `npm run bench`: our built server and, in the same run, the distribution's etcd 3.4 with
- * --enable-v2, driven by wrk; prints requests per second and their ratio. This machine may be
- * shared and noisy, so only the ratio of one run means something. Needs `wrk` and etcd 3.4
- * (Debian: wrk, etcd-server). Loopback only; ends everything it started.
+ * --enable-v2, driven by wrk; prints requests per second, their ratio, and the processor time of a
+ * request: of the process, and of its main thread, which is what more cores cannot share (the
+ * reference has no such thread). This machine may be shared and noisy, so only the ratio of one run
+ * means something. Needs `wrk` and etcd 3.4 (Debian: wrk, etcd-server). Loopback only; ends
+ * everything it started.
  *
  *   npm run bench -- [--seconds 5] [--rounds 3] [--only put-64,get-64] [--members 3]
- *                    [--reference /usr/bin/etcd]
+ *                    [--reference /usr/bin/etcd] [--flags "--snapshot-count 50000"]
  */
 import type { ChildProcess } from "node:child_process";
 import { execFile, spawn } from "node:child_process";
@@ -14,50 +16,17 @@ import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
+import { processorSeconds } from "./processor-time.ts";
+import { warmUp, workloads, type Workload } from "./workloads.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const run = promisify(execFile);
-
-interface Workload {
-  readonly name: string;
-  readonly connections: number;
-  /** Body of wrk's request(); `n` is a counter. */
-  readonly script: string;
-  /** Ask a follower instead of the leader. */
-  readonly follower: boolean;
-}
-
-const VALUE = "x".repeat(256);
-const put = `
-local n = 0
-local headers = { ["Content-Type"] = "application/x-www-form-urlencoded" }
-request = function()
-  n = n + 1
-  return wrk.format("PUT", "/v2/keys/bench/" .. (n % 10000), headers, "value=${VALUE}")
-end`;
-const read = (query: string): string => `
-local n = 0
-request = function()
-  n = n + 1
-  return wrk.format("GET", "/v2/keys/bench/" .. (n % 1000) .. "${query}")
-end`;
-
-function workloads(members: number): readonly Workload[] {
-  const follower = members > 1;
-  return [
-    { name: "put-1", connections: 1, script: put, follower: false },
-    { name: "put-64", connections: 64, script: put, follower: false },
-    { name: "put-256", connections: 256, script: put, follower: false },
-    { name: "get-1", connections: 1, script: read(""), follower: false },
-    { name: "get-64", connections: 64, script: read(""), follower: false },
-    { name: "qget-64", connections: 64, script: read("?quorum=true"), follower },
-  ];
-}
 
 interface Cluster {
   readonly name: string;
   readonly children: readonly ChildProcess[];
   readonly clients: readonly string[];
+  readonly secureClients: readonly string[];
   readonly directory: string;
 }
 
@@ -98,12 +67,14 @@ async function startCluster(
   const peer = (at: number): string => `http://127.0.0.1:${portBase + 100 + at}`;
   const client = (at: number): string => `http://127.0.0.1:${portBase + at}`;
   const initial = Array.from({ length: members }, (_, at) => `m${at}=${peer(at)}`).join(",");
+  const secure = (at: number): string => `https://127.0.0.1:${portBase + 50 + at}`;
   const children = Array.from({ length: members }, (_, at) =>
     spawn(
       command,
       [
         ...["--name", `m${at}`, "--data-dir", join(directory, `m${at}`)],
-        ...["--listen-client-urls", client(at), "--advertise-client-urls", client(at)],
+        ...["--listen-client-urls", `${client(at)},${secure(at)}`, "--auto-tls"],
+        ...["--advertise-client-urls", client(at)],
         ...["--listen-peer-urls", peer(at), "--initial-advertise-peer-urls", peer(at)],
         ...["--initial-cluster", initial, ...extra],
       ],
@@ -112,7 +83,8 @@ async function startCluster(
   );
   const clients = children.map((_, at) => client(at));
   for (const url of clients) await waitHealthy(url);
-  return { name, children, clients, directory };
+  const secureClients = children.map((_, at) => secure(at));
+  return { name, children, clients, secureClients, directory };
 }
 
 async function stopCluster(cluster: Cluster): Promise<void> {
@@ -139,30 +111,41 @@ async function leaderAt(cluster: Cluster): Promise<number> {
 interface Measured {
   readonly perSecond: number;
   readonly p99: string;
+  /** Microseconds of processor time of the member asked, for each request. */
+  readonly totalMicros: number;
+  /** The part of its main thread. */
+  readonly mainMicros: number;
 }
 
-async function measure(url: string, workload: Workload, seconds: number): Promise<Measured> {
+async function measure(
+  cluster: Cluster,
+  at: number,
+  workload: Workload,
+  seconds: number,
+): Promise<Measured> {
   const script = join(tmpdir(), `bench-${process.pid}.lua`);
   writeFileSync(script, workload.script);
-  const { connections } = workload;
-  const args = [
-    "-t",
-    "1",
-    "-c",
-    String(connections),
-    "-d",
-    `${seconds}s`,
-    "--latency",
-    "-s",
-    script,
-  ];
-  const { stdout } = await run("wrk", [...args, url]);
+  const { connections, secure } = workload;
+  const url = (secure ? cluster.secureClients : cluster.clients)[at] ?? "";
+  const pid = cluster.children[at]?.pid ?? 0;
+  const before = processorSeconds(pid);
+  const { stdout } = await run("wrk", [
+    ...["-t", "1", "-c", String(connections), "-d", `${seconds}s`],
+    ...["--latency", "-s", script, url],
+  ]);
+  const after = processorSeconds(pid);
   rmSync(script);
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
+  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1]);
   if (rate === undefined) throw new Error(`wrk said:\n${stdout}`);
   if (/Non-2xx/.test(stdout))
     console.error(`warning: ${workload.name}: ${/Non-2xx.*/.exec(stdout)?.[0] ?? ""}`);
-  return { perSecond: Number(rate), p99: /99%\s+(\S+)/.exec(stdout)?.[1] ?? "?" };
+  return {
+    perSecond: Number(rate),
+    p99: /99%\s+(\S+)/.exec(stdout)?.[1] ?? "?",
+    totalMicros: ((after.total - before.total) * 1e6) / requests,
+    mainMicros: ((after.main - before.main) * 1e6) / requests,
+  };
 }
 
 function median(results: readonly Measured[]): Measured {
@@ -170,6 +153,20 @@ function median(results: readonly Measured[]): Measured {
   const middle = sorted[Math.floor(sorted.length / 2)];
   if (middle === undefined) throw new Error("nothing was measured");
   return middle;
+}
+
+function row(name: string, a: Measured, b: Measured): string {
+  return [
+    name.padEnd(13),
+    a.perSecond.toFixed(0).padStart(7),
+    ` (${a.p99})`.padEnd(12),
+    a.totalMicros.toFixed(1).padStart(9),
+    a.mainMicros.toFixed(1).padStart(9),
+    b.perSecond.toFixed(0).padStart(12),
+    ` (${b.p99})`.padEnd(12),
+    b.totalMicros.toFixed(1).padStart(9),
+    (a.perSecond / b.perSecond).toFixed(2).padStart(8),
+  ].join("");
 }
 
 /** Under npm the path begins with our own programs, so the reference is named and asked who it is. */
@@ -188,16 +185,18 @@ async function main(): Promise<void> {
       rounds: { type: "string", default: "3" },
       only: { type: "string", default: "" },
       members: { type: "string", default: "1" },
+      flags: { type: "string", default: "" },
     },
   });
   const members = Number(values.members);
   const wanted = values.only === "" ? undefined : new Set(values.only.split(","));
   const chosen = workloads(members).filter((w) => wanted === undefined || wanted.has(w.name));
+  const flags = values.flags.split(" ").filter((word) => word !== "");
   const ours = join(root, "apps/server/bin/etcd");
   await checkReference(values.reference);
   const clusters: Cluster[] = [];
   try {
-    clusters.push(await startCluster("etcd2", ours, [], members, 23_790));
+    clusters.push(await startCluster("etcd2", ours, flags, members, 23_790));
     clusters.push(
       await startCluster(
         "etcd3.4",
@@ -208,33 +207,24 @@ async function main(): Promise<void> {
       ),
     );
     // Every key is there before anything is read.
-    const warm = { name: "warm", connections: 8, script: put, follower: false };
-    for (const cluster of clusters)
-      await measure(cluster.clients[await leaderAt(cluster)] ?? "", warm, 2);
+    for (const cluster of clusters) await measure(cluster, await leaderAt(cluster), warmUp, 2);
     console.log(`${members} member(s), ${values.seconds} s a round, median of ${values.rounds}`);
-    console.log("workload     etcd2/s  (p99)      etcd 3.4/s  (p99)      ratio");
+    console.log(
+      "               etcd2                                       etcd 3.4\n" +
+        "workload       req/s   (p99)       CPU µs  main µs       req/s (p99)        CPU µs   ratio",
+    );
     for (const workload of chosen) {
       const results = clusters.map((): Measured[] => []);
       for (let round = 0; round < Number(values.rounds); round += 1) {
         for (const [at, cluster] of clusters.entries()) {
           const leader = await leaderAt(cluster);
           const target = workload.follower ? (leader + 1) % members : leader;
-          results[at]?.push(
-            await measure(cluster.clients[target] ?? "", workload, Number(values.seconds)),
-          );
+          results[at]?.push(await measure(cluster, target, workload, Number(values.seconds)));
         }
       }
       const [a, b] = results.map(median);
       if (a === undefined || b === undefined) continue;
-      const columns = [
-        workload.name.padEnd(12),
-        a.perSecond.toFixed(0).padStart(7),
-        ` (${a.p99})`.padEnd(12),
-        b.perSecond.toFixed(0).padStart(10),
-        ` (${b.p99})`.padEnd(13),
-        (a.perSecond / b.perSecond).toFixed(2).padStart(6),
-      ];
-      console.log(columns.join(""));
+      console.log(row(workload.name, a, b));
     }
   } finally {
     for (const cluster of clusters) await stopCluster(cluster);
