@@ -1,6 +1,6 @@
 /**
  * `npm run cost -- [--only NAME,...] [--seed S] [--bytes 262144]`: whether anything a stranger can
- * send costs more than in proportion to its length. Each kind of request is sent to a built server in
+ * send costs more than in proportion to its length, to either port. Each kind of request is sent to a built server in
  * doubling sizes; the processor time of the server for each size, and how it grows, is printed. The
  * status is 1 when the last doubling costs more than three times as much, twice in a row. Processor time,
  * not time: other work of the machine does not matter much. Loopback only; ends
@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { freePort, pause } from "@etcd2/test-support";
+import { type PeerPort, peerKinds } from "./cost/peer-kinds.ts";
 
 const root = join(import.meta.dirname, "..");
 
@@ -249,10 +250,12 @@ function processorMs(pid: number): number {
 
 class Server {
   readonly port: number;
+  readonly peerPort: number;
   readonly #child: ChildProcess;
   readonly #directory: string;
-  private constructor(port: number, child: ChildProcess, directory: string) {
+  private constructor(port: number, peerPort: number, child: ChildProcess, directory: string) {
     this.port = port;
+    this.peerPort = peerPort;
     this.#child = child;
     this.#directory = directory;
   }
@@ -260,13 +263,14 @@ class Server {
   static async start(): Promise<Server> {
     const directory = mkdtempSync(join(tmpdir(), "cost-"));
     const port = await freePort();
-    const peer = `http://127.0.0.1:${await freePort()}`;
+    const peerPort = await freePort();
+    const peer = `http://127.0.0.1:${peerPort}`;
     const client = `http://127.0.0.1:${port}`;
     const args = ["--name", "m", "--data-dir", join(directory, "m"), "--initial-cluster"];
     args.push(`m=${peer}`, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer);
     args.push("--listen-client-urls", client, "--advertise-client-urls", client);
     const child = spawn(join(root, "apps/server/bin/etcd"), args, { stdio: "ignore" });
-    const server = new Server(port, child, directory);
+    const server = new Server(port, peerPort, child, directory);
     const host = `Host: 127.0.0.1:${port}`;
     const hello = `GET /v2/keys/?quorum=true HTTP/1.1\r\n${host}\r\nConnection: close\r\n\r\n`;
     for (const deadline = Date.now() + 60_000; Date.now() < deadline;) {
@@ -279,6 +283,15 @@ class Server {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** The peer port, with the names that let a caller in. */
+  async peer(): Promise<PeerPort> {
+    const answer = await fetch(`http://127.0.0.1:${this.port}/v2/members`);
+    const { members } = (await answer.json()) as { readonly members: readonly { id: string }[] };
+    const clusterId = answer.headers.get("x-etcd-cluster-id") ?? "";
+    const memberId = (members[0]?.id ?? "").padStart(16, "0");
+    return { port: this.peerPort, clusterId: clusterId.padStart(16, "0"), memberId };
   }
 
   get isRunning(): boolean {
@@ -300,22 +313,38 @@ const GROWTH_MAX = 3;
 /** Costs below this say nothing. */
 const COST_MIN_MS = 200;
 
+/** One kind with a way to send it. */
+interface Sendable {
+  readonly name: string;
+  readonly bytesMax?: number | undefined;
+  readonly send: (bytes: number) => Promise<string>;
+}
+
+function asRequest(port: number, kind: Kind): Sendable {
+  return {
+    name: kind.name,
+    bytesMax: kind.bytesMax,
+    send: (bytes) => {
+      const body = kind.body?.(bytes);
+      const lines = [`${kind.method} ${kind.target(bytes)} HTTP/1.1`];
+      lines.push(`Host: 127.0.0.1:${port}`, "Connection: close");
+      lines.push(...(kind.headers?.(bytes) ?? []));
+      if (body !== undefined) lines.push(`Content-Length: ${body.length}`);
+      return exchange(port, `${lines.join("\r\n")}\r\n\r\n${body ?? ""}`);
+    },
+  };
+}
+
 /** @returns Whether costs grow faster than sizes. */
-async function measure(server: Server, kind: Kind, bytesWanted: number): Promise<boolean> {
+async function measure(server: Server, kind: Sendable, bytesWanted: number): Promise<boolean> {
   const largest = Math.min(kind.bytesMax ?? bytesWanted, bytesWanted);
   const costs: number[] = [];
   let status = "";
   for (let at = SIZES - 1; at >= 0; at--) {
-    const bytes = largest >> at;
     let cost = 0;
     for (let request = 0; request < REQUESTS; request++) {
-      const body = kind.body?.(bytes);
-      const lines = [`${kind.method} ${kind.target(bytes)} HTTP/1.1`];
-      lines.push(`Host: 127.0.0.1:${server.port}`, "Connection: close");
-      lines.push(...(kind.headers?.(bytes) ?? []));
-      if (body !== undefined) lines.push(`Content-Length: ${body.length}`);
       const before = processorMs(server.pid);
-      status = await exchange(server.port, `${lines.join("\r\n")}\r\n\r\n${body ?? ""}`);
+      status = await kind.send(largest >> at);
       cost += processorMs(server.pid) - before;
     }
     costs.push(cost);
@@ -326,7 +355,7 @@ async function measure(server: Server, kind: Kind, bytesWanted: number): Promise
   });
   const isBad = grows.at(-1) === true;
   const shown = costs.map((cost) => String(cost).padStart(7)).join("");
-  console.log(`${kind.name.padEnd(22)}${status.padEnd(5)}${shown}${isBad ? "  GROWS" : ""}`);
+  console.log(`${kind.name.padEnd(22)}${status.padEnd(6)}${shown}${isBad ? "  GROWS" : ""}`);
   return isBad;
 }
 
@@ -342,7 +371,13 @@ const wanted = values.only === "" ? undefined : new Set(values.only.split(","));
 const server = await Server.start();
 try {
   const noise = new Noise(Number(values.seed));
-  const kinds = [targetKinds, headerKinds, formKinds, jsonKinds].flatMap((make) => make(noise));
+  const peer = await server.peer();
+  const kinds: readonly Sendable[] = [
+    ...[targetKinds, headerKinds, formKinds, jsonKinds]
+      .flatMap((make) => make(noise))
+      .map((kind) => asRequest(server.port, kind)),
+    ...peerKinds().map(({ name, send }) => ({ name, send: (bytes: number) => send(peer, bytes) })),
+  ];
   for (const kind of kinds) {
     if (wanted !== undefined && !wanted.has(kind.name)) continue;
     const bytes = Number(values.bytes);

@@ -113,6 +113,23 @@ const ID = /^[0-9a-f]{16}$/;
 /** Cluster ids and versions end up in logs and status texts of whoever is spoken to. */
 const LABEL = /^[\x21-\x7e]{0,64}$/;
 
+/**
+ * Bytes of a Hello or a request at most, and what one takes with room to spare: the generated code
+ * keeps every field that it does not know.
+ */
+const GREETING_BYTES_MAX = 4096;
+
+/** @throws CodecError for more bytes than a Hello or a request may have. */
+function checkGreetingSize(bytes: Uint8Array, what: string): void {
+  if (bytes.length <= GREETING_BYTES_MAX) return;
+  throw new CodecError("outOfRange", `${what} of more than ${GREETING_BYTES_MAX} bytes`);
+}
+
+/** Whether a frame is short enough for one that introduces the speaker. */
+export function mayBeHelloFrame(bytes: Uint8Array): boolean {
+  return bytes.length <= GREETING_BYTES_MAX + 8;
+}
+
 /** @throws CodecError unless `text` is a member id, or empty where that is allowed. */
 function checkId(text: string, what: string, emptyAllowed = false): void {
   if (ID.test(text) || (emptyAllowed && text === "")) return;
@@ -120,6 +137,7 @@ function checkId(text: string, what: string, emptyAllowed = false): void {
 }
 
 function parseHello(bytes: Uint8Array): Hello {
+  checkGreetingSize(bytes, "a hello");
   const hello = checked(() => fromBinary(HelloSchema, bytes), "hello");
   const { clusterId, from, to, serverVersion, minClusterVersion } = hello;
   checkId(from, "the sender of a hello");
@@ -237,6 +255,7 @@ function readPing(r: WireReader): number {
 export function decodeStreamFrame(bytes: Uint8Array): StreamFrame | undefined {
   const r = new WireReader(bytes);
   let frame: StreamFrame | undefined;
+  let isKnown = false;
   while (r.more()) {
     const tag = r.tag();
     if (tag === TAG_BATCH) {
@@ -247,7 +266,12 @@ export function decodeStreamFrame(bytes: Uint8Array): StreamFrame | undefined {
     else if (tag === TAG_PING) frame = { kind: "ping", sentNs: readPing(r) };
     else if (tag === TAG_PONG) frame = { kind: "pong", sentNs: readPing(r) };
     else if (tag === TAG_POSITION) frame = { kind: "position", position: readPosition(r) };
-    else r.skip(tag);
+    else {
+      r.skip(tag);
+      continue;
+    }
+    if (isKnown) throw new CodecError("malformed", "a frame of more than one kind");
+    isKnown = true;
   }
   return frame;
 }
@@ -355,6 +379,7 @@ export function encodeClusterInfoRequest(logIndex: Index = 0): Buffer {
 
 /** The entry a caller asks about; 0 for none. @throws CodecError */
 export function decodeClusterInfoRequest(bytes: Uint8Array): Index {
+  checkGreetingSize(bytes, "a request");
   const request = checked(() => fromBinary(ClusterInfoRequestSchema, bytes), "request");
   return safeNumber(request.logIndex);
 }

@@ -47,6 +47,13 @@ const TAG_TRACE = 0x72;
 /** A message of a batch, with its tag and length. */
 const TAG_BATCH_MESSAGES = 0x0a;
 
+/**
+ * What a frame may hold at most, so that few bytes do not become very many records. Members send no
+ * more than a quarter of these: a batch is 256 KiB, and one append has at most 16,384 entries.
+ */
+const BATCH_MESSAGES_MAX = 16_384;
+const BATCH_ENTRIES_MAX = 131_072;
+
 /** Bytes a message takes at most on the wire, nearly: what queues are bounded by. */
 export function messageSizeEstimate(message: Message): number {
   let size = 96;
@@ -97,14 +104,18 @@ export function writeMessageBatch(w: WireWriter, messages: readonly Message[]): 
   }
 }
 
-/** Reads up to the end of the current message. */
+/** Reads up to the end of the current message. @throws CodecError also for too many records. */
 export function readMessageBatch(r: WireReader): Message[] {
   const messages: Message[] = [];
+  let entries = 0;
   while (r.more()) {
     const tag = r.tag();
     if (tag === TAG_BATCH_MESSAGES) {
       const outer = r.enter();
-      messages.push(readMessage(r));
+      const message = readMessage(r);
+      messages.push(message);
+      if ("entries" in message) entries += message.entries.length;
+      if (messages.length > BATCH_MESSAGES_MAX || entries > BATCH_ENTRIES_MAX) throw tooMany();
       r.leave(outer);
     } else r.skip(tag);
   }
@@ -230,6 +241,7 @@ function readField(r: WireReader, tag: number, fields: Fields): void {
       const outer = r.enter();
       if (fields.entries === NO_ENTRIES) fields.entries = [];
       fields.entries.push(readEntry(r));
+      if (fields.entries.length > BATCH_ENTRIES_MAX) throw tooMany();
       r.leave(outer);
       return;
     }
@@ -260,6 +272,10 @@ function readField(r: WireReader, tag: number, fields: Fields): void {
     default:
       r.skip(tag);
   }
+}
+
+function tooMany(): CodecError {
+  return new CodecError("outOfRange", "more messages or entries than one frame may hold");
 }
 
 /** Reads up to the end of the current message. */

@@ -145,7 +145,11 @@ function writeConfState(w: WireWriter, state: ConfState): void {
   writeIds(w, 0x0a, state.voters);
 }
 
+/** Ids in one conf state, of all kinds together; far beyond what a quorum can be made of. */
+const CONF_STATE_IDS_MAX = 4096;
+
 function readConfState(r: WireReader): ConfState {
+  let ids = 0;
   const voters: NodeId[] = [];
   const learners: NodeId[] = [];
   const votersOutgoing: NodeId[] = [];
@@ -159,6 +163,10 @@ function readConfState(r: WireReader): ConfState {
     else if (tag === 0x22) learnersNext.push(r.id());
     else if (tag === 0x28) autoLeave = r.bool();
     else r.skip(tag);
+    ids += 1;
+    if (ids > CONF_STATE_IDS_MAX) {
+      throw new CodecError("outOfRange", "a conf state with too many members");
+    }
   }
   return { voters, learners, votersOutgoing, learnersNext, autoLeave };
 }

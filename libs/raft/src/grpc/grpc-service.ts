@@ -40,12 +40,76 @@ export interface RaftServiceOptions {
 /** Callers turned away that are remembered so as to log each once. */
 const TURNED_AWAY_MAX = 1000;
 
+/**
+ * Streams open at once: of one member, which needs two and two more while it dials anew; without a Hello
+ * yet; and all together.
+ */
+const MEMBER_STREAMS_MAX = 8;
+const UNGREETED_STREAMS_MAX = 256;
+const STREAMS_MAX = 1024;
+
+/** Invalid frames told of in each minute. */
+const BAD_FRAMES_TOLD_MAX = 20;
+
+/** Bounds the lines about what strangers do. */
+class ToldOf {
+  readonly #max: number;
+  #since = -Infinity;
+  #count = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Whether one more line may be written in this minute. */
+  isDue(nowMs: number): boolean {
+    if (nowMs - this.#since > 60_000) {
+      this.#since = nowMs;
+      this.#count = 0;
+    }
+    this.#count += 1;
+    return this.#count <= this.#max;
+  }
+}
+
+/** Bounds the streams that callers hold: those that came first make room. */
+class OpenStreams {
+  readonly #ended = new Map<InboundStream, (code: grpcStatus) => void>();
+
+  add(stream: InboundStream, ended: (code: grpcStatus) => void): void {
+    this.#ended.set(stream, ended);
+  }
+
+  /** Sees to it that there is room for a stream that was added. */
+  admit(stream: InboundStream): void {
+    this.#makeRoom("", UNGREETED_STREAMS_MAX);
+    // Nobody who is let in makes room for a stranger.
+    if (this.#ended.size > STREAMS_MAX) stream.crowdOut();
+  }
+
+  greeted(from: NodeId): void {
+    this.#makeRoom(from, MEMBER_STREAMS_MAX);
+  }
+
+  closed(stream: InboundStream, code: grpcStatus): void {
+    this.#ended.get(stream)?.(code);
+    this.#ended.delete(stream);
+  }
+
+  #makeRoom(from: NodeId, max: number): void {
+    if (this.#ended.size <= max) return;
+    const same = [...this.#ended.keys()].filter((stream) => stream.from === from);
+    for (const stream of same.slice(0, Math.max(0, same.length - max))) stream.crowdOut();
+  }
+}
+
 /** Registers the service; its streams end when the transport is closed. */
 export function addRaftService(server: Server, options: RaftServiceOptions): void {
   const { transport, isRemoved, clusterInfo } = options;
   const { context, losses } = transport;
   const turnedAway = new Set<string>();
-  const streamsEnded = new Map<InboundStream, (code: grpcStatus) => void>();
+  const streams = new OpenStreams();
+  const badFrames = new ToldOf(BAD_FRAMES_TOLD_MAX);
   const counted = (method: string): ((code: grpcStatus) => void) =>
     countCall(options.calls, method, context.now);
   const host: InboundHost = {
@@ -54,6 +118,7 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
     isRemoved,
     onGreeted: (id) => {
       context.log("debug", "accepted a stream", { peer: id });
+      streams.greeted(id);
       transport.peerDialled(id);
     },
     onTurnedAway: (caller, refusal) => {
@@ -63,10 +128,14 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
       turnedAway.add(key);
       context.log("warn", "refused a peer", { peer: caller, reason: refusal.details });
     },
+    onBadFrame: (fields) => {
+      if (badFrames.isDue(context.now())) {
+        context.log("warn", "refused an invalid frame on the peer port", fields);
+      }
+    },
     onClosed: (stream, code) => {
       transport.release(stream);
-      streamsEnded.get(stream)?.(code);
-      streamsEnded.delete(stream);
+      streams.closed(stream, code);
     },
   };
   const snapshots = new SnapshotReceiver(host);
@@ -74,8 +143,9 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
   server.addService(RAFT_SERVICE, {
     stream: (call: ServerDuplexStream<Buffer, Buffer>) => {
       const stream = new InboundStream(call, host);
-      streamsEnded.set(stream, counted("Stream"));
+      streams.add(stream, counted("Stream"));
       transport.adopt(stream);
+      streams.admit(stream);
     },
     snapshot: (call: ServerReadableStream<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
       void snapshots.serve(call, countedAnswer(answer, counted("Snapshot")));

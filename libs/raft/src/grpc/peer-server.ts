@@ -27,8 +27,8 @@ export interface PeerServerOptions {
   readonly idleMs?: number;
 }
 
-/** Streams at once on one connection; a peer needs three. */
-const CONCURRENT_STREAMS_MAX = 64;
+/** Streams at once on one connection; a peer needs four. Each may hold a whole frame in memory. */
+const CONCURRENT_STREAMS_MAX = 16;
 const CONNECTIONS_MAX = 1024;
 /** A connection that does not answer an HTTP/2 ping within the second of these is dropped. */
 const KEEPALIVE_MS = 15_000;

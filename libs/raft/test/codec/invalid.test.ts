@@ -243,6 +243,77 @@ describe("invalid input", () => {
     });
   }
 
+  /** A field of bytes, as it is on the wire. */
+  function nested(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+    const w = new WireWriter(64);
+    w.raw(Buffer.concat(parts));
+    w.nestedField(tag, 0);
+    return w.finish();
+  }
+
+  function times(count: number, part: Uint8Array): Buffer {
+    return Buffer.concat(Array.from({ length: count }, () => part));
+  }
+
+  const tinyEntries = (count: number): Buffer => times(count, Buffer.of(0x3a, 2, 0x18, 1));
+  const propose = toBinary(
+    pb.MessageSchema,
+    create(pb.MessageSchema, { type: 12, to: good.to, from: good.from }),
+  );
+  const frame = (...records: readonly Uint8Array[]): Buffer =>
+    nested(0x12, ...records.map((record) => nested(0x0a, record)));
+
+  it("takes as many entries and messages in a frame as members send, and a few more", () => {
+    const full = Buffer.concat([propose, tinyEntries(60_000)]);
+    const decoded = frames.decodeStreamFrame(frame(full, full));
+    assert.equal(decoded?.kind === "batch" && decoded.messages.length, 2);
+    const many = frames.decodeStreamFrame(nested(0x12, times(10_000, nested(0x0a, propose))));
+    assert.equal(many?.kind === "batch" && many.messages.length, 10_000);
+  });
+
+  const heavy: readonly (readonly [string, () => unknown])[] = [
+    [
+      "one message with very many entries",
+      () => frames.decodeStreamFrame(frame(Buffer.concat([propose, tinyEntries(140_000)]))),
+    ],
+    [
+      "messages with very many entries together",
+      () => {
+        const part = Buffer.concat([propose, tinyEntries(50_000)]);
+        return frames.decodeStreamFrame(frame(part, part, part));
+      },
+    ],
+    [
+      "very many messages",
+      () => frames.decodeStreamFrame(nested(0x12, times(17_000, nested(0x0a, propose)))),
+    ],
+    [
+      "a conf state with very many members",
+      () => codec.decodeConfState(times(5000, nested(0x0a, Buffer.from(good.to)))),
+    ],
+    [
+      "a hello with very many unknown fields",
+      () => frames.decodeStreamFrame(nested(0x0a, times(5000, Buffer.of(0x70, 1)))),
+    ],
+    [
+      "a request with very many unknown fields",
+      () => frames.decodeClusterInfoRequest(times(5000, Buffer.of(0x70, 1))),
+    ],
+  ];
+  for (const [what, run] of heavy) {
+    it(`refuses ${what}`, () => {
+      assert.equal(codeOf(run), "outOfRange");
+    });
+  }
+
+  it("refuses a frame of two kinds", () => {
+    const two = Buffer.concat([frames.encodePingFrame(1), frames.encodePingFrame(2)]);
+    assert.equal(
+      codeOf(() => frames.decodeStreamFrame(two)),
+      "malformed",
+    );
+  });
+
   it("leaves the encoder usable after an error half-way", () => {
     codeOf(() => messages.encodeMessage({ ...good, to: "nobody" }));
     same(messages.decodeMessage(messages.encodeMessage(good)), good);

@@ -5,7 +5,7 @@ import { connect as dial } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { Metadata, status as grpcStatus } from "@grpc/grpc-js";
 import type { StatusObject } from "@grpc/grpc-js";
-import type { Message } from "../../src/core/model/types.ts";
+import type { Entry, Message } from "../../src/core/model/types.ts";
 import * as frames from "../../src/codec/frames.ts";
 import { createPeerClient } from "../../src/transport/peer-client.ts";
 import {
@@ -40,6 +40,10 @@ const hello = frames.encodeHelloFrame({
   serverVersion: "2.4.0",
   minClusterVersion: "2.3.0",
 });
+
+function entryOf(bytes: number): Entry {
+  return { term: 1, index: 1, type: "normal", data: Buffer.alloc(bytes) };
+}
 
 /** Opens a Stream call, writes `written` and resolves with the status it ends with. */
 function stream(url: string, written: readonly Buffer[]): Promise<StatusObject> {
@@ -176,6 +180,47 @@ describe("the peer port survives", () => {
     assert.equal(status.code, grpcStatus.DEADLINE_EXCEEDED);
   });
 
+  it("frames that bring nothing: a caller with many of them is cut off", async () => {
+    const ping = frames.encodePingFrame(1);
+    for (const idle of [Buffer.alloc(0), ping, Buffer.of(0x12, 0), Buffer.of(0x98, 6, 1)]) {
+      const many = Array.from({ length: 2000 }, () => idle);
+      const { code } = await stream(victim.url, [hello, ...many]);
+      assert.equal(code, grpcStatus.RESOURCE_EXHAUSTED);
+    }
+    await stillWorks();
+  });
+
+  it("a long frame before the hello: it is not even read", async () => {
+    const long = frames.encodeBatchFrame([
+      { type: "propose", from: caller, to: target, term: 1, entries: [entryOf(10_000)] },
+    ]);
+    const { code, details } = await stream(victim.url, [long]);
+    assert.equal(code, grpcStatus.INVALID_ARGUMENT);
+    assert.match(details, /the first frame is not a hello/);
+    await stillWorks();
+  });
+
+  it("very many streams of one member: the oldest make room, the newest is served", async () => {
+    const client = createPeerClient({
+      url: victim.url,
+      credentials: undefined,
+      frameBytesMax: 1000,
+    });
+    const ended: StatusObject[] = [];
+    let greeted = 0;
+    for (let i = 0; i < 12; i++) {
+      const call = client.makeBidiStreamRequest<Buffer, Buffer>(STREAM_PATH, asBytes, asBytes);
+      call.on("error", () => undefined);
+      call.once("data", () => (greeted += 1));
+      call.on("status", (status) => ended.push(status));
+      call.write(hello);
+    }
+    await until(() => ended.length === 4 && greeted === 12, "four streams that made room");
+    for (const { code } of ended) assert.equal(code, grpcStatus.RESOURCE_EXHAUSTED);
+    client.close();
+    await stillWorks();
+  });
+
   it("a caller that pings without end and never reads an answer", async () => {
     const client = createPeerClient({
       url: victim.url,
@@ -186,10 +231,17 @@ describe("the peer port survives", () => {
     call.on("error", () => undefined);
     call.pause();
     const ping = frames.encodePingFrame(1);
+    // It is cut off long before; a call that has ended drains no more.
+    const ended = new Promise<StatusObject>((resolve) => call.once("status", resolve));
+    const over: StatusObject[] = [];
+    void ended.then((status) => over.push(status));
     call.write(hello);
-    for (let i = 0; i < 30_000; i++) {
-      if (!call.write(ping)) await new Promise((resolve) => call.once("drain", resolve));
+    for (let i = 0; i < 30_000 && over.length === 0; i++) {
+      if (call.write(ping)) continue;
+      await Promise.race([ended, new Promise((resolve) => call.once("drain", resolve))]);
     }
+    call.resume();
+    assert.equal((await ended).code, grpcStatus.RESOURCE_EXHAUSTED);
     call.cancel();
     client.close();
     await stillWorks();

@@ -185,6 +185,9 @@ function broadcastHeartbeat(raft: RaftState): void {
   }
 }
 
+/** Entries of one append: entries without data have no bytes to bound them by. */
+const MESSAGE_ENTRIES_MAX = 16_384;
+
 /**
  * Sends the entries a member lacks, as far as one message goes, or a snapshot when they are gone.
  * @returns false when nothing was sent: the member is not ready for more, or lacks nothing.
@@ -197,7 +200,7 @@ function sendAppend(raft: RaftState, progress: Progress, evenIfEmpty: boolean): 
   if (prevIndex < log.firstIndex - 1) return sendSnapshot(raft, progress);
   // With a full window only an empty append goes out: its refusal shows what was lost.
   const isWindowFull = progress.state === "replicate" && progress.inflights.isFull;
-  const hi = isWindowFull ? next : log.lastIndex + 1;
+  const hi = isWindowFull ? next : Math.min(log.lastIndex + 1, next + MESSAGE_ENTRIES_MAX);
   const entries = log.entries(next, hi, config.messageBytesMax);
   if (entries.length === 0 && !evenIfEmpty) return false;
   const prevTerm = log.termAt(prevIndex);

@@ -13,6 +13,7 @@ import {
   encodeHelloFrame,
   encodePongFrame,
   encodePositionFrame,
+  mayBeHelloFrame,
 } from "../../codec/frames.ts";
 import type { StreamFrame } from "../../codec/frames.ts";
 import type { LinkLosses } from "../link-losses.ts";
@@ -31,9 +32,17 @@ export interface InboundHost {
   onGreeted(id: NodeId): void;
   /** A caller was turned away; says so once per caller and reason. */
   onTurnedAway(caller: string, refusal: Refusal): void;
+  /** A frame was invalid, and the stream ends; says so a bounded number of times. */
+  onBadFrame(fields: Readonly<Record<"peer" | "address" | "reason", string>>): void;
   /** The call ended with this status, CANCELLED when the connection broke. */
   onClosed(stream: InboundStream, code: grpcStatus): void;
 }
+
+/**
+ * Frames without a message that a caller may send in the time between two pings, of which it owes one;
+ * each costs far more to take than to send.
+ */
+const IDLE_FRAMES_MAX = 256;
 
 /** Pings without an answer for so long mean that a reset tells nothing new. */
 const FRESH_INTERVALS = 4;
@@ -47,6 +56,9 @@ export class InboundStream {
   #from: NodeId = "";
   #generation = 0;
   #heardAt = 0;
+  /** Frames without a message since then. */
+  #idleSince = 0;
+  #idleFrames = 0;
   #over = false;
 
   constructor(call: ServerDuplexStream<Buffer, Buffer>, host: InboundHost) {
@@ -99,8 +111,22 @@ export class InboundStream {
     if (this.#finish(status.code)) this.#call.emit("error", status);
   }
 
+  /** Whom this is from; empty until its Hello has been accepted. */
+  get from(): NodeId {
+    return this.#from;
+  }
+
+  /** Ends a stream that is one too many. */
+  crowdOut(): void {
+    this.#fail(grpcStatus.RESOURCE_EXHAUSTED, "too many streams");
+  }
+
   #onBytes(bytes: Buffer): void {
     if (this.#over) return;
+    if (this.#from === "" && !mayBeHelloFrame(bytes)) {
+      this.#onBadFrame("the first frame is not a hello");
+      return;
+    }
     let frame: StreamFrame | undefined;
     try {
       frame = decodeStreamFrame(ownBytes(bytes));
@@ -110,12 +136,24 @@ export class InboundStream {
       return;
     }
     if (this.#from === "") this.#onFirst(frame);
+    else if (this.#isFlood(frame)) this.#fail(grpcStatus.RESOURCE_EXHAUSTED, "too many frames");
     else if (frame !== undefined) this.#onFrame(frame, bytes.length);
   }
 
+  /** Counts frames that bring nothing. */
+  #isFlood(frame: StreamFrame | undefined): boolean {
+    if (frame?.kind === "batch" && frame.messages.length > 0) return false;
+    const { now, limits } = this.#host.context;
+    if (now() - this.#idleSince > limits.pingIntervalMs) {
+      this.#idleSince = now();
+      this.#idleFrames = 0;
+    }
+    this.#idleFrames += 1;
+    return this.#idleFrames > IDLE_FRAMES_MAX;
+  }
+
   #onBadFrame(reason: string): void {
-    const fields = { peer: this.#from, address: this.#call.getPeer(), reason };
-    this.#host.context.log("warn", "refused an invalid frame on the peer port", fields);
+    this.#host.onBadFrame({ peer: this.#from, address: this.#call.getPeer(), reason });
     this.#fail(grpcStatus.INVALID_ARGUMENT, `invalid frame: ${reason}`);
   }
 

@@ -18,6 +18,9 @@ import type { SnapshotSink } from "../transport.ts";
 
 type SnapshotStream = ServerReadableStream<Buffer, Buffer>;
 
+/** Bytes of the chunk that says who sends what: ids of members, mostly. */
+const HEADER_BYTES_MAX = 256 << 10;
+
 /** What a receiver asks of the service. */
 export interface SnapshotHost {
   readonly context: TransportContext;
@@ -188,7 +191,14 @@ export class SnapshotReceiver {
 }
 
 async function* decoded(call: SnapshotStream): AsyncGenerator<SnapshotChunk> {
-  for await (const bytes of call as AsyncIterable<Buffer>) yield decodeSnapshotChunk(bytes);
+  let isFirst = true;
+  for await (const bytes of call as AsyncIterable<Buffer>) {
+    if (isFirst && bytes.length > HEADER_BYTES_MAX) {
+      throw new CodecError("outOfRange", "the first chunk is too long for a header");
+    }
+    isFirst = false;
+    yield decodeSnapshotChunk(bytes);
+  }
 }
 
 function statusOf(error: unknown): StatusObject {
