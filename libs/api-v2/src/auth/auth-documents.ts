@@ -5,6 +5,7 @@
 import type { ByteString } from "@etcd2/store";
 import type { JsonDocument } from "../json/json-document.ts";
 import { jsonString } from "../json/json-text.ts";
+import { GRANTS_MAX } from "../ports/limits.ts";
 
 /** `null` where the original keeps a list that was never given. */
 export type NameList = readonly ByteString[] | null;
@@ -137,6 +138,7 @@ export function changeUser(old: AuthUser, change: UserRequest, password: ByteStr
     }
     roles.add(role);
   }
+  checkGrants(roles, old.roles, "roles");
   for (const role of change.revoke) {
     if (!roles.delete(role)) {
       throw new AuthRefusal(409, `auth: Revoking ungranted role ${role} for user ${user}`);
@@ -174,7 +176,14 @@ function granted(kind: string, held: NameList, more: NameList): NameList {
     }
     patterns.add(pattern);
   }
+  checkGrants(patterns, held, `${kind} permissions`);
   return [...patterns].sort();
+}
+
+/** Grants, one request after the other, must not make a document that is slow to read. */
+function checkGrants(names: ReadonlySet<ByteString>, held: NameList, what: string): void {
+  if (names.size <= GRANTS_MAX || names.size <= (held?.length ?? 0)) return;
+  throw new AuthRefusal(400, `auth: More than ${GRANTS_MAX} ${what}`);
 }
 
 function revoked(held: NameList, less: NameList): NameList {

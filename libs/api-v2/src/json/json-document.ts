@@ -5,11 +5,17 @@
  */
 import { type ByteString, fromByteString, toByteString } from "@etcd2/store";
 import { jsonComplaint } from "./json-complaint.ts";
+import { JSON_VALUES_MAX } from "../ports/limits.ts";
 
 /** A body that is no JSON, or not of the expected shape. */
 export class JsonDecodeError extends Error {
   override readonly name = "JsonDecodeError";
 }
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const BRACKET = 0x5b;
+const BRACE = 0x7b;
 
 /** A field as it stands in a body, its value still JSON text. */
 interface Field {
@@ -24,6 +30,16 @@ export class JsonDocument {
 
   private constructor(fields: readonly Field[]) {
     this.#fields = fields;
+  }
+
+  /**
+   * Decodes what a stranger sends, which may have a bounded number of values; the time of a large
+   * document goes by them. What is stored is read by parse(), however long it is.
+   * @throws JsonDecodeError
+   */
+  static parseBody(bytes: ByteString, trailing: "refused" | "ignored"): JsonDocument {
+    if (!hasTooManyValues(bytes)) return JsonDocument.parse(bytes, trailing);
+    throw new JsonDecodeError(`json: more than ${JSON_VALUES_MAX} values`);
   }
 
   /**
@@ -154,6 +170,23 @@ function documentEnd(text: string, from = 0): number {
     if (depth <= 0) return at + 1;
   }
   return -1;
+}
+
+/** Counts what separates or opens values, outside of texts. */
+function hasTooManyValues(text: string): boolean {
+  if (text.length <= JSON_VALUES_MAX) return false;
+  let values = 1;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      at = stringEnd(text, at);
+      if (at < 0) return false;
+    } else if (code === COMMA || code === BRACE || code === BRACKET) {
+      values += 1;
+      if (values > JSON_VALUES_MAX) return true;
+    }
+  }
+  return false;
 }
 
 /** Index of the closing quote, -1 when it is missing. */

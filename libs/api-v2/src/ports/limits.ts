@@ -3,6 +3,9 @@
 /** Request line and headers together; larger is 431. Long query strings are valid here. */
 export const HEADER_BYTES_MAX = (1 << 20) + 4096;
 
+/** Lines of a request's head; more are 431. Real clients send a few dozen, gateways a few hundred. */
+export const HEADER_LINES_MAX = 10_000;
+
 /** What the parser takes: a target of bytes above 127 is three times as long when it is escaped. */
 export const HEADER_BYTES_REWRITTEN_MAX = 4 << 20;
 
@@ -11,6 +14,12 @@ export const FORM_BODY_BYTES_MAX = 10 << 20;
 
 /** A JSON body of the members, auth and log level endpoints. */
 export const JSON_BODY_BYTES_MAX = 1 << 20;
+
+/** Values in one JSON body: fields, elements and nested ones alike. */
+export const JSON_VALUES_MAX = 10_000;
+
+/** Permissions of one kind that a role may come to have by grants, and roles a user. */
+export const GRANTS_MAX = 10_000;
 
 /** Bytes of bodies that are still arriving, of all requests together; more are told to come later. */
 export const BODIES_BYTES_MAX = 256 << 20;

@@ -239,7 +239,7 @@ function shown(document: ByteString, status = 200): Reply {
 /** @throws AuthRefusal for a body that is no such document. */
 function readRequest<T>(req: Request, read: (document: JsonDocument) => T): T {
   try {
-    return read(JsonDocument.parse(bodyOf(req), "ignored"));
+    return read(JsonDocument.parseBody(bodyOf(req), "ignored"));
   } catch (cause) {
     if (!(cause instanceof JsonDecodeError)) throw cause;
     throw new AuthRefusal(400, "Invalid JSON in request body.", { cause });

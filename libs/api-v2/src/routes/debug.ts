@@ -57,7 +57,7 @@ function varsText(server: EtcdServer): string {
 function setLogLevel(server: EtcdServer, req: Request, res: Response): void {
   let name: ByteString;
   try {
-    name = JsonDocument.parse(bodyOf(req), "ignored").string("Level");
+    name = JsonDocument.parseBody(bodyOf(req), "ignored").string("Level");
   } catch (error) {
     if (!(error instanceof JsonDecodeError)) throw error;
     answerMessage(res, 400, "Invalid json body");

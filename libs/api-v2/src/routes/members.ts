@@ -163,7 +163,7 @@ class MembersHandler {
       return undefined;
     }
     try {
-      const document = JsonDocument.parse(bodyOf(req), "refused");
+      const document = JsonDocument.parseBody(bodyOf(req), "refused");
       const given = document.strings("peerURLs") ?? [];
       const urls = checkedUrls(given.map(fromByteString), socketUrl).map(({ text }) => text);
       return { urls, isLearner: document.isTrue("isLearner") };

@@ -18,6 +18,8 @@ import {
   TAB,
 } from "./bytes.ts";
 
+import { HEADER_LINES_MAX } from "../ports/limits.ts";
+
 /** Methods of the API, with the blank behind. */
 const METHODS = ["GET ", "PUT ", "POST ", "DELETE ", "HEAD "].map((text) => Buffer.from(text));
 const VERSION = Buffer.from(" HTTP/1.1\r\n");
@@ -34,7 +36,8 @@ export function endOfPlainHead(bytes: Buffer, start: number): number {
   if (at === 0) return 0;
   let hosts = 0;
   let length = -1;
-  for (;;) {
+  for (let lines = 1; ; lines++) {
+    if (lines > HEADER_LINES_MAX) return 0;
     const name = at;
     at = endOfRun(bytes, name, IN_TOKEN);
     if (at === name) break;

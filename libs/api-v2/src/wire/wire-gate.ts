@@ -10,7 +10,12 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { reportBrokenBody } from "../http/http-messages.ts";
-import { HEADER_BYTES_MAX, LINGER_MS, PIPELINED_BYTES_MAX } from "../ports/limits.ts";
+import {
+  HEADER_BYTES_MAX,
+  HEADER_LINES_MAX,
+  LINGER_MS,
+  PIPELINED_BYTES_MAX,
+} from "../ports/limits.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import { CR, endOfRun, IN_TOKEN, LF } from "./bytes.ts";
 import { ChunkDecoder } from "./chunk-decoder.ts";
@@ -192,7 +197,7 @@ class WireGate {
     this.#headTimer = undefined;
     this.#searched = 0;
     this.#isLineChecked = false;
-    if (end > HEADER_BYTES_MAX) this.refuse(431, "");
+    if (end > HEADER_BYTES_MAX || hasTooManyLines(bytes, end)) this.refuse(431, "");
     else if (endOfPlainHead(bytes, 0) === end)
       this.#open(bytes.subarray(0, end), end, plainBodyBytes);
     else {
@@ -376,4 +381,15 @@ function headEnd(bytes: Buffer, searched: number): number {
     at = bytes.indexOf(LF, at + 1);
   }
   return -1;
+}
+
+/** Whether a head has more lines than are taken; short ones cannot have, and are not looked at. */
+function hasTooManyLines(bytes: Buffer, end: number): boolean {
+  if (end <= HEADER_LINES_MAX) return false;
+  let at = 0;
+  for (let lines = 0; lines <= HEADER_LINES_MAX; lines++) {
+    at = bytes.indexOf(LF, at) + 1;
+    if (at === 0 || at >= end) return false;
+  }
+  return true;
 }

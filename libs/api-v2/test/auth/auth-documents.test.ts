@@ -168,3 +168,37 @@ test("basic credentials are parsed as strictly as the original does", () => {
   ];
   for (const header of bad) assert.equal(parseBasicAuth(header), undefined, header);
 });
+
+test("a body has a bounded number of values, a stored document is read however long", () => {
+  const many = (count: number): string => Array.from({ length: count }, (_, i) => `"${i}"`).join();
+  const roles = (count: number): string => `{"user":"u","roles":[${many(count)}]}`;
+  assert.equal(JsonDocument.parseBody(roles(9_000), "refused").strings("roles")?.length, 9_000);
+  assert.equal(JsonDocument.parse(roles(20_000), "refused").strings("roles")?.length, 20_000);
+  const fields = Array.from({ length: 11_000 }, (_, i) => `"f${i}":1`).join();
+  const nested = `{"x":${"[".repeat(11_000)}${"]".repeat(11_000)}}`;
+  for (const text of [roles(11_000), `{${fields}}`, nested, "[".repeat(20_000)]) {
+    assert.throws(() => JsonDocument.parseBody(text, "ignored"), /json: more than 10000 values/);
+  }
+  // Commas and brackets within a text are no values.
+  const text = `{"user":"${",[{".repeat(20_000)}"}`;
+  assert.equal(JsonDocument.parseBody(text, "refused").string("user").length, 60_000);
+});
+
+test("grants end at a bound; a role that is larger already can be reduced", () => {
+  const names = (count: number, prefix = "/"): string[] =>
+    Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+  const role = (read: string[]): AuthRole => ({
+    role: "r",
+    permissions: { read, write: null },
+    grant: undefined,
+    revoke: undefined,
+  });
+  const grant = (read: string[]): AuthRole => ({ ...role([]), grant: { read, write: null } });
+  const revoke = (read: string[]): AuthRole => ({ ...role([]), revoke: { read, write: null } });
+  assert.equal(changeRole(role(names(9_999)), grant(["/new"])).permissions.read?.length, 10_000);
+  assert.throws(() => changeRole(role(names(10_000)), grant(["/new"])), /More than 10000 read/);
+  assert.equal(changeRole(role(names(12_000)), revoke(["/7"])).permissions.read?.length, 11_999);
+  const user = { user: "u", password: "", roles: names(10_000, "r") };
+  const more = { ...user, roles: null, grant: ["new"], revoke: [] };
+  assert.throws(() => changeUser(user, more, ""), /More than 10000 roles/);
+});

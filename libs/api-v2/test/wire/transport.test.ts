@@ -228,12 +228,13 @@ test("about 1 MiB of headers is accepted and more is 431", async () => {
   });
 });
 
-test("there may be as many headers as fit, and more are 431", async () => {
+test("there may be thousands of headers, as many as anybody sends, and more are 431", async () => {
   for (const [count, status] of [
     [990, 404],
     [2000, 404],
-    [200_000, 404],
-    [220_000, 431],
+    [9_900, 404],
+    [10_100, 431],
+    [200_000, 431],
   ] as const) {
     await withConnection(async (connection) => {
       connection.write(`GET /v2/keys/none HTTP/1.1\r\nHost: x\r\n${"a:b\r\n".repeat(count)}\r\n`);
