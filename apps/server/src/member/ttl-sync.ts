@@ -14,8 +14,8 @@ import { LivesSync, type LivesSyncOptions } from "./lives-sync.ts";
 /** How often the leader looks; one peek at the next deadline. */
 const TTL_SYNC_INTERVAL_MS = 100;
 
-/** Nodes expired by one log entry. */
-const EXPIRE_BATCH_MAX = 1000;
+/** Nodes expired by one log entry, which is applied in one turn; with more due the next follows at once. */
+const EXPIRE_BATCH_MAX = 128;
 
 /** How often the steady time is saved against the loss of the process. */
 const SAVE_INTERVAL_MS = 1000;
