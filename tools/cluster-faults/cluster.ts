@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keysJson } from "./http.ts";
 import type { Answer } from "./http.ts";
+import { onInterrupt } from "./interrupt.ts";
 import { MemberProcess } from "./member-process.ts";
 import type { Place } from "./member-process.ts";
 import { until } from "@etcd2/test-support";
@@ -34,6 +35,10 @@ export class Cluster {
   readonly directory: string;
   readonly members: MemberProcess[] = [];
   readonly #flags: readonly string[];
+  readonly #forget = onInterrupt(() => {
+    for (const member of this.members) member.signal("SIGKILL");
+    this.#removeFiles();
+  });
   #joined = 0;
 
   private constructor(options: ClusterOptions) {
@@ -202,6 +207,11 @@ export class Cluster {
   /** Ends every process and removes every file. */
   async close(): Promise<void> {
     await Promise.all(this.members.map((member) => member.end("SIGKILL")));
+    this.#forget();
+    this.#removeFiles();
+  }
+
+  #removeFiles(): void {
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }

@@ -217,7 +217,7 @@ async function main(): Promise<void> {
     const trial = { template, member, acknowledged: load.acknowledged };
     const files = filesOf(template).filter(
       // Lock files hold no data; RocksDB writes IDENTITY and OPTIONS for people.
-      (path) => path.includes(values.only) && !/lock-|LOCK|IDENTITY|OPTIONS/.test(path),
+      (path) => path.includes(values.only) && !/lock-|\.lock$|LOCK|IDENTITY|OPTIONS/.test(path),
     );
     const judge = (problem: string | undefined): void => {
       if (problem === undefined) return;

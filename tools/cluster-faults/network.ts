@@ -1,9 +1,10 @@
 /**
  * Members in network namespaces of their own, so that they can be cut off from each other while
  * clients still reach them: the case where a stale leader could answer. Every member has two links,
- * one to the bridge of the peers and one to the clients on this machine. Needs root and `ip`.
+ * one to the bridge of the peers and one to the clients on this machine. Needs root, `ip` and `iptables`.
  */
 import { execFileSync } from "node:child_process";
+import { onInterrupt } from "./interrupt.ts";
 import type { Place } from "./member-process.ts";
 
 /** Addresses from the block for benchmarks (RFC 2544): no real network has them. */
@@ -15,16 +16,34 @@ function ip(...words: readonly string[]): void {
   execFileSync("ip", words, { stdio: ["ignore", "ignore", "pipe"] });
 }
 
+/** @throws Error in one line for a program that is missing or may not do what it is needed for. */
+function checkPrograms(): void {
+  for (const [program, ...words] of [
+    ["ip", "netns", "list"],
+    ["iptables", "--version"],
+  ] as const) {
+    try {
+      execFileSync(program, words, { stdio: "ignore" });
+    } catch (cause) {
+      throw new Error(`partitions need ${program} and root: ${String(cause)}`, { cause });
+    }
+  }
+}
+
 export class Network {
   readonly #tag = `e${String(process.pid)}`;
   readonly #size: number;
+  readonly #forget = onInterrupt(() => {
+    this.close();
+  });
 
   private constructor(size: number) {
     this.#size = size;
   }
 
-  /** @throws Error without the privilege to make namespaces. */
+  /** @throws Error without the programs, or the privilege to make namespaces. */
   static create(size: number): Network {
+    checkPrograms();
     const network = new Network(size);
     try {
       network.#addBridge("p", `${PEERS}.${String(HOST)}`);
@@ -63,6 +82,7 @@ export class Network {
   }
 
   close(): void {
+    this.#forget();
     const commands: (readonly string[])[] = [];
     for (let at = 1; at <= this.#size; at += 1)
       commands.push(["netns", "del", this.#namespace(at)]);

@@ -20,6 +20,7 @@ import { freePort } from "@etcd2/test-support";
 import type { Place } from "./member-process.ts";
 import { Network } from "./network.ts";
 import { Follower, Mortals } from "./storm-clients.ts";
+import { onInterrupt } from "./interrupt.ts";
 import { pause } from "@etcd2/test-support";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 
@@ -33,6 +34,9 @@ class Clocks {
   readonly #random: () => number;
   readonly #timer: NodeJS.Timeout;
   readonly #size: number;
+  readonly #forget = onInterrupt(() => {
+    this.close();
+  });
 
   constructor(size: number, random: () => number) {
     this.#size = size;
@@ -56,6 +60,7 @@ class Clocks {
   }
 
   close(): void {
+    this.#forget();
     clearInterval(this.#timer);
     rmSync(this.#directory, { recursive: true });
   }
