@@ -1,11 +1,7 @@
 /** Etcd's v3 API as this program uses it: the client, and the mapping between v2 nodes and v3 keys. */
 export { Connection } from "./client/connection.ts";
-export type {
-  ConnectionOptions,
-  StreamCall,
-  StreamHandler,
-  TlsOptions,
-} from "./client/connection.ts";
+export type { ConnectionOptions, StreamCall, StreamHandler } from "./client/connection.ts";
+export type { TlsOptions } from "./client/session.ts";
 export * as methods from "./client/methods.ts";
 export type { Method } from "./client/methods.ts";
 export { ANONYMOUS, V3Client } from "./client/v3-client.ts";

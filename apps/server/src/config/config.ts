@@ -3,7 +3,7 @@
  * and the checks that need nothing but these. It reads no process state: arguments, environment
  * and file access are passed in, and what should be printed or logged is handed back.
  */
-import { parseUrl, UrlError } from "@etcd2/net-url";
+import { parseUrl, portOf, UrlError } from "@etcd2/net-url";
 import { isIP } from "node:net";
 import { completionOutcome } from "./complete.ts";
 import { applyConfigFile } from "./config-file.ts";
@@ -227,7 +227,13 @@ export async function parseConfig(
     const file = flags.text("config-file");
     const badFile = file === "" ? undefined : await applyConfigFile(file, readFile, flags);
     if (badFile !== undefined) throw new BadSetting(badFile);
-    return { kind: "run", config: buildConfig(flags), notices };
+    const config = buildConfig(flags);
+    const isBridge = config.bridge.endpoints.length > 0;
+    return {
+      kind: "run",
+      config,
+      notices: isBridge ? [...notices, ...uselessFlags(flags)] : notices,
+    };
   } catch (error) {
     if (!(error instanceof ConfigProblem)) throw error;
     return leave(error.status, { notices: [...notices, ...error.lines] });
@@ -482,17 +488,10 @@ const bridgeFlags = [
 ] as const;
 
 function bridgeConfig(flags: FlagSet): BridgeConfig {
-  const endpoints = commaList(flags, "v3-endpoints");
+  const endpoints = commaList(flags, "v3-endpoints").map(endpointOf);
   if (endpoints.length === 0) {
     const lonely = bridgeFlags.find((name) => flags.text(name) !== "");
     if (lonely !== undefined) throw wrong(`-${lonely} is of no use without -v3-endpoints`);
-  }
-  for (const endpoint of endpoints) {
-    if (!isEndpoint(endpoint)) {
-      throw wrong(
-        `invalid value ${JSON.stringify(endpoint)} for -v3-endpoints: not a URL like http://host:port`,
-      );
-    }
   }
   if (endpoints.length > 0) checkAlone(flags);
   const prefix = flags.text("v3-prefix").replace(/\/+$/, "");
@@ -511,19 +510,62 @@ function bridgeConfig(flags: FlagSet): BridgeConfig {
   return { endpoints, prefix, caFile, certFile, keyFile, passwordFile, username };
 }
 
+/**
+ * Flags that say how a member keeps data and meets its peers, or how a proxy asks members. They stand in
+ * the unit files and variables that a bridge inherits from the member it replaces, so that they are named
+ * and not refused.
+ */
+const withoutEffectOnBridge = [
+  ...["name", "data-dir", "wal-dir", "snapshot-count", "snapshot-catchup-entries"],
+  ...["heartbeat-interval", "election-timeout", "listen-peer-urls", "watch-history"],
+  ...["initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state"],
+  ...["initial-cluster-token", "discovery-srv-name", "discovery-fallback", "discovery-proxy"],
+  ...["strict-reconfig-check", "proxy-failure-wait", "proxy-refresh-interval"],
+  ...["proxy-dial-timeout", "proxy-write-timeout", "proxy-read-timeout"],
+  ...["bcrypt-cost", "listen-console-urls", "quota-backend-bytes", "disk-reserve-bytes"],
+] as readonly FlagName[];
+
+function uselessFlags(flags: FlagSet): readonly Notice[] {
+  const useless = withoutEffectOnBridge.filter((name) => flags.isSet(name));
+  if (useless.length === 0) return [];
+  const names = useless.map((name) => `-${name}`).join(", ");
+  const have = useless.length === 1 ? "has" : "have";
+  const message = `a bridge is no member: ${names} ${have} no effect beside -v3-endpoints`;
+  return [{ level: "warning", pkg: "etcdmain", message }];
+}
+
 /** A bridge is no member and no proxy. */
 function checkAlone(flags: FlagSet): void {
   if (flags.text("proxy") !== "off") throw wrong("-proxy and -v3-endpoints exclude each other");
   const others = ["discovery", "discovery-srv", "force-new-cluster"] as const;
   const other = others.find((name) => flags.isSet(name));
   if (other !== undefined) throw wrong(`-${other} and -v3-endpoints exclude each other`);
+  const guards = ["auth-metrics", "auth-all-endpoints"] as const;
+  const guard = guards.find((name) => flags.on(name));
+  if (guard !== undefined)
+    throw wrong(`-${guard} cannot be kept beside -v3-endpoints: leave it out`);
 }
 
-function isEndpoint(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, pathname, search, hash, username } = new URL(text);
-  const isBare = pathname === "/" && search === "" && hash === "" && username === "";
-  return (protocol === "http:" || protocol === "https:") && isBare;
+/** The port that no connection goes beyond. */
+const PORT_MAX = 65_535;
+
+/** Scheme, host and port and no more; a final slash is left out. The host is judged by the resolver alone. */
+function endpointOf(given: string): string {
+  const fault = (why: string): ConfigProblem =>
+    wrong(`invalid value ${JSON.stringify(given)} for -v3-endpoints: ${why}`);
+  try {
+    const url = parseUrl(given);
+    const isBare = (url.path === "" || url.path === "/") && !/[?#]/.test(url.text);
+    const isHttp = url.scheme === "http" || url.scheme === "https";
+    if (!isHttp || !isBare || url.hostname === "" || url.user !== undefined) {
+      throw fault("not a URL like http://host:port");
+    }
+    if (portOf(url) > PORT_MAX || portOf(url) === 0) throw fault("no connection has such a port");
+    return url.text.replace(/\/$/, "");
+  } catch (error) {
+    if (error instanceof UrlError) throw fault(error.message);
+    throw error;
+  }
 }
 
 const levelOfName: Readonly<Record<string, LogLevel>> = {

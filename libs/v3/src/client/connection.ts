@@ -6,20 +6,11 @@ import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
   type IncomingHttpHeaders,
-  connect,
   constants,
 } from "node:http2";
-import type { SecureContextOptions } from "node:tls";
 import { encodeFrame, FrameDecoder } from "./grpc-frames.ts";
+import { openSession, type TlsOptions } from "./session.ts";
 import { statusCode, V3Error } from "./v3-error.ts";
-
-/** TLS material of the connections; the system's authorities are trusted without `ca`. */
-export type TlsOptions = Pick<SecureContextOptions, "ca" | "cert" | "key"> & {
-  /** Name to expect in the server's certificate in place of the endpoint's host. */
-  readonly servername?: string;
-  /** False accepts any certificate. Default true. */
-  readonly rejectUnauthorized?: boolean;
-};
 
 export interface ConnectionOptions {
   /** `http://host:port` or `https://host:port`. */
@@ -49,9 +40,14 @@ const PING_TIMEOUT_MS = 5000;
 /** Flow-control window of the connection and of each stream: large answers need few round trips. */
 const WINDOW_BYTES = 8 << 20;
 
-function headers(path: string, token: string | undefined): Record<string, string> {
+function headers(
+  authority: string,
+  path: string,
+  token: string | undefined,
+): Record<string, string> {
   const base = {
     ":method": "POST",
+    ":authority": authority,
     ":path": path,
     "content-type": "application/grpc",
     te: "trailers",
@@ -100,21 +96,25 @@ export interface StreamHandler {
 export class Connection {
   readonly endpoint: string;
   readonly #session: ClientHttp2Session;
+  readonly #authority: string;
   readonly #messageBytesMax: number;
   readonly #connected: Promise<void>;
   #pingTimer: NodeJS.Timeout | undefined;
   #isUsable = true;
 
-  /** Begins to connect. */
+  /**
+   * Begins to connect.
+   * @throws UrlError when the endpoint is no URL
+   */
   constructor(options: ConnectionOptions) {
     const { endpoint, tls } = options;
     this.endpoint = endpoint;
     this.#messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX;
-    this.#session = connect(endpoint, {
-      ...tls,
-      ALPNProtocols: ["h2"],
+    const { session, authority } = openSession(endpoint, tls, {
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     });
+    this.#session = session;
+    this.#authority = authority;
     this.#connected = this.#connect(options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS);
     // Whoever calls is told; nobody may be waiting yet.
     this.#connected.catch(() => undefined);
@@ -244,7 +244,7 @@ export class Connection {
   #open(path: string, token: string | undefined): ClientHttp2Stream {
     if (!this.#isUsable) throw this.#lost(undefined);
     try {
-      return this.#session.request(headers(path, token));
+      return this.#session.request(headers(this.#authority, path, token));
     } catch (cause) {
       throw this.#lost(cause);
     }

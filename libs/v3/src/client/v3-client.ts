@@ -11,7 +11,8 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Connection, type StreamCall, type TlsOptions } from "./connection.ts";
+import { Connection, type StreamCall } from "./connection.ts";
+import type { TlsOptions } from "./session.ts";
 import { authenticate, type Method } from "./methods.ts";
 import { V3Error } from "./v3-error.ts";
 

@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 
 export interface ScriptedCall {
   readonly path: string;
+  readonly authority: string;
   readonly token: string | undefined;
   readonly stream: ServerHttp2Stream;
   /** Answers with one message and status 0. */
@@ -37,6 +38,7 @@ export class GrpcServer {
       const token = headers["token"];
       const call: ScriptedCall = {
         path: headers[":path"] ?? "",
+        authority: headers[":authority"] ?? "",
         token: typeof token === "string" ? token : undefined,
         stream,
         answer: (message) => {
