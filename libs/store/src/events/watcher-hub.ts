@@ -9,6 +9,7 @@ import type { ByteString } from "../model/byte-string.ts";
 import { type EtcdError, StoreError } from "../model/errors.ts";
 import type { Watch, WatchHandle, WatcherHub } from "../model/ports.ts";
 import { EventCursor } from "./event-cursor.ts";
+import { WaitingWatches } from "./waiting-watches.ts";
 import { type Schedule, defaultSchedule } from "../clock/schedule.ts";
 import type { RecordedEvent } from "../tree/recorded-event.ts";
 import { matchesWatch } from "../tree/watch-rule.ts";
@@ -82,7 +83,7 @@ export class StoreWatcherHub implements WatcherHub {
   /** The replay cursor of the catch-up, and the watches it has reached. */
   readonly #catchUp = new EventCursor<HubWatch>();
   /** Watches behind the live ones that the catch-up has not reached; those it missed wait too. */
-  readonly #waiting = new Set<HubWatch>();
+  readonly #waiting = new WaitingWatches<HubWatch>();
   readonly #paused = new Set<HubWatch>();
   /** Watches that were live and will be again when they have caught up. */
   readonly #late = new Set<HubWatch>();
@@ -148,7 +149,7 @@ export class StoreWatcherHub implements WatcherHub {
     while (this.#live.hasEvents) this.#deliverLiveSlice();
     this.#closed = true;
     const reached = [...this.#live.trie.values(), ...this.#catchUp.trie.values()];
-    const all = [...reached, ...this.#waiting, ...this.#paused];
+    const all = [...reached, ...this.#waiting.values(), ...this.#paused];
     for (const entry of all) this.#end(entry, "closed");
   }
 
@@ -313,7 +314,7 @@ export class StoreWatcherHub implements WatcherHub {
     const catchUp = this.#catchUp;
     if (!this.#hasBehind) return true;
     // With no watch on the way the catch-up starts anew, at the watch that is furthest behind.
-    const start = this.#furthestBehind();
+    const start = this.#waiting.lowest() ?? Number.MAX_SAFE_INTEGER;
     if (catchUp.trie.size === 0 && (catchUp.isMatched || catchUp.position !== start))
       catchUp.skipTo(start);
     catchUp.forgetBefore(history.firstIndex);
@@ -352,12 +353,6 @@ export class StoreWatcherHub implements WatcherHub {
     return true;
   }
 
-  #furthestBehind(): number {
-    let position = Number.MAX_SAFE_INTEGER;
-    for (const entry of this.#waiting) position = Math.min(position, entry.next);
-    return position;
-  }
-
   /** Watches that need events which are no longer kept. */
   #endOvertaken(firstIndex: number): void {
     const catchUp = this.#catchUp;
@@ -366,24 +361,22 @@ export class StoreWatcherHub implements WatcherHub {
         if (entry.next < firstIndex) this.#end(entry, "slow");
       }
     }
-    for (const entry of this.#waiting) if (entry.next < firstIndex) this.#end(entry, "slow");
+    for (const entry of this.#waiting.takeBefore(firstIndex)) this.#end(entry, "slow");
   }
 
-  /** Waiting watches that this catch-up can still serve, the next to join last. */
-  #joinable(): HubWatch[] {
+  /** The next of the waiting watches that this catch-up can still serve. */
+  #joinable(): () => HubWatch | undefined {
     const { position, isMatched } = this.#catchUp;
     // Whom the current event concerns may have been found already.
     const from = isMatched ? position + 1 : position;
-    const entries = [...this.#waiting].filter((entry) => entry.next >= from);
-    return entries.sort((a, b) => b.next - a.next);
+    return this.#waiting.from(from);
   }
 
   /** Takes in the watches whose first index has come. */
-  #join(joinable: HubWatch[], index: number): void {
-    for (let entry = joinable.at(-1); entry !== undefined && entry.next <= index;) {
-      joinable.pop();
-      if (this.#waiting.delete(entry)) this.#catchUp.trie.add(entry);
-      entry = joinable.at(-1);
+  #join(joinable: () => HubWatch | undefined, index: number): void {
+    for (let entry = joinable(); entry !== undefined && entry.next <= index; entry = joinable()) {
+      this.#waiting.delete(entry);
+      this.#catchUp.trie.add(entry);
     }
   }
 
@@ -391,7 +384,11 @@ export class StoreWatcherHub implements WatcherHub {
   #goLive(): void {
     const { position } = this.#catchUp;
     const entries = [...this.#catchUp.trie.values()];
-    for (const entry of this.#waiting) if (entry.next >= position) entries.push(entry);
+    const waiting = this.#waiting.from(position);
+    for (let entry = waiting(); entry !== undefined; entry = waiting()) {
+      this.#waiting.delete(entry);
+      entries.push(entry);
+    }
     const end = this.#source.history.lastIndex + 1;
     if (this.#live.trie.size === 0) this.#live.skipTo(Math.min(position, end));
     for (const entry of entries) {
