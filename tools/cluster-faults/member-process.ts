@@ -37,6 +37,8 @@ export class MemberProcess {
   readonly name: string;
   /** Another directory may be named between two starts. */
   dataDir: string;
+  /** The server to run; another build may be named between two starts. */
+  binary = BINARY;
   readonly clientUrl: string;
   readonly peerUrl: string;
   /** Everything the process wrote to its console, over all its starts. */
@@ -51,7 +53,7 @@ export class MemberProcess {
     this.dataDir = join(directory, name);
     this.clientUrl = place.clientUrl;
     this.peerUrl = place.peerUrl;
-    this.#command = [...place.command, BINARY];
+    this.#command = place.command;
   }
 
   static async reserve(name: string, directory: string, place?: Place): Promise<MemberProcess> {
@@ -84,8 +86,8 @@ export class MemberProcess {
       ["--listen-peer-urls", this.peerUrl],
       ["--initial-advertise-peer-urls", this.peerUrl],
     ].flat();
-    const [program = BINARY, ...words] = this.#command;
-    const child = spawn(program, [...words, ...own, ...flags], {
+    const words = [...this.#command, this.binary, ...own, ...flags];
+    const child = spawn(words[0] ?? this.binary, words.slice(1), {
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [child.stdout, child.stderr]) {
