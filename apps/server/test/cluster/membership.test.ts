@@ -103,6 +103,8 @@ interface Setting {
   readonly isStrict?: boolean;
   readonly silent?: readonly string[];
   readonly removed?: readonly string[];
+  /** What becomes of a proposal: applied at once when not given. */
+  readonly outcome?: "never" | "notFound";
 }
 
 /** SELF among started voters; what it asks of raft is written down, and proposals are applied at once. */
@@ -128,8 +130,10 @@ function memberAmong(setting: Setting): {
     proposeConfChange: (data: Uint8Array) => {
       const [change] = decodeConfChange(data).changes;
       asked.push(`${change?.type ?? ""} ${change?.nodeId ?? ""}`);
+      const { outcome } = setting;
+      if (outcome === "never") return;
       setImmediate(() => {
-        membership.applied("1-1", undefined);
+        membership.applied("1-1", outcome);
       });
     },
   };
@@ -188,6 +192,32 @@ test("a strict member counts only members that answer, and names the silent ones
   await membership.remove("bb");
   assert.deepEqual(asked, [`remove ${OTHER}`], "the silent one itself can be removed");
 });
+
+for (const [what, change] of [
+  ["an addition", (m: Membership) => m.add(["http://127.0.0.1:1"], { learner: false })],
+  ["a removal", (m: Membership) => m.remove("bb")],
+  ["a change of peer URLs", (m: Membership) => m.updatePeerURLs("bb", ["http://127.0.0.1:1"])],
+] as const) {
+  test(`${what} that is neither applied nor refused in time has an unknown outcome, and says how to look`, async () => {
+    const { membership, asked } = memberAmong({
+      ids: [SELF, OTHER],
+      leader: SELF,
+      outcome: "never",
+    });
+    await assert.rejects(change(membership), {
+      code: "outcomeUnknown",
+      message: /the outcome is unknown, the change may still take effect: .*GET \/v2\/members/,
+    });
+    assert.equal(asked.length, 1, "it was proposed");
+    // Applied after the answer: nobody waits any more, and nothing comes of it.
+    membership.applied("1-1", undefined);
+  });
+
+  test(`${what} that was refused in time has a known outcome`, async () => {
+    const setting = { ids: [SELF, OTHER], leader: SELF, outcome: "notFound" } as const;
+    await assert.rejects(change(memberAmong(setting).membership), { code: "notFound" });
+  });
+}
 
 test("a member added, removed and added again within a second gets a new id", async () => {
   const source = { peerUrls: ["http://127.0.0.1:1"], token: "" };
