@@ -186,6 +186,14 @@ const SCENARIOS: readonly Scenario[] = [
       (await server.ask({ method: "GET", path: "/v2/keys/big/d/9999" })) === 404,
   },
   {
+    name: "history-watch",
+    prepare: async (server) => {
+      await server.askAll(puts(20_000, (at) => `/other/${at % 100}`));
+      await server.ask({ method: "PUT", path: "/v2/keys/big", body: "value=v" });
+    },
+    large: { method: "GET", path: "/v2/keys/big?wait=true&waitIndex=10" },
+  },
+  {
     name: "large-value",
     prepare: () => Promise.resolve(),
     large: { method: "PUT", path: "/v2/keys/big", body: `value=${"v".repeat(1 << 20)}` },
