@@ -70,7 +70,8 @@ function inUse(file: string, pid: number, cause?: unknown): MigrateError {
     pid > 0 ? `is in use by a running server (process ${pid})` : "is in use by a running server",
     {
       file,
-      remedy: 'stop the server, or copy it while it runs with "etcd-migrate mirror"',
+      remedy:
+        'stop the server, or read it while it runs with "etcd-migrate mirror" or "to-v3 --from"',
       cause,
     },
   );

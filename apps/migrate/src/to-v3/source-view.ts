@@ -23,6 +23,7 @@ import { ReplayClock, TargetStore } from "../replay/target-store.ts";
 import type { ProgressSink } from "../sources/source.ts";
 import { isClusterNode04 } from "../sources/source04.ts";
 import { readStoreJson } from "../store-json.ts";
+import { snapshotKind } from "./snapshot-kind.ts";
 import type { V2Auth, V2Role, V2User } from "./mapping/auth-map.ts";
 import type { SourceNode } from "./mapping/rows.ts";
 
@@ -93,7 +94,8 @@ async function withSnapshotFile<T>(
 
 /** A file of this server's `snapshot save`, a .snap of 2.x, or an .ss of 0.4. */
 async function loadSnapshotFile(file: string, kv: Kv): Promise<StateMachine> {
-  if (file.endsWith(".snap")) {
+  const kind = snapshotKind(file);
+  if (kind === "2.x") {
     const { jsonStart, jsonEnd } = checkSnapshot(file);
     return loadOld(kv, (store) => {
       const cursor = new FileCursor(file);
@@ -108,13 +110,19 @@ async function loadSnapshotFile(file: string, kv: Kv): Promise<StateMachine> {
       }
     });
   }
-  if (file.endsWith(".ss")) {
+  if (kind === "0.4") {
     checkSnapshot04(file);
     return loadOld(kv, (store) => {
       const read = readSnapshot04(file, (node) => {
         if (!isClusterNode04(`/1${node.path}`)) loadNode04(store, node);
       });
       return read.document.currentIndex;
+    });
+  }
+  if (kind === "bolt") {
+    throw new MigrateError("unsupported", "is a snapshot of the v3 store, which holds no v2 keys", {
+      file,
+      remedy: "take --data-dir, or a .snap file of member/snap",
     });
   }
   try {

@@ -58,6 +58,11 @@ function damaged(what: string): StoreError {
   return new StoreError("corrupt", `the snapshot is damaged: ${what}`);
 }
 
+/** Whether a file or stream that begins with these bytes, at least eight, means to be a snapshot. */
+export function isSnapshotStart(bytes: Uint8Array): boolean {
+  return asBuffer(bytes).subarray(0, MAGIC.length).equals(MAGIC);
+}
+
 /** Takes chunks cut anywhere and yields checked frames. */
 export class FrameReader {
   #pending: Buffer[] = [];
