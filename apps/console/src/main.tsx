@@ -3,14 +3,17 @@ import { useSignal } from "@preact/signals";
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import type { JSX } from "preact";
-import { client, credentials } from "./state/api.ts";
+import { areAccepted, client, credentials } from "./state/api.ts";
+import { gatherHealth } from "./state/health.ts";
 import { language, say } from "./state/words.ts";
 import { AccessView } from "./views/access.tsx";
 import { ClusterView } from "./views/cluster.tsx";
+import { Dialog } from "./views/dialog.tsx";
+import { HealthView } from "./views/health.tsx";
 import { KeysView } from "./views/keys.tsx";
 import { WatchView } from "./views/watch.tsx";
 
-const VIEWS = ["cluster", "keys", "watch", "access"] as const;
+const VIEWS = ["cluster", "keys", "watch", "health", "access"] as const;
 type View = (typeof VIEWS)[number];
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -23,6 +26,14 @@ function viewOf(hash: string): View {
 function SignIn(): JSX.Element {
   const username = useSignal("");
   const password = useSignal("");
+  const isRefused = useSignal(false);
+  const signIn = async (): Promise<void> => {
+    const given = { username: username.value, password: password.value };
+    isRefused.value = !(await areAccepted(given).catch(() => true));
+    if (isRefused.value) return;
+    credentials.value = given;
+    password.value = "";
+  };
   if (credentials.value !== undefined) {
     return (
       <button onClick={() => (credentials.value = undefined)}>
@@ -35,8 +46,7 @@ function SignIn(): JSX.Element {
       class="row"
       onSubmit={(event) => {
         event.preventDefault();
-        credentials.value = { username: username.value, password: password.value };
-        password.value = "";
+        void signIn();
       }}
     >
       <input
@@ -62,6 +72,11 @@ function SignIn(): JSX.Element {
         }}
       />
       <button>{say("signIn")}</button>
+      {isRefused.value && (
+        <span class="bad" role="alert">
+          {say("badSignIn")}
+        </span>
+      )}
     </form>
   );
 }
@@ -110,6 +125,7 @@ function App(): JSX.Element {
       () => undefined,
     );
   }, [asked, view.value]);
+  useEffect(gatherHealth, [asked]);
   useEffect(() => {
     document.documentElement.lang = language.value === 0 ? "en" : "zh";
   }, [language.value]);
@@ -153,8 +169,10 @@ function App(): JSX.Element {
         {view.value === "cluster" && <ClusterView />}
         {view.value === "keys" && <KeysView />}
         {view.value === "watch" && <WatchView />}
+        {view.value === "health" && <HealthView />}
         {view.value === "access" && <AccessView isAuthOn={isAuthOn.value} />}
       </main>
+      <Dialog />
     </>
   );
 }

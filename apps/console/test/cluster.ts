@@ -1,6 +1,7 @@
 /** Three real members, each with a console, and a real Chromium. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EtcdClient } from "@etcd2/client";
@@ -96,6 +97,28 @@ export class Cluster {
     await Promise.all(this.nodes.map((node) => node.stop("SIGKILL")));
     rmSync(this.#dir, { recursive: true, force: true });
   }
+}
+
+/** Makes the keys `k000000` and so on in a directory, over a few connections at once. */
+export async function fill(url: string, directory: string, count: number): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  let next = 0;
+  const put = (name: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const path = `/v2/keys${directory}/${name}?value=x`;
+      const sent = request(`${url}${path}`, { method: "PUT", agent }, (answer) => {
+        answer.resume().once("end", () => {
+          if (answer.statusCode === 201) resolve();
+          else reject(new Error(`${name}: ${answer.statusCode ?? 0}`));
+        });
+      });
+      sent.once("error", reject).end();
+    });
+  const work = async (): Promise<void> => {
+    while (next < count) await put(`k${String(next++).padStart(6, "0")}`);
+  };
+  await Promise.all(Array.from({ length: 32 }, work));
+  agent.destroy();
 }
 
 export async function openBrowser(): Promise<Browser> {

@@ -70,9 +70,11 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
   app.use(createVersionRouter(server));
   app.use(createHealthRouter(server));
   app.use(createDebugRouter(server));
-  if (options.consoleFigures !== undefined) {
+  if (options.consoleData !== undefined) {
     const needsRoot = options.metricsNeedAuth === true || options.allNeedAuth === true;
-    app.use(createConsoleRouter(options.consoleFigures, needsRoot ? isAdmin : () => true));
+    const mayAsk = needsRoot ? isAdmin : (): boolean => true;
+    const data = options.consoleData;
+    app.use(createConsoleRouter({ server, access, data, mayAsk }));
   }
   if (options.pprof) app.use(createPprofRouter());
   app.use((_req, res) => {

@@ -11,6 +11,7 @@ export {
   type EtcdServer,
   type FollowerStats,
   type GatewayMetrics,
+  type ConsoleData,
   type GatewayOptions,
   type HealthCheck,
   type HealthReport,

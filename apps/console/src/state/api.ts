@@ -23,6 +23,7 @@ export interface Figures {
   readonly committed: number;
   readonly applied: number;
   readonly logEntries: number;
+  readonly logBytes: number;
   readonly storeBytes: number;
   readonly freeBytes: number;
   readonly alarms: readonly string[];
@@ -52,6 +53,27 @@ export async function clusterFigures(signal: AbortSignal): Promise<ClusterFigure
   );
   if (answer.status !== 200) throw new Error(`${answer.status}: ${answer.body}`);
   return JSON.parse(answer.body) as ClusterFigures;
+}
+
+function basicAuth({ username, password }: Credentials): string {
+  const bytes = new TextEncoder().encode(`${username}:${password}`);
+  return `Basic ${btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))}`;
+}
+
+/** The bytes of a value as they are stored; the API itself shows text alone. */
+export async function storedBytes(key: string): Promise<Uint8Array> {
+  const known = credentials.value;
+  const response = await fetch(`/console/value?key=${encodeURIComponent(key)}`, {
+    headers: known === undefined ? {} : { Authorization: basicAuth(known) },
+  });
+  if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** Whether the member takes these credentials; also true while authentication is off. */
+export async function areAccepted(given: Credentials): Promise<boolean> {
+  const response = await fetch("/console/user", { headers: { Authorization: basicAuth(given) } });
+  return response.status !== 401;
 }
 
 /** A change that is asked for by POST or DELETE below /v2/members. */

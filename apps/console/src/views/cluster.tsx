@@ -11,6 +11,7 @@ import {
   reasonOf,
 } from "../state/api.ts";
 import { say } from "../state/words.ts";
+import { ask } from "./dialog.tsx";
 import { Copy, Problem, quoted, sizeText } from "./parts.tsx";
 
 const EVERY_MS = 2000;
@@ -33,7 +34,9 @@ interface RowProps {
 
 function Actions({ member, all, act }: RowProps): JSX.Element {
   const { id, name, isLearner } = member;
-  const etcdctl = (words: string): JSX.Element => <Copy what="etcdctl" text={`etcdctl ${words}`} />;
+  const etcdctl = (words: string): JSX.Element => (
+    <Copy what={`etcdctl ${words}`} text={`etcdctl ${words}`} isShort />
+  );
   return (
     <>
       {!isLearner && id !== all.leader && member.problem === undefined && (
@@ -66,8 +69,12 @@ function Actions({ member, all, act }: RowProps): JSX.Element {
           class="bad"
           aria-label={`${say("remove")}: ${name}`}
           onClick={() => {
-            const typed = prompt(say("confirmName", name || id));
-            if (typed === (name || id)) act(() => changeMembers("DELETE", `/${id}`));
+            void ask({
+              title: say("confirmMember", name || id),
+              ...{ action: say("remove"), isDangerous: true, required: name || id },
+            }).then((typed) => {
+              if (typed !== undefined) act(() => changeMembers("DELETE", `/${id}`));
+            });
           }}
         >
           {say("remove")}
@@ -91,20 +98,23 @@ function Row(props: RowProps): JSX.Element {
       <td class={problem === undefined ? "" : "bad"}>
         {problem === undefined ? figures?.role : say(problem)}
       </td>
-      <td>
-        <Actions {...props} />
-      </td>
       <td>{figures?.version}</td>
       <td>{figures?.applied}</td>
       <td>{figures && leader ? Math.max(0, leader.committed - figures.applied) : ""}</td>
-      <td>{member.roundTripMs === undefined ? "" : `${member.roundTripMs.toFixed(1)} ms`}</td>
+      <td>{member.roundTripMs === undefined ? "–" : `${member.roundTripMs.toFixed(1)} ms`}</td>
       <td>{figures && sizeText(figures.storeBytes)}</td>
-      <td>{figures?.logEntries}</td>
+      <td>
+        {figures && sizeText(figures.logBytes)}
+        <div class="soft">{figures && say("entries", figures.logEntries)}</div>
+      </td>
       <td>{figures && sizeText(figures.freeBytes)}</td>
       <td class={figures?.alarms.length ? "bad" : ""}>
         {figures && (figures.alarms.join(", ") || say("none"))}
       </td>
       <td>{end === 0 ? "–" : new Date(end * 1000).toISOString().slice(0, 10)}</td>
+      <td>
+        <Actions {...props} />
+      </td>
     </tr>
   );
 }
@@ -143,7 +153,6 @@ export function ClusterView(): JSX.Element {
   const heads = [
     "name",
     "role",
-    "actions",
     "version",
     "index",
     "lag",
@@ -153,6 +162,7 @@ export function ClusterView(): JSX.Element {
     "disk",
     "alarms",
     "certificate",
+    "actions",
   ] as const;
   return (
     <>

@@ -8,7 +8,10 @@ import { useEffect } from "preact/hooks";
 import type { JSX } from "preact";
 import { client, reasonOf } from "../state/api.ts";
 import { say } from "../state/words.ts";
+import { ask } from "./dialog.tsx";
+import { Diff } from "./diff.tsx";
 import { Copy, Problem, quoted } from "./parts.tsx";
+import { type ValueFacts, ValueView } from "./value-view.tsx";
 
 export interface KeyDetailProps {
   readonly node: FileNode;
@@ -49,23 +52,28 @@ function Conflict({ theirs, mine, overwrite, keep }: ConflictProps): JSX.Element
   return (
     <div class="notice" role="alert">
       <strong>{say("conflict")}</strong>
-      <p>{say("theirs")}</p>
-      <pre class="old">{theirs.value}</pre>
-      <p>{say("mine")}</p>
-      <pre class="new">{mine}</pre>
+      <p>
+        − {say("theirs")}, + {say("mine")}
+      </p>
+      <Diff before={theirs.value} after={mine} />
       <button onClick={overwrite}>{say("overwrite")}</button>{" "}
       <button onClick={keep}>{say("keepTheirs")}</button>
     </div>
   );
 }
 
-function Facts({ node, left }: { node: FileNode; left: number | undefined }): JSX.Element {
-  const size = new TextEncoder().encode(node.value).length;
+interface FactsProps {
+  readonly node: FileNode;
+  readonly left: number | undefined;
+  readonly bytes: number | undefined;
+}
+
+function Facts({ node, left, bytes }: FactsProps): JSX.Element {
   return (
     <dl>
       <dt>{say("size")}</dt>
       <dd>
-        {size} {say("bytes")}
+        {bytes ?? "…"} {say("bytes")}
       </dd>
       <dt>{say("created")}</dt>
       <dd>{node.createdIndex}</dd>
@@ -91,14 +99,13 @@ export function KeyDetail({ node, changed }: KeyDetailProps): JSX.Element {
   const draft = useSignal<string | undefined>(undefined);
   const theirs = useSignal<FileNode | undefined>(undefined);
   const problem = useSignal("");
-  const isFormatted = useSignal(false);
+  const facts = useSignal<ValueFacts>({ bytes: undefined, isBinary: false });
   const left = useCountdown(node, changed);
   const { keys } = client.value;
   useEffect(() => {
     draft.value = undefined;
     theirs.value = undefined;
     problem.value = "";
-    isFormatted.value = false;
   }, [node.key]);
 
   const attempt = async (change: () => Promise<unknown>): Promise<void> => {
@@ -121,13 +128,6 @@ export function KeyDetail({ node, changed }: KeyDetailProps): JSX.Element {
     const ttl = left === undefined ? {} : { ttl: left };
     const value = draft.value ?? "";
     void attempt(() => keys.compareAndSwap(node.key, value, { prevIndex: index }, ttl));
-  };
-  const format = (): string => {
-    try {
-      return JSON.stringify(JSON.parse(node.value), undefined, 2);
-    } catch {
-      return say("notJson");
-    }
   };
   const isEditing = draft.value !== undefined;
   return (
@@ -171,32 +171,41 @@ export function KeyDetail({ node, changed }: KeyDetailProps): JSX.Element {
         </form>
       ) : (
         <>
-          <pre id="value" tabIndex={0} aria-label={say("value")} role="group">
-            {isFormatted.value ? format() : node.value}
-          </pre>
+          <ValueView path={node.key} value={node.value} found={(known) => (facts.value = known)} />
           <div class="row">
-            <button id="edit" onClick={() => (draft.value = node.value)}>
+            <button
+              id="edit"
+              disabled={facts.value.isBinary}
+              onClick={() => (draft.value = node.value)}
+            >
               {say("edit")}
             </button>
-            <button onClick={() => (isFormatted.value = !isFormatted.value)}>
-              {say("format")}
-            </button>
             <button
-              onClick={() => {
-                const seconds = prompt(say("refreshTtl"), "60") ?? "";
-                if (!/^\d+$/.test(seconds)) return;
-                const condition = { prevIndex: node.modifiedIndex };
-                void attempt(() => keys.refresh(node.key, Number(seconds), condition));
-              }}
+              onClick={() =>
+                void ask({ title: say("refreshTtl"), action: say("save"), initial: "60" }).then(
+                  (seconds = "") => {
+                    if (!/^\d{1,9}$/.test(seconds)) return;
+                    const condition = { prevIndex: node.modifiedIndex };
+                    void attempt(() => keys.refresh(node.key, Number(seconds), condition));
+                  },
+                )
+              }
             >
               {say("refreshTtl")}
             </button>
             <button
               class="bad"
-              onClick={() => {
-                const condition = { prevIndex: node.modifiedIndex };
-                void attempt(() => keys.compareAndDelete(node.key, condition));
-              }}
+              onClick={() =>
+                void ask({
+                  title: say("confirmDelete", node.key),
+                  action: say("delete"),
+                  isDangerous: true,
+                }).then((answer) => {
+                  if (answer === undefined) return;
+                  const condition = { prevIndex: node.modifiedIndex };
+                  void attempt(() => keys.compareAndDelete(node.key, condition));
+                })
+              }
             >
               {say("delete")}
             </button>
@@ -204,7 +213,7 @@ export function KeyDetail({ node, changed }: KeyDetailProps): JSX.Element {
           </div>
         </>
       )}
-      <Facts node={node} left={left} />
+      <Facts node={node} left={left} bytes={facts.value.bytes} />
     </section>
   );
 }

@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { JSX } from "preact";
 import { client, reasonOf } from "../state/api.ts";
 import { say } from "../state/words.ts";
+import { ask } from "./dialog.tsx";
 import { KeyDetail } from "./key-detail.tsx";
 import { KeyList } from "./key-list.tsx";
 import { Problem } from "./parts.tsx";
@@ -38,6 +39,33 @@ interface ToolsProps {
   readonly attempt: (change: () => Promise<unknown>, next?: string) => void;
 }
 
+function* filesIn(node: KeyNode): Generator<FileNode> {
+  if (!node.dir) yield node;
+  else for (const child of node.nodes) yield* filesIn(child);
+}
+
+/**
+ * Asks whether a directory is to go with all it holds. The API has no condition for directories, so
+ * what it holds now, and how much of that has changed since it was shown, is said before.
+ */
+async function removeDirectory(dir: string, shownIndex: number): Promise<boolean> {
+  const name = dir.slice(dir.lastIndexOf("/") + 1);
+  const found = await client.value.keys.find(dir, { recursive: true, quorum: true });
+  const files = found === undefined ? [] : [...filesIn(found.node)];
+  const changed = files.filter(({ modifiedIndex }) => modifiedIndex > shownIndex).length;
+  const answer = await ask({
+    title: say("confirmName", name),
+    detail: (
+      <>
+        <p>{say("holdsKeys", files.length)}</p>
+        {changed > 0 && <p class="bad">{say("changedSince", changed, shownIndex)}</p>}
+      </>
+    ),
+    ...{ action: say("delete"), isDangerous: true, required: name },
+  });
+  return answer !== undefined;
+}
+
 /** What can be done with the directory that is open. */
 function DirectoryTools({ shown: { dir, index }, attempt }: ToolsProps): JSX.Element {
   const { keys } = client.value;
@@ -45,16 +73,18 @@ function DirectoryTools({ shown: { dir, index }, attempt }: ToolsProps): JSX.Ele
     <div class="row">
       <button
         onClick={() => {
-          const name = prompt(say("newKey"));
-          if (name) attempt(() => keys.create(below(dir, name), ""), below(dir, name));
+          void ask({ title: say("newKey"), action: say("create"), initial: "" }).then((name) => {
+            if (name) attempt(() => keys.create(below(dir, name), ""), below(dir, name));
+          });
         }}
       >
         {say("newKey")}
       </button>
       <button
         onClick={() => {
-          const name = prompt(say("newDir"));
-          if (name) attempt(() => keys.mkdir(below(dir, name)), below(dir, name));
+          void ask({ title: say("newDir"), action: say("create"), initial: "" }).then((name) => {
+            if (name) attempt(() => keys.mkdir(below(dir, name)), below(dir, name));
+          });
         }}
       >
         {say("newDir")}
@@ -72,9 +102,9 @@ function DirectoryTools({ shown: { dir, index }, attempt }: ToolsProps): JSX.Ele
         <button
           class="bad"
           onClick={() => {
-            const name = dir.slice(dir.lastIndexOf("/") + 1);
-            if (prompt(say("confirmName", name)) !== name) return;
-            attempt(() => keys.delete(dir, { recursive: true }), parentOf(dir));
+            void removeDirectory(dir, index).then((isMeant) => {
+              if (isMeant) attempt(() => keys.delete(dir, { recursive: true }), parentOf(dir));
+            });
           }}
         >
           {say("delete")}
@@ -83,6 +113,37 @@ function DirectoryTools({ shown: { dir, index }, attempt }: ToolsProps): JSX.Ele
       <span class="soft">X-Etcd-Index {index}</span>
     </div>
   );
+}
+
+const COMPLETIONS_MAX = 20;
+
+/** Keys that begin with what was typed: of the directory that is shown, or else asked for. */
+function useCompletion(typed: string, dir: string, nodes: readonly KeyNode[]): readonly string[] {
+  const found = useSignal<{ dir: string; keys: readonly string[] }>({ dir: "", keys: [] });
+  const wanted = typed.slice(0, typed.lastIndexOf("/")) || "/";
+  const { keys } = client.value;
+  useEffect(() => {
+    if (wanted === dir || wanted === found.value.dir) return undefined;
+    const timer = setTimeout(() => {
+      keys.find(wanted, { sorted: true }).then(
+        (answer) => {
+          const listed = answer?.node.dir === true ? answer.node.nodes : [];
+          found.value = { dir: wanted, keys: listed.map(({ key }) => key) };
+        },
+        () => undefined,
+      );
+    }, 150);
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [wanted, dir, keys]);
+  const known =
+    wanted === dir
+      ? nodes.map(({ key }) => key)
+      : wanted === found.value.dir
+        ? found.value.keys
+        : [];
+  return known.filter((key) => key.startsWith(typed)).slice(0, COMPLETIONS_MAX);
 }
 
 export function KeysView(): JSX.Element {
@@ -102,7 +163,16 @@ export function KeysView(): JSX.Element {
       if (own !== question.current) return;
       if (node.dir) shown.value = { dir: node.key, index, nodes: node.nodes, file: undefined };
       else if (parentOf(node.key) === shown.value.dir) shown.value = { ...shown.value, file: node };
-      else shown.value = { dir: parentOf(node.key), index, nodes: [node], file: node };
+      else {
+        const parent = parentOf(node.key);
+        // Who may read the key may not be allowed to list what is beside it.
+        const beside = await keys
+          .get(parent, { sorted: true, quorum: true })
+          .catch(() => undefined);
+        if (own !== question.current) return;
+        const nodes = beside?.node.dir === true ? beside.node.nodes : [node];
+        shown.value = { dir: parent, index, nodes, file: node };
+      }
     } catch (error) {
       if (own !== question.current) return;
       if (isEtcdError(error, errorCodes.keyNotFound) && shown.value.file?.key === path) {
@@ -131,6 +201,7 @@ export function KeysView(): JSX.Element {
     void load("/");
   }, [keys]);
   const { dir, nodes, file } = shown.value;
+  const known = useCompletion(typed.value, dir, nodes);
   return (
     <>
       <h1>{say("keys")}</h1>
@@ -155,12 +226,9 @@ export function KeysView(): JSX.Element {
           }}
         />
         <datalist id="completion">
-          {nodes
-            .filter(({ key }) => key.startsWith(typed.value))
-            .slice(0, 20)
-            .map(({ key }) => (
-              <option key={key} value={key} />
-            ))}
+          {known.map((key) => (
+            <option key={key} value={key} />
+          ))}
         </datalist>
         <button class="main">{say("open")}</button>
       </form>
@@ -168,7 +236,7 @@ export function KeysView(): JSX.Element {
       <div class="split">
         <div>
           <h2 class="mono">{dir}</h2>
-          <p class="soft">{say("children", nodes.length)}</p>
+          <p class="soft">{nodes.length === 1 ? say("child") : say("children", nodes.length)}</p>
           <KeyList nodes={nodes} chosen={file?.key ?? ""} choose={(node) => void open(node.key)} />
           <DirectoryTools shown={shown.value} attempt={attempt} />
         </div>

@@ -1,11 +1,57 @@
 /** Small parts that several views share. */
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { say } from "../state/words.ts";
 
-export function Copy({ what, text }: { what: string; text: string }): JSX.Element {
+/** Pages that came over plain http from another machine have no clipboard but the old one. */
+async function toClipboard(text: string): Promise<void> {
+  if (isSecureContext) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const field = document.createElement("textarea");
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- there is no other way here
+  document.execCommand("copy");
+  field.remove();
+}
+
+function CopySign(): JSX.Element {
   return (
-    <button title={text} onClick={() => void navigator.clipboard.writeText(text)}>
-      {say("copy", what)}
+    <svg class="sign" viewBox="0 0 16 16" aria-hidden="true">
+      <rect x="5" y="5" width="9" height="9" rx="1.5" />
+      <path d="M11 2.5H3.5a1 1 0 0 0-1 1V11" />
+    </svg>
+  );
+}
+
+export interface CopyProps {
+  /** What is copied, for people. */
+  readonly what: string;
+  readonly text: string;
+  /** A sign in place of words, where there are many of these. */
+  readonly isShort?: boolean;
+}
+
+/** Copies a text, and says so for a moment. */
+export function Copy({ what, text, isShort = false }: CopyProps): JSX.Element {
+  const isDone = useSignal(false);
+  const label = say("copy", what);
+  return (
+    <button
+      type="button"
+      title={text}
+      aria-label={isShort ? label : undefined}
+      onClick={() =>
+        void toClipboard(text).then(() => {
+          isDone.value = true;
+          setTimeout(() => (isDone.value = false), 1500);
+        })
+      }
+    >
+      {isDone.value ? "✓" : isShort ? <CopySign /> : label}
     </button>
   );
 }

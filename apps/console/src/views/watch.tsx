@@ -5,6 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { JSX } from "preact";
 import { client, reasonOf } from "../state/api.ts";
 import { say } from "../state/words.ts";
+import { Diff } from "./diff.tsx";
 import { Problem } from "./parts.tsx";
 
 /** The newest so many are shown. */
@@ -14,18 +15,21 @@ function valueOf(node: ChangeEvent["node"] | undefined): string {
   return node === undefined || node.dir ? "" : node.value;
 }
 
+function isRemoval({ action }: ChangeEvent): boolean {
+  return action === "delete" || action === "compareAndDelete" || action === "expire";
+}
+
 function Event({ event }: { event: WatchEvent }): JSX.Element {
   if (event.type === "cleared") {
     return <div class="event bad">{say("missed", event.missedFrom)}</div>;
   }
-  const before = valueOf(event.prevNode);
-  const after = valueOf(event.node);
+  const before = event.prevNode === undefined ? undefined : valueOf(event.prevNode);
+  const after = event.node.dir || isRemoval(event) ? undefined : event.node.value;
   return (
     <div class="event">
       <span class="mono">{event.index}</span> <strong>{event.action}</strong>{" "}
       <code>{event.node.key}</code>
-      {before !== "" && before !== after && <pre class="old">− {before}</pre>}
-      {after !== "" && <pre class="new">+ {after}</pre>}
+      {before !== after && <Diff before={before} after={after} />}
     </div>
   );
 }

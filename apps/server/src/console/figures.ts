@@ -1,26 +1,36 @@
 /**
- * The figures of the members for the console: what this member says of itself, and what the
- * others answer over the peer port. A member that cannot be asked, or is of a release that does
- * not know the call, is shown as such.
+ * What the console shows of the members: what this member says of itself, and what the others
+ * answer over the peer port. A member that cannot be asked, or is of a release that does not know
+ * the call, is shown as such.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { status as grpcStatus } from "@grpc/grpc-js";
-import type { sendUnaryData, Server, ServerUnaryCall, ServiceError } from "@grpc/grpc-js";
-import { ConsoleService, GetFiguresResponseSchema } from "@etcd2/proto/console";
-import { createPeerClient } from "@etcd2/raft";
-import type { PeerCredentials } from "@etcd2/raft";
+import type { sendUnaryData, Server, ServerUnaryCall } from "@grpc/grpc-js";
+import {
+  GetFiguresResponseSchema,
+  GetHealthRequestSchema,
+  GetHealthResponseSchema,
+} from "@etcd2/proto/console";
+import type { ConsoleData } from "@etcd2/api-v2";
 import { formatId } from "@etcd2/member-dir";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Listeners } from "../listeners/start-listeners.ts";
 import type { Alarms } from "../member/alarms.ts";
 import type { Consensus } from "../consensus/consensus.ts";
 import { compatVersion } from "../base/version.ts";
-
-const PATH = `/${ConsoleService.typeName}/GetFigures`;
-const ASK_TIMEOUT_MS = 1500;
-const ANSWER_BYTES_MAX = 64 * 1024;
+import type { ServerCounters } from "../metrics/counters.ts";
+import { HealthSamples } from "./health-samples.ts";
+import {
+  type ConsoleCall,
+  isUnknownCall,
+  type PeerAnswer,
+  PeerCalls,
+  pathOf,
+} from "./peer-calls.ts";
 
 type Figures = MessageInitShape<typeof GetFiguresResponseSchema>;
+type Health = MessageInitShape<typeof GetHealthResponseSchema>;
 
 const asBytes = (bytes: Buffer): Buffer => bytes;
 
@@ -28,10 +38,20 @@ const asBytes = (bytes: Buffer): Buffer => bytes;
 export interface FigureSources {
   readonly listeners: Listeners;
   readonly alarms: Alarms;
+  readonly counters: ServerCounters;
+}
+
+/** Bytes of the files in a directory, of which there are few; those that vanish meanwhile count 0. */
+function bytesOfFiles(directory: string): number {
+  const sizes = readdirSync(directory).map(
+    (name) => statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0,
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** This member's own figures. */
-function ownFigures(consensus: Consensus, { listeners, alarms }: FigureSources): Figures {
+function ownFigures(consensus: Consensus, sources: FigureSources): Figures {
+  const { listeners, alarms } = sources;
   const { node, storage, cluster, proposals, hub } = consensus;
   const { role, term } = node.status();
   const isLearner = cluster.get(storage.memberId)?.isLearner === true;
@@ -45,6 +65,7 @@ function ownFigures(consensus: Consensus, { listeners, alarms }: FigureSources):
     ...{ firstIndex: log.firstIndex(), lastIndex: log.lastIndex() },
     storeBytes: storage.machine.approximateSizeBytes,
     logEntries: log.lastIndex() - log.firstIndex() + 1,
+    logBytes: bytesOfFiles(storage.layout.walDir),
     freeBytes: alarms.disk.freeBytes,
     alarms: [...alarms.names],
     certificateEnd: ends.length === 0 ? 0 : Math.min(...ends),
@@ -55,97 +76,78 @@ function ownFigures(consensus: Consensus, { listeners, alarms }: FigureSources):
   };
 }
 
-/** Lets other members ask for the figures. */
-export function addFiguresService(server: Server, figures: () => Figures): void {
-  const definition = {
-    getFigures: {
-      ...{ path: PATH, requestStream: false, responseStream: false },
-      ...{ requestSerialize: asBytes, requestDeserialize: asBytes },
-      ...{ responseSerialize: asBytes, responseDeserialize: asBytes },
-    },
-  };
-  server.addService(definition, {
-    getFigures: (_call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>) => {
-      const message = create(GetFiguresResponseSchema, figures());
-      answer(null, Buffer.from(toBinary(GetFiguresResponseSchema, message)));
-    },
+/** Lets other members ask for the figures and the health. */
+export function addConsoleService(server: Server, console: MemberFigures): void {
+  const definition = (call: ConsoleCall): object => ({
+    ...{ path: pathOf(call), requestStream: false, responseStream: false },
+    ...{ requestSerialize: asBytes, requestDeserialize: asBytes },
+    ...{ responseSerialize: asBytes, responseDeserialize: asBytes },
   });
-}
-
-/** One answer over the peer port. */
-async function ask(url: string, credentials: PeerCredentials): Promise<Figures> {
-  const client = createPeerClient({ url, credentials, frameBytesMax: ANSWER_BYTES_MAX });
-  try {
-    const bytes = await new Promise<Buffer>((resolve, reject) => {
-      const deadline = Date.now() + ASK_TIMEOUT_MS;
-      const done = (error: ServiceError | null, response?: Buffer): void => {
-        if (error !== null) reject(error);
-        else resolve(response ?? Buffer.alloc(0));
-      };
-      client.makeUnaryRequest(PATH, asBytes, asBytes, Buffer.alloc(0), { deadline }, done);
-    });
-    return fromBinary(GetFiguresResponseSchema, bytes);
-  } finally {
-    client.close();
-  }
-}
-
-interface Asked {
-  readonly figures?: Figures;
-  readonly roundTripMs?: number;
-  /** Why there are no figures: the member is down, or of a release without the call. */
-  readonly problem?: "down" | "old";
-}
-
-async function askMember(
-  id: string,
-  urls: readonly string[],
-  credentials: PeerCredentials,
-): Promise<Asked> {
-  for (const url of urls) {
-    const start = performance.now();
-    try {
-      const figures = await ask(url, credentials);
-      if (figures.memberId !== id) continue;
-      return { figures, roundTripMs: performance.now() - start };
-    } catch (error) {
-      const code = error instanceof Error && "code" in error ? error.code : undefined;
-      if (code === grpcStatus.UNIMPLEMENTED) return { problem: "old" };
-    }
-  }
-  return { problem: "down" };
-}
-
-/** All members with their figures, as JSON. Takes at most a few seconds, however many are down. */
-async function gatherFigures(
-  consensus: Consensus,
-  credentials: PeerCredentials,
-  own: () => Figures,
-): Promise<string> {
-  const { cluster, storage, node } = consensus;
-  const members = await Promise.all(
-    cluster.members.map(async ({ id, name, peerURLs, clientURLs, isLearner }) => {
-      const shown = { id: formatId(id), name, peerURLs, clientURLs, isLearner };
-      if (id === storage.memberId) return { ...shown, figures: own(), isSelf: true };
-      return { ...shown, ...(await askMember(formatId(id), peerURLs, credentials)) };
-    }),
+  type Call = ServerUnaryCall<Buffer, Buffer>;
+  server.addService(
+    { getFigures: definition("GetFigures"), getHealth: definition("GetHealth") } as never,
+    {
+      getFigures: (_call: Call, answer: sendUnaryData<Buffer>) => {
+        const message = create(GetFiguresResponseSchema, console.own());
+        answer(null, Buffer.from(toBinary(GetFiguresResponseSchema, message)));
+      },
+      getHealth: ({ request }: Call, answer: sendUnaryData<Buffer>) => {
+        const { sinceMs } = fromBinary(GetHealthRequestSchema, request);
+        const message = create(GetHealthResponseSchema, console.ownHealth(sinceMs));
+        answer(null, Buffer.from(toBinary(GetHealthResponseSchema, message)));
+      },
+    },
   );
-  const leader = node.leader === "" ? "" : formatId(node.leader);
-  return JSON.stringify({ leader, members });
 }
+
+/** Why there is no answer: the member is down, or of a release without the call. */
+type Problem = "down" | "old";
+
+interface Asked<T> {
+  readonly said?: T;
+  readonly roundTripMs?: number;
+  readonly problem?: Problem;
+}
+
+/** What the page calls a member, with what was learned of it. */
+type Gathered<T> = Asked<T> & {
+  readonly id: string;
+  readonly name: string;
+  readonly peerURLs: readonly string[];
+  readonly clientURLs: readonly string[];
+  readonly isLearner: boolean;
+  readonly isSelf?: boolean;
+};
 
 /** The figures of a member, once it takes part in a consensus. */
-export class MemberFigures {
+export class MemberFigures implements ConsoleData {
   readonly #sources: FigureSources;
+  readonly #calls: PeerCalls;
+  readonly #samples: HealthSamples;
   #consensus: Consensus | undefined;
 
   constructor(sources: FigureSources) {
     this.#sources = sources;
+    this.#calls = new PeerCalls(() => sources.listeners.peerCredentials);
+    this.#samples = new HealthSamples({
+      counters: sources.counters,
+      storeBytes: () => this.#consensus?.storage.machine.approximateSizeBytes ?? 0,
+      pendingProposals: () => this.#consensus?.proposals.size ?? 0,
+      shownId: formatId,
+      wallMs: Date.now,
+      now: () => performance.now(),
+    });
   }
 
   /** Called once, before anybody can ask. */
   attach(consensus: Consensus): void {
     this.#consensus = consensus;
+    this.#samples.start();
+  }
+
+  close(): void {
+    this.#samples.close();
+    this.#calls.close();
   }
 
   /** This member's own. */
@@ -153,14 +155,76 @@ export class MemberFigures {
     return ownFigures(this.#attached(), this.#sources);
   }
 
-  /** Those of all members, as JSON. */
-  gather(): Promise<string> {
-    const { peerCredentials } = this.#sources.listeners;
-    return gatherFigures(this.#attached(), peerCredentials, () => this.own());
+  /** This member's own samples after that moment of its clock. */
+  ownHealth(sinceMs: number): Health {
+    const memberId = formatId(this.#attached().storage.memberId);
+    return { memberId, samples: [...this.#samples.since(sinceMs)] };
+  }
+
+  /** The figures of all members, as JSON. Takes at most a few seconds, however many are down. */
+  async members(): Promise<string> {
+    const members = await this.#gather(
+      () => this.own(),
+      (url) => this.#calls.call(url, "GetFigures", new Uint8Array(0)),
+      (bytes) => fromBinary(GetFiguresResponseSchema, bytes),
+    );
+    const { node } = this.#attached();
+    const leader = node.leader === "" ? "" : formatId(node.leader);
+    const shown = members.map(({ said, ...member }) => ({ ...member, figures: said }));
+    return JSON.stringify({ leader, members: shown });
+  }
+
+  /** The samples of all members, as JSON. */
+  async health(sinceMs: number): Promise<string> {
+    const request = toBinary(GetHealthRequestSchema, create(GetHealthRequestSchema, { sinceMs }));
+    const members = await this.#gather(
+      () => this.ownHealth(sinceMs),
+      (url) => this.#calls.call(url, "GetHealth", request),
+      (bytes) => fromBinary(GetHealthResponseSchema, bytes),
+    );
+    const shown = members.map(({ id, name, said, problem }) => ({
+      ...{ id, name, problem },
+      samples: said?.samples ?? [],
+    }));
+    return JSON.stringify({ members: shown });
+  }
+
+  async #gather<T extends { readonly memberId?: string | undefined }>(
+    own: () => T,
+    call: (url: string) => Promise<PeerAnswer>,
+    read: (bytes: Buffer) => T,
+  ): Promise<Gathered<T>[]> {
+    const { cluster, storage } = this.#attached();
+    return Promise.all(
+      cluster.members.map(async ({ id, name, configuredName, peerURLs, clientURLs, isLearner }) => {
+        const known = name === "" ? configuredName : name;
+        const shown = { id: formatId(id), name: known, peerURLs, clientURLs, isLearner };
+        if (id === storage.memberId) return { ...shown, said: own(), isSelf: true };
+        return { ...shown, ...(await askMember(shown.id, peerURLs, call, read)) };
+      }),
+    );
   }
 
   #attached(): Consensus {
     if (this.#consensus === undefined) throw new Error("no consensus is attached yet");
     return this.#consensus;
   }
+}
+
+async function askMember<T extends { readonly memberId?: string | undefined }>(
+  id: string,
+  urls: readonly string[],
+  call: (url: string) => Promise<PeerAnswer>,
+  read: (bytes: Buffer) => T,
+): Promise<Asked<T>> {
+  for (const url of urls) {
+    try {
+      const { bytes, roundTripMs } = await call(url);
+      const said = read(bytes);
+      if (said.memberId === id) return { said, roundTripMs };
+    } catch (error) {
+      if (isUnknownCall(error)) return { problem: "old" };
+    }
+  }
+  return { problem: "down" };
 }

@@ -37,7 +37,7 @@ import { createObservers, transportMetrics } from "./observers.ts";
 import { ServerCounters } from "../metrics/counters.ts";
 import { ServerStats } from "../metrics/server-stats.ts";
 import { consoleHandler } from "../console/console-handler.ts";
-import { addFiguresService, MemberFigures } from "../console/figures.ts";
+import { addConsoleService, MemberFigures } from "../console/figures.ts";
 import { RegistrationFile } from "../discovery/registration-file.ts";
 import { StartError } from "../base/start-error.ts";
 import { prepareWhenNeeded, WorkerPasswordHasher } from "../passwords/passwords.ts";
@@ -374,7 +374,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     alarms = createAlarms(options, opened.storage);
     await alarms.start();
-    figures = new MemberFigures({ listeners, alarms });
+    figures = new MemberFigures({ listeners, alarms, counters });
     const surroundings = { counters, consensus, listeners, alarms, figures, passwords, tracing };
     member = await Member.start(memberOptions(options, opened, surroundings));
   } catch (error) {
@@ -387,7 +387,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     services: [RaftService.typeName],
     isHealthy: async () => (await server.health()).healthy,
   });
-  addFiguresService(listeners.grpc, () => figures.own());
+  addConsoleService(listeners.grpc, figures);
   const gateway = gatewayOptions(config);
   const app = createApp(server, gateway);
   const { published } = await member.join();
@@ -398,12 +398,13 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const serving = whileServing(traced, () => server.condemned);
   listeners.open(withRequestLines(serving, logging.logger("etcdhttp")), app);
   if (config.listenConsoleUrls.length > 0) {
-    const behind = createApp(server, { ...gateway, consoleFigures: () => figures.gather() });
+    const behind = createApp(server, { ...gateway, consoleData: figures });
     listeners.openConsole(whileServing(consoleHandler(behind), () => server.condemned));
   }
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     alarms.close();
+    figures.close();
     preparing.stop();
     await member.close(() => listeners.close(CLOSE_GRACE_MS));
     await passwords.close();

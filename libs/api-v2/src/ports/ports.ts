@@ -254,6 +254,14 @@ export interface PageOptions {
   readonly ownNames?: readonly string[];
 }
 
+/** What the page of the console asks for, as JSON. */
+export interface ConsoleData {
+  /** The figures of all members: GET /console/members. */
+  members(): Promise<string>;
+  /** Their health after that moment, in Unix milliseconds: GET /console/health. */
+  health(sinceMs: number): Promise<string>;
+}
+
 /** The settings of a gateway. */
 export interface GatewayOptions extends PageOptions {
   readonly pprof: boolean;
@@ -262,10 +270,10 @@ export interface GatewayOptions extends PageOptions {
   /** Everything but keys, health and version demands credentials while authentication is on. */
   readonly allNeedAuth?: boolean;
   /**
-   * The figures of all members, as JSON, for GET /console/members. It does not exist when left out;
-   * with metricsNeedAuth or allNeedAuth root alone may ask while authentication is on.
+   * What is below /console/, which does not exist when this is left out; with metricsNeedAuth or
+   * allNeedAuth root alone may ask while authentication is on.
    */
-  readonly consoleFigures?: () => Promise<string>;
+  readonly consoleData?: ConsoleData;
   /** Watches open at one time; 0, the default, for any number. */
   readonly watchesMax?: number;
   /**
