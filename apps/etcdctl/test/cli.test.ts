@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { painterFor } from "../src/output/colour.ts";
 import { commands } from "../src/commands.ts";
-import { editDistance, suggestion } from "../src/cli/suggestion.ts";
+import { suggestion } from "../src/cli/suggestion.ts";
 import { runInside } from "./support/run.ts";
 
 describe("mistyped words", () => {
@@ -46,12 +46,6 @@ describe("mistyped words", () => {
       assert.equal(suggestion(word, commands), undefined);
     });
   }
-
-  test("a swap of neighbours is one edit", () => {
-    assert.equal(editDistance("gte", "get"), 1);
-    assert.equal(editDistance("", "get"), 3);
-    assert.equal(editDistance("kitten", "sitting"), 3);
-  });
 });
 
 describe("what the original does not have", () => {

@@ -2,31 +2,8 @@
  * What someone who typed a word that is no command probably meant: a command with nearly that name,
  * or one they know from the etcdctl of etcd 3.
  */
+import { editDistance } from "@etcd2/completion";
 import type { Command } from "./command.ts";
-
-/** Edits between two words; a swap of neighbours counts as one. */
-export function editDistance(a: string, b: string): number {
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const isSame = a[i - 1] === b[j - 1];
-      let cost = Math.min(
-        (last[j] ?? 0) + 1,
-        (row[j - 1] ?? 0) + 1,
-        (last[j - 1] ?? 0) + (isSame ? 0 : 1),
-      );
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, (beforeLast[j - 2] ?? 0) + 1);
-      }
-      row.push(cost);
-    }
-    beforeLast = last;
-    last = row;
-  }
-  return last[b.length] ?? 0;
-}
 
 /** The nearest name, if it is near enough that most of the word was typed right. */
 export function suggestion(word: string, commands: readonly Command[]): string | undefined {
