@@ -64,7 +64,9 @@ function own(end: number): Buffer {
 /** Key of a node, in shared memory: valid until the next call of this module. */
 export function nodeKeyView(path: ByteString): Buffer {
   scratch[0] = PREFIX.node;
-  return scratch.subarray(0, encodePath(path, 1));
+  // A long path moves the scratch space: what it is comes after.
+  const end = encodePath(path, 1);
+  return scratch.subarray(0, end);
 }
 
 /** Key of a node. */

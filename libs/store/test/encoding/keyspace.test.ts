@@ -83,6 +83,15 @@ test("index keys order as their indices do, up to the largest safe integer", () 
   );
 });
 
+test("the key of a path that is longer than any before is whole, in shared memory too", () => {
+  for (const length of [5000, 20_000, 100_000]) {
+    const long = `/1/${"k".repeat(length)}`;
+    const view = Buffer.from(nodeKeyView(long));
+    assert.equal(pathOfKey(view), long);
+    assert.deepEqual(view, nodeKey(long));
+  }
+});
+
 test("TTL keys hold deadline and path; deadlines before 0 count as 0", () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), path, (deadline, given) => {
