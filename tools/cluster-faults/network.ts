@@ -84,8 +84,11 @@ export class Network {
   close(): void {
     this.#forget();
     const commands: (readonly string[])[] = [];
-    for (let at = 1; at <= this.#size; at += 1)
+    for (let at = 1; at <= this.#size; at += 1) {
+      // A namespace lives on unnamed while anything in it ends, and its links with it: they go by name.
+      commands.push(["link", "del", this.#link("p", at)], ["link", "del", this.#link("c", at)]);
       commands.push(["netns", "del", this.#namespace(at)]);
+    }
     commands.push(["link", "del", `${this.#tag}p`], ["link", "del", `${this.#tag}c`]);
     for (const command of commands) {
       try {
