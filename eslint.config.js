@@ -11,6 +11,7 @@ const root = import.meta.dirname;
 const layers = [
   "layer:test-support",
   "layer:net-url",
+  "layer:observability",
   "layer:completion",
   "layer:client",
   "layer:proto",

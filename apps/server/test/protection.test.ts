@@ -1,4 +1,5 @@
 /** What a member does to stay whole and watched: alarms, budgets, logs; parts and real processes. */
+import { CountingMeter, createLogger, type MetricName } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
@@ -9,10 +10,8 @@ import { ChannelCredentials, Client, status } from "@grpc/grpc-js";
 import type { ServiceError } from "@grpc/grpc-js";
 import { Alarms } from "../src/member/alarms.ts";
 import type { AlarmsOptions } from "../src/member/alarms.ts";
-import { ConsensusObserver } from "../src/member/consensus-observer.ts";
+import { ConsensusObserver } from "../src/consensus/consensus-observer.ts";
 import { HEALTH_CHECK_PATH } from "../src/listeners/grpc-health.ts";
-import { ServerCounters } from "../src/metrics/counters.ts";
-import { countTransport } from "../src/metrics/transport-counts.ts";
 import { StoreError } from "@etcd2/store";
 import { freePort, pause, until } from "@etcd2/test-support";
 import { NotifySocket } from "./notify-socket.ts";
@@ -45,8 +44,7 @@ describe("the alarms", () => {
         figures.live = { bytes: figures.counted, isExact: true };
         return Promise.resolve();
       },
-      warn: (line) => lines.push(line),
-      notice: (line) => lines.push(line),
+      log: createLogger((_level, line) => lines.push(line)),
       onFatal: (error) => lines.push(`fatal: ${String(error)}`),
       measure: () => Promise.resolve({ freeBytes: figures.free, totalBytes: 1e6 }),
       ...more,
@@ -247,10 +245,10 @@ describe("what takes long", () => {
   it("is counted, and warned of at most once a second and kind", () => {
     const lines: string[] = [];
     let now = 0;
-    const counters = new ServerCounters();
+    const meter = new CountingMeter();
     const observer = new ConsensusObserver({
-      counters,
-      warn: (line) => lines.push(line),
+      meter,
+      log: createLogger((_level, line) => lines.push(line)),
       heartbeatSeconds: 0.1,
       now: () => now,
     });
@@ -270,11 +268,13 @@ describe("what takes long", () => {
     now = 1001;
     observer.proposalApplied(1.7);
     assert.match(lines[4] ?? "", /took 1700ms .*\(and 1 more before\)$/);
-    assert.equal(counters.slowReadIndexes, 1);
-    assert.equal(counters.failedReadIndexes, 1);
-    assert.equal(counters.slowApplies, 1);
-    assert.equal(counters.proposalSeconds.count, 4);
-    assert.equal(counters.backendCommitSeconds.count, 2);
+    assert.equal(meter.value("etcd_server_slow_read_indexes_total"), 1);
+    assert.equal(meter.value("etcd_server_read_indexes_failed_total"), 1);
+    assert.equal(meter.value("etcd_server_slow_apply_total"), 1);
+    const observed = (name: MetricName): number | undefined =>
+      meter.samples(name).find(({ metricName }) => metricName?.endsWith("_count"))?.value;
+    assert.equal(observed("etcd2_proposal_duration_seconds"), 4);
+    assert.equal(observed("etcd_disk_backend_commit_duration_seconds"), 2);
   });
 });
 
@@ -358,73 +358,6 @@ describe("the health service on the peer port", () => {
     server.flags = [...server.flags, "--quota-backend-bytes", "1"];
     await server.spawn();
     assert.deepEqual(await check(peerUrl, Buffer.alloc(0)), Buffer.from([0x08, 2]));
-  });
-});
-
-describe("what the transport reports", () => {
-  it("is counted and passed on", async () => {
-    const counters = new ServerCounters();
-    const heard: string[] = [];
-    const counted = countTransport(
-      {
-        onMessages: (messages) => heard.push(`messages ${messages.length}`),
-        onUnreachable: (id) => heard.push(`unreachable ${id}`),
-        onConnectionLost: (id) => heard.push(`lost ${id}`),
-        onSnapshotSent: (id, ok) => heard.push(`sent ${id} ${String(ok)}`),
-        openSnapshotSink: () => ({
-          write: () => Promise.resolve(),
-          commit: () => {
-            heard.push(`committing ${counters.snapshotApplysInProgress}`);
-            return Promise.reject(new Error("damaged"));
-          },
-          abort: () => Promise.resolve(),
-        }),
-        openSnapshotSource: () => {
-          throw new Error("nobody asked for a snapshot");
-        },
-        onRemoved: (reason) => heard.push(reason),
-        onDisowned: (reason) => heard.push(reason),
-      },
-      counters,
-    );
-    counted.onMessages([]);
-    counted.onUnreachable("2");
-    counted.onConnectionLost("2");
-    counted.onSnapshotSent("2", true);
-    counted.onSnapshotSent("2", false);
-    counted.onRemoved("removed");
-    counted.onDisowned("disowned");
-    const sink = counted.openSnapshotSink({
-      type: "snapshot",
-      from: "1",
-      to: "2",
-      term: 1,
-      snapshot: {
-        index: 1,
-        term: 1,
-        confState: {
-          voters: [],
-          learners: [],
-          votersOutgoing: [],
-          learnersNext: [],
-          autoLeave: false,
-        },
-      },
-    });
-    await assert.rejects(sink.commit(), /damaged/);
-    assert.deepEqual(heard, [
-      "messages 0",
-      "unreachable 2",
-      "lost 2",
-      "sent 2 true",
-      "sent 2 false",
-      "removed",
-      "disowned",
-      "committing 1",
-    ]);
-    const { connectionsLost, snapshotsSent, snapshotsFailed } = counters.peer("2");
-    assert.deepEqual([connectionsLost, snapshotsSent, snapshotsFailed], [1, 1, 1]);
-    assert.equal(counters.snapshotApplysInProgress, 0);
   });
 });
 

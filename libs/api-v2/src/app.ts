@@ -41,7 +41,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
   const store = new AuthStore(server);
   const access = new Access(store, new PasswordChecks(server.passwords));
   const admin = new AuthAdmin(store, server.passwords);
-  const budget = new WatchBudget(server.metrics, {
+  const budget = new WatchBudget(server.meter, {
     watchesMax: options.watchesMax ?? 0,
     bytesMax: options.watchBytesMax,
     stallMs: options.watchStallMs,

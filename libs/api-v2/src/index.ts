@@ -10,7 +10,6 @@ export {
   type Committed,
   type EtcdServer,
   type FollowerStats,
-  type GatewayMetrics,
   type ConsoleData,
   type GatewayOptions,
   type HealthCheck,

@@ -2,6 +2,7 @@
  * An EtcdServer for tests: the real state machine over memory, commands applied at once. It has a
  * member and a cluster, but no raft, no disk and no peers; without a quorum commands time out.
  */
+import { CountingMeter, createLogger, FAMILIES } from "@etcd2/observability";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type ServerOptions } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -25,7 +26,6 @@ import {
   prepareHttpServer,
   type Committed,
   type EtcdServer,
-  type GatewayMetrics,
   type HealthReport,
   type LeaderStats,
   type PasswordHasher,
@@ -76,12 +76,12 @@ const passwords: PasswordHasher = {
 class FakeServer implements EtcdServer {
   readonly clusterId = "7e27652122e8b2ae";
   readonly passwords = passwords;
-  readonly metrics: GatewayMetrics;
+  readonly meter = new CountingMeter();
   readonly membership: FakeMembership;
   readonly reader: StoreReader;
   readonly hub: StoreWatcherHub;
-  readonly counters = new Map<string, number>();
   readonly logLines: string[] = [];
+  readonly log = createLogger((level, message) => this.logLines.push(`${level} ${message}`));
   readonly storageFailures: StoreError[] = [];
   readonly raftTerm = 2;
   /** Delay of every write, for tests of what happens meanwhile. */
@@ -101,7 +101,6 @@ class FakeServer implements EtcdServer {
     machine.onEvents((events) => {
       if (events.some(({ node }) => node.key.startsWith("/2"))) this.authGeneration++;
     });
-    this.metrics = this.#countingMetrics();
     this.membership = new FakeMembership(
       (command) => this.apply(command),
       clientUrl,
@@ -193,7 +192,12 @@ class FakeServer implements EtcdServer {
   }
 
   metricsPage(): Promise<{ contentType: string; body: string }> {
-    const lines = [...this.counters].map(([series, value]) => `${series} ${String(value)}\n`);
+    const lines = FAMILIES.flatMap(([name]) =>
+      this.meter.samples(name).map(({ labels, value, metricName = name }) => {
+        const pairs = Object.entries(labels).map(([label, text]) => `${label}="${String(text)}"`);
+        return `${metricName}{${pairs.join(",")}} ${String(value)}\n`;
+      }),
+    );
     return Promise.resolve({ contentType: "text/plain; version=0.0.4", body: lines.join("") });
   }
 
@@ -212,10 +216,6 @@ class FakeServer implements EtcdServer {
     this.storageFailures.push(error);
   }
 
-  log(level: string, message: string): void {
-    this.logLines.push(`${level} ${message}`);
-  }
-
   close(): void {
     clearInterval(this.#expiry);
     this.hub.close();
@@ -229,35 +229,6 @@ class FakeServer implements EtcdServer {
       (a, b) => a.expirationMs - b.expirationMs || a.modifiedIndex - b.modifiedIndex,
     );
     this.apply({ action: "expire", expired });
-  }
-
-  #countingMetrics(): GatewayMetrics {
-    const count = (series: string): void => {
-      this.counters.set(series, (this.counters.get(series) ?? 0) + 1);
-    };
-    return {
-      received: (method) => {
-        count(`etcd_http_received_total{method="${method}"}`);
-      },
-      failed: (method, status) => {
-        count(`etcd_http_failed_total{code="${String(status)}",method="${method}"}`);
-      },
-      succeeded: (method) => {
-        count(`etcd_http_successful_duration_second_count{method="${method}"}`);
-      },
-      watchRefused: () => {
-        count("etcd2_watches_refused_total");
-      },
-      watchDropped: () => {
-        count("etcd2_watchers_dropped_total");
-      },
-      watchRequested: () => {
-        count("etcd_store_watch_requests_total");
-      },
-      recursiveRead: () => {
-        count('etcd_store_reads_total{action="getRecursive"}');
-      },
-    };
   }
 }
 

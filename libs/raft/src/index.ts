@@ -49,8 +49,7 @@ export type { PeerListener, PeerServer, PeerServerOptions } from "./grpc/peer-se
 export type {
   GrpcTransportOptions,
   PeerCredentials,
-  TransportLog,
-  TransportMetrics,
+  TrafficListener,
 } from "./transport/options.ts";
 export { Wal } from "./wal/wal.ts";
 export type { CreateWalOptions, OpenedWal, WalOptions } from "./wal/wal.ts";

@@ -3,8 +3,10 @@
  * order. It writes nothing.
  */
 
+import type { LogLevel } from "@etcd2/observability";
+
 /** From the gravest to the most talkative. */
-export const logLevels = [
+export const logLevels: readonly LogLevel[] = [
   "critical",
   "error",
   "warning",
@@ -12,9 +14,7 @@ export const logLevels = [
   "info",
   "debug",
   "trace",
-] as const;
-
-export type LogLevel = (typeof logLevels)[number];
+];
 
 /** Position in logLevels: a line is written when its rank is at most the package's. */
 export const levelRank: Readonly<Record<LogLevel, number>> = {

@@ -1,4 +1,4 @@
-import type { LogLevel } from "./log-level.ts";
+import type { LogLevel } from "@etcd2/observability";
 import { messageOf } from "./message-of.ts";
 
 /** One line of the last words of a start that failed. */

@@ -1,25 +1,30 @@
-/** Owns what a bridge counts about its way to the v3 cluster. */
+/** Counts what a bridge does on its way to the v3 cluster. */
+import type { Counter, Histogram, Meter } from "@etcd2/observability";
 import type { UpstreamObserver } from "@etcd2/v3";
-import { LabelledCounts, LabelledHistograms } from "../metrics/counters.ts";
-import { doublingBuckets } from "../metrics/histogram.ts";
 
 export class BridgeCounters implements UpstreamObserver {
-  /** Seconds, by kind; from half a millisecond up to eight seconds. */
-  readonly calls = new LabelledHistograms(doublingBuckets(0.0005, 15));
-  readonly failures = new LabelledCounts();
-  retries = 0;
-  conflicts = 0;
+  readonly #seconds: Histogram<readonly [kind: string]>;
+  readonly #failures: Counter<readonly [kind: string]>;
+  readonly #retries: Counter<readonly []>;
+  readonly #conflicts: Counter<readonly []>;
+
+  constructor(meter: Meter) {
+    this.#seconds = meter.histogram("etcd2_bridge_upstream_duration_seconds");
+    this.#failures = meter.counter("etcd2_bridge_upstream_failures_total");
+    this.#retries = meter.counter("etcd2_bridge_upstream_retries_total");
+    this.#conflicts = meter.counter("etcd2_bridge_conflicts_total");
+  }
 
   called(kind: "read" | "write" | "lease", seconds: number, ok: boolean): void {
-    this.calls.observe(kind, seconds);
-    if (!ok) this.failures.add(kind);
+    this.#seconds.observe(seconds, kind);
+    if (!ok) this.#failures.add(1, kind);
   }
 
   retried(): void {
-    this.retries += 1;
+    this.#retries.add(1);
   }
 
   conflicted(): void {
-    this.conflicts += 1;
+    this.#conflicts.add(1);
   }
 }

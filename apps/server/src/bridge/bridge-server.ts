@@ -2,10 +2,10 @@
  * A bridge as the gateway sees it: keys go to the v3 cluster, what a member would say of itself is
  * answered from there or not at all. Knows no HTTP and no flags.
  */
+import type { Logger, Meter } from "@etcd2/observability";
 import type {
   Committed,
   EtcdServer,
-  GatewayMetrics,
   HealthCheck,
   HealthReport,
   LeaderStats,
@@ -24,12 +24,12 @@ import type { UpstreamCluster, UpstreamState } from "./upstream-cluster.ts";
 export interface BridgeServerParts {
   readonly bridge: Bridge;
   readonly cluster: UpstreamCluster;
-  readonly metrics: GatewayMetrics;
+  readonly meter: Meter;
   readonly startedAt: Date;
   metricsPage(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
   setLogLevel(level: string): void;
-  log(level: "debug" | "info" | "warn" | "error", message: string): void;
+  readonly log: Logger;
 }
 
 /** /health gives up after this long. */
@@ -165,8 +165,8 @@ export class BridgeServer implements EtcdServer {
     return this.#parts.bridge.hub;
   }
 
-  get metrics(): GatewayMetrics {
-    return this.#parts.metrics;
+  get meter(): Meter {
+    return this.#parts.meter;
   }
 
   get raftIndex(): number {
@@ -249,8 +249,8 @@ export class BridgeServer implements EtcdServer {
     throw error;
   }
 
-  log(level: "debug" | "info" | "warn" | "error", message: string): void {
-    this.#parts.log(level, message);
+  get log(): Logger {
+    return this.#parts.log;
   }
 }
 

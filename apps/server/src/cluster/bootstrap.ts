@@ -3,6 +3,7 @@
  * own disk, or forced to go on alone. Everything is decided before anything is written. Produces
  * opened storage with the log entries that found the cluster; starts nothing.
  */
+import type { Logger } from "@etcd2/observability";
 import type { MemberRecord } from "@etcd2/member-dir";
 import { DEFAULT_PEER_URLS, encodeMemberChange, formatId } from "@etcd2/member-dir";
 import type { Entry, HardState, NodeId } from "@etcd2/raft";
@@ -98,13 +99,13 @@ export async function forceNewCluster(
   storage: MemberStorage,
   hardState: HardState,
   members: readonly MemberRecord[],
-  log: (message: string) => void,
+  log: Logger,
 ): Promise<HardState> {
   const { wal, memberId, clusterId } = storage;
   const wasAlone = members.length === 1 && members[0]?.id === memberId;
   const last = wal.log.lastIndex();
   const commit = wasAlone ? last : hardState.commit;
-  if (commit < last) log(`discarding ${last - commit} uncommitted WAL entries`);
+  if (commit < last) log.info(`discarding ${last - commit} uncommitted WAL entries`);
   const changes: { type: "remove" | "addVoter"; member: MemberRecord }[] = members
     .filter((member) => member.id !== memberId)
     .map((member) => ({ type: "remove", member }));
@@ -142,7 +143,7 @@ export async function forceNewCluster(
     forced.commit += 1;
   }
   await wal.save(entries, forced, true);
-  log(
+  log.info(
     `forcing restart of member ${formatId(memberId)} in cluster ${formatId(clusterId)} at commit index ${forced.commit}`,
   );
   return forced;

@@ -2,6 +2,7 @@
  * Membership changes as the v2 API asks for them: checks that need no log first, then a conf
  * change through the log, waited for by request id. Owns the strict reconfiguration check.
  */
+import type { Logger } from "@etcd2/observability";
 import type { Member, Membership as MembershipPort } from "@etcd2/api-v2";
 import { MembershipError } from "@etcd2/api-v2";
 import type { ClusterMember, MemberRecord } from "@etcd2/member-dir";
@@ -46,7 +47,7 @@ export interface MembershipParts {
   readonly wallMs: () => number;
   /** A learner asked for here became a voter. */
   readonly onPromoted: () => void;
-  readonly log: (level: "info" | "warn", message: string) => void;
+  readonly log: Logger;
 }
 
 interface Waiter {
@@ -260,7 +261,7 @@ export class Membership implements MembershipPort {
     const message =
       `Reject ${what} member request: ${why}` +
       `will be less than the quorum number of the cluster (${quorum})`;
-    this.#parts.log("warn", message);
+    this.#parts.log.warning(message);
     throw new MembershipError("unsafe", message);
   }
 

@@ -16,7 +16,7 @@ import { flagsText, usageText } from "./help.ts";
 import type { InitialCluster } from "./initial-cluster.ts";
 import { defaultInitialCluster } from "@etcd2/member-dir";
 import { parseInitialCluster } from "./initial-cluster.ts";
-import type { LogLevel } from "../base/log-level.ts";
+import type { LogLevel } from "@etcd2/observability";
 import type { CollectorAddress, SocketUrl } from "./urls.ts";
 import { addressToUrl } from "./urls.ts";
 import { versionLines } from "../base/version.ts";

@@ -7,7 +7,7 @@
 import type { FlagSpec } from "./flag-spec.ts";
 import type { FlagName } from "./flag-table.ts";
 import { flagTable } from "./flag-table.ts";
-import type { LogLevel } from "../base/log-level.ts";
+import type { LogLevel } from "@etcd2/observability";
 import { nearestFlag } from "./nearest-flag.ts";
 import type { AddressPort, CollectorAddress, SocketUrl } from "./urls.ts";
 import { parseAddressPort, parseCollector, parseSocketUrls } from "./urls.ts";

@@ -1,44 +1,13 @@
 /** What consensus is made of, whom it counts for, and what it tells. Types only. */
+import type { Logger, Meter } from "@etcd2/observability";
 import type { ClusterInfo, PeerCredentials, Transport, TransportListener } from "@etcd2/raft";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeFile } from "../lives/life-file.ts";
 import type { Lives } from "../lives/lives.ts";
 import type { ServerStats } from "../metrics/server-stats.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
+import type { ConsensusObserver } from "./consensus-observer.ts";
 import type { MemberTracing } from "./tracing-port.ts";
-
-/** Where a member's lines go: those of the raft node, and the server's by level. */
-export interface MemberLog {
-  readonly raft: (message: string) => void;
-  readonly server: (message: string) => void;
-  readonly warn: (message: string) => void;
-  readonly error: (message: string) => void;
-  readonly critical: (message: string) => void;
-}
-
-/** Counters of the consensus path. */
-export interface ProposalCounters {
-  proposalFailed(): void;
-  /** Seconds from proposal to outcome. */
-  proposalApplied(seconds: number): void;
-  /** A round of confirming reads with the leader ended. */
-  readConfirmed(seconds: number, ok: boolean): void;
-  /** So many reads were not confirmed in their time. */
-  readsExpired(count: number): void;
-  /** A run of entries was written to the store. */
-  batchApplied(seconds: number, entries: number): void;
-  healthJudged(healthy: boolean): void;
-  /** The data of this member contradicts the cluster's. */
-  diverged(): void;
-  /** Heartbeats of this leader went out so long after those before. */
-  heartbeatLate(seconds: number): void;
-  /** A learner became a voter on this member's request. */
-  learnerPromoted(): void;
-  /** A message that contradicts what this member knows for certain was dropped. */
-  messageRefused(what: string, reason: string): void;
-  /** The state machine was made durable and the log shortened. */
-  compacted(flushSeconds: number, totalSeconds: number): void;
-}
 
 /** What a transport may ask of the member it works for. */
 export interface TransportHost {
@@ -63,12 +32,17 @@ export interface ConsensusOptions {
   readonly electionTicks: number;
   readonly forceNewCluster: boolean;
   readonly stats: ServerStats;
-  readonly counters: ProposalCounters;
+  /** Told how long each step took. */
+  readonly observer: ConsensusObserver;
+  readonly meter: Meter;
   /** undefined unless tracing is on: then nothing is wrapped. */
   readonly tracing: MemberTracing | undefined;
   /** Makes the transport for this listener; given the ids the storage holds. */
   readonly createTransport: (listener: TransportListener, host: TransportHost) => Transport;
-  readonly log: MemberLog;
+  /** Lines of the server, etcdserver in etcd 2.3.8. */
+  readonly log: Logger;
+  /** Lines of the raft node. */
+  readonly raftLog: Logger;
   /** The member cannot go on. */
   readonly onFatal: (error: Error) => void;
   /** This member is no longer part of the cluster. */

@@ -106,13 +106,13 @@ export class Consensus implements TransportHost {
         this.#requireServable();
         this.events.emit("installed");
       },
-      log: options.log.server,
+      log: options.log,
       onFatal: options.onFatal,
     });
     this.requests = new Requests({
       memberId: storage.memberId,
       ...{ node, cluster, tracing, proposals: this.proposals, electionMs: this.electionMs },
-      counters: options.counters,
+      meter: options.meter,
       timeoutMs: this.requestTimeoutMs,
       now: () => performance.now(),
       isConnected: (id) => this.links.isConnected(id),
@@ -135,9 +135,9 @@ export class Consensus implements TransportHost {
       options.onRemoved(REMOVED_TEXT);
     }
     if (options.forceNewCluster) {
-      hardState = await forceNewCluster(storage, hardState, cluster.members, log.server);
+      hardState = await forceNewCluster(storage, hardState, cluster.members, log);
     }
-    for (const line of restartReport(storage, cluster)) log.server(line);
+    for (const line of restartReport(storage, cluster)) log.info(line);
     cluster.reload();
     announce(options, hardState);
     return new Consensus(options, cluster, hardState);
@@ -205,9 +205,7 @@ export class Consensus implements TransportHost {
       .filter((id) => id !== memberId && this.links.isConnected(id))
       .sort((a, b) => (progress.get(b)?.match ?? 0) - (progress.get(a)?.match ?? 0));
     if (next === undefined) return;
-    this.#options.log.server(
-      `${formatId(memberId)} starts leadership transfer to ${formatId(next)}`,
-    );
+    this.#options.log.info(`${formatId(memberId)} starts leadership transfer to ${formatId(next)}`);
     this.node.transferLeader(next);
     const deadline = performance.now() + TRANSFER_TIMEOUT_MS;
     const leads = (): boolean => this.node.isLeader;
@@ -245,7 +243,7 @@ export class Consensus implements TransportHost {
       },
       consensus: this,
       now: () => performance.now(),
-      warn: log.warn,
+      log,
       onFatal,
     });
   }
@@ -277,7 +275,8 @@ export class Consensus implements TransportHost {
   }
 
   #nodeListener(): RaftNodeListener {
-    const { counters, onFatal } = this.#options;
+    const { meter, observer, onFatal } = this.#options;
+    const failed = meter.counter("etcd_server_proposals_failed_total");
     return {
       onSoftState: (state) => {
         this.#softStateChanged(state);
@@ -286,7 +285,7 @@ export class Consensus implements TransportHost {
       onDropped: (data, reason) => {
         const pending = this.proposals.byData(data);
         if (pending === undefined) return;
-        counters.proposalFailed();
+        failed.add(1);
         this.proposals.settle(pending, new EtcdError(300, `etcdserver: ${reason.message}`, 0));
       },
       onProposalTerm: (term, queued) => {
@@ -296,13 +295,13 @@ export class Consensus implements TransportHost {
         }
       },
       onReadRound: (seconds, isConfirmed) => {
-        counters.readConfirmed(seconds, isConfirmed);
+        observer.readConfirmed(seconds, isConfirmed);
       },
       onLateHeartbeat: (intervalMs) => {
-        counters.heartbeatLate(intervalMs / 1000);
+        observer.heartbeatLate(intervalMs / 1000);
       },
       onRefused: ({ type, from }, reason, entry) => {
-        counters.messageRefused(`${type} of member ${formatId(from)}`, reason);
+        observer.messageRefused(`${type} of member ${formatId(from)}`, reason);
         if (entry !== undefined) this.#contradictions.suspect(from, entry);
       },
     };
@@ -325,7 +324,7 @@ export class Consensus implements TransportHost {
       openSnapshotSink: (message) => this.#snapshots.openSink(message),
       openSnapshotSource: () => this.#snapshots.openSource(),
       onRemoved: (reason) => {
-        this.#options.log.warn(reason);
+        this.#options.log.warning(reason);
         this.events.emit("removedByOthers");
         this.#removedSelf();
       },
@@ -336,7 +335,7 @@ export class Consensus implements TransportHost {
   }
 
   #createApplier(): Applier {
-    const { storage, counters, tracing } = this.#options;
+    const { storage, observer, tracing } = this.#options;
     return new Applier(storage, this.cluster, this.proposals, {
       onConfChange: (change, requestId, refusal) => {
         if (refusal === undefined) this.#confChanged(change);
@@ -355,10 +354,10 @@ export class Consensus implements TransportHost {
         this.events.emit("applied");
       },
       onBatch: (seconds, entries) => {
-        counters.batchApplied(seconds, entries);
+        observer.batchApplied(seconds, entries);
       },
       onProposalApplied: (seconds) => {
-        counters.proposalApplied(seconds);
+        observer.proposalApplied(seconds);
       },
       ...(tracing !== undefined && {
         onRunApplied: (run, startedAt, endedAt) => {
@@ -386,9 +385,9 @@ export class Consensus implements TransportHost {
 
   /** There is another history: this one ends here, for good, and stays to be looked at. */
   #diverged(reason: string): void {
-    const { log, life, counters } = this.#options;
+    const { log, life, meter } = this.#options;
     log.critical(reason);
-    counters.diverged();
+    meter.gauge("etcd2_data_diverged").set(1);
     life.condemn(reason);
     this.#condemned = reason;
     this.requests.stop();
@@ -415,13 +414,13 @@ export class Consensus implements TransportHost {
       const shown = `${isSelf ? "local " : ""}member ${formatId(nodeId)}`;
       const urls = this.cluster.get(nodeId)?.peerURLs ?? [];
       if (type === "remove") {
-        log.server(`removed ${shown} from cluster ${cluster}`);
+        log.info(`removed ${shown} from cluster ${cluster}`);
         if (isSelf) this.#removedSelf();
         else this.links.remove(nodeId);
         this.lives.forget(nodeId);
       } else {
         const [verb, where] = type === "update" ? ["updated", "in"] : ["added", "to"];
-        log.server(`${verb} ${shown} [${urls.join(" ")}] ${where} cluster ${cluster}`);
+        log.info(`${verb} ${shown} [${urls.join(" ")}] ${where} cluster ${cluster}`);
         this.links.add(nodeId, urls);
       }
     }
@@ -437,17 +436,17 @@ export class Consensus implements TransportHost {
     this.#requireServable();
     const version = this.cluster.version.split(".").slice(0, 2).join(".");
     this.events.emit("clusterVersion");
-    this.#options.log.server(`set the initial cluster version to ${version}`);
-    this.#options.log.server(`enabled capabilities for version ${version}`);
+    this.#options.log.info(`set the initial cluster version to ${version}`);
+    this.#options.log.info(`enabled capabilities for version ${version}`);
   }
 
   #softStateChanged(state: SoftState): void {
-    const { log, stats } = this.#options;
+    const { raftLog, stats } = this.#options;
     const id = formatId(this.storage.memberId);
     const { term } = this.node;
     if (state.role !== this.#role.role) {
       const role = state.role === "preCandidate" ? "pre-candidate" : state.role;
-      log.raft(`${id} became ${role} at term ${term}`);
+      raftLog.info(`${id} became ${role} at term ${term}`);
     }
     if (state.leader !== this.#role.leader) {
       const isLost = state.leader === "";
@@ -457,7 +456,7 @@ export class Consensus implements TransportHost {
       }
       const what = isLost ? "lost" : "elected";
       const leader = isLost ? this.#role.leader : state.leader;
-      log.raft(`raft.node: ${id} ${what} leader ${formatId(leader)} at term ${term}`);
+      raftLog.info(`raft.node: ${id} ${what} leader ${formatId(leader)} at term ${term}`);
     }
     this.#role = state;
     stats.roleChanged(state.role, state.leader);
@@ -465,18 +464,18 @@ export class Consensus implements TransportHost {
 }
 
 /** What the log of a start says of the raft node. */
-function announce({ storage, log, tickMs }: ConsensusOptions, hardState: HardState): void {
+function announce({ storage, log, raftLog, tickMs }: ConsensusOptions, hardState: HardState): void {
   const peers = storage.confState.voters.map(formatId).join(",");
   const { wal } = storage;
   const last = wal.log.lastIndex();
-  log.raft(
+  raftLog.info(
     `newRaft ${formatId(storage.memberId)} [peers: [${peers}], term: ${hardState.term}, ` +
       `commit: ${hardState.commit}, applied: ${storage.machine.appliedIndex}, lastindex: ${last}, ` +
       `lastterm: ${wal.log.term(last)}]`,
   );
   const syncMs = wal.syncEstimateSeconds * 1000;
   if (syncMs <= tickMs) return;
-  log.warn(
+  log.warning(
     `a sync of the log takes about ${syncMs.toFixed(0)} ms, longer than the heartbeat interval ` +
       `(${tickMs} ms): use a faster disk, or raise --heartbeat-interval and --election-timeout`,
   );

@@ -2,13 +2,13 @@
  * The requests of this member that go through raft: proposals and quorum reads, their time limits,
  * and what their clients are told when time is up.
  */
+import type { Counter, Meter } from "@etcd2/observability";
 import { randomInt } from "node:crypto";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { NodeId, RaftNode } from "@etcd2/raft";
 import { type Command, encodeCommand, EtcdError } from "@etcd2/store";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Applied } from "./applier.ts";
-import type { ProposalCounters } from "./consensus-options.ts";
 import { PendingReads, type ReadDone } from "./pending-reads.ts";
 import { type Pending, ProposalTable, type Settle } from "./proposals.ts";
 import type { MemberTracing } from "./tracing-port.ts";
@@ -21,7 +21,7 @@ export interface RequestsOptions {
   readonly node: RaftNode;
   readonly proposals: ProposalTable<Applied>;
   readonly cluster: Cluster;
-  readonly counters: ProposalCounters;
+  readonly meter: Meter;
   /** undefined unless tracing is on. */
   readonly tracing: MemberTracing | undefined;
   /** Milliseconds a request may take. */
@@ -41,12 +41,16 @@ export function createProposals(): ProposalTable<Applied> {
 export class Requests {
   readonly #options: RequestsOptions;
   readonly #reads: PendingReads;
+  readonly #failed: Counter<readonly []>;
+  readonly #unconfirmed: Counter<readonly []>;
   #isStopped = false;
   /** When the leader of now was elected; 0 before the first. */
   #leaderElectedAt = 0;
 
   constructor(options: RequestsOptions) {
     this.#options = options;
+    this.#failed = options.meter.counter("etcd_server_proposals_failed_total");
+    this.#unconfirmed = options.meter.counter("etcd_server_read_indexes_failed_total");
     const { now, node, timeoutMs } = options;
     this.#reads = new PendingReads({
       confirm: (callback) => {
@@ -63,9 +67,9 @@ export class Requests {
 
   /** Proposes a command; `settle` is called once, in a later turn. */
   propose(command: Command, settle: Settle<Applied>, trace?: RequestTrace): void {
-    const { proposals, counters, node, now, timeoutMs } = this.#options;
+    const { proposals, node, now, timeoutMs } = this.#options;
     if (this.#isStopped || proposals.isFull) {
-      counters.proposalFailed();
+      this.#failed.add(1);
       const cause = this.#isStopped
         ? "etcdserver: server stopped"
         : "etcdserver: too many requests";
@@ -109,15 +113,15 @@ export class Requests {
 
   /** Ends requests whose time is up; to be called a few times a second. */
   expire(): void {
-    const { now, proposals, counters, node } = this.#options;
+    const { now, proposals, node } = this.#options;
     const at = now();
     const cause = (pending: Pending<Applied>): string => this.#timeoutCause(pending.startedAt);
     for (const pending of proposals.expire(at, cause)) {
-      counters.proposalFailed();
+      this.#failed.add(1);
       node.withdraw(pending.data);
     }
     const reads = this.#reads.expire(at);
-    if (reads > 0) counters.readsExpired(reads);
+    this.#unconfirmed.add(reads);
   }
 
   /** No new requests; those under way go on. */

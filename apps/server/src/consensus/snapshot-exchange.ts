@@ -3,6 +3,7 @@
  * message was made; a sink writes into a new store generation beside the one in use and replaces
  * it only when all bytes have arrived and proved right. Interrupted at any point, neither is lost.
  */
+import type { Logger } from "@etcd2/observability";
 import { PassThrough } from "node:stream";
 import type { RaftNode, SnapshotMessage, SnapshotSink } from "@etcd2/raft";
 import { importSnapshot, isStoreFailure, StoreError } from "@etcd2/store";
@@ -20,7 +21,7 @@ export interface SnapshotExchangeOptions {
   readonly node: RaftNode;
   /** The cluster may look different after an install: connect to who is there now. */
   readonly onInstalled: () => void;
-  readonly log: (message: string) => void;
+  readonly log: Logger;
   /** Neither the old state nor the new one can be relied on: the member must stop. */
   readonly onFatal: (error: Error) => void;
 }
@@ -41,7 +42,9 @@ export class SnapshotExchange {
   openSink(message: SnapshotMessage): SnapshotSink {
     if (this.#receiving) throw new Error("another snapshot is being received");
     const { log } = this.#options;
-    log(`receiving database snapshot [index:${message.snapshot.index}, from ${message.from}]...`);
+    log.info(
+      `receiving database snapshot [index:${message.snapshot.index}, from ${message.from}]...`,
+    );
     const incoming = new IncomingSnapshot(this.#options, message, this.#nextGeneration(), () => {
       this.#receiving = false;
     });
@@ -165,7 +168,7 @@ class IncomingSnapshot implements SnapshotSink {
       // The log may have caught up by itself in the meantime, or the sender been succeeded.
       if (!node.wantsSnapshot(this.#message)) return false;
       await this.#takeOver();
-      log(`applied snapshot at index ${storage.machine.appliedIndex}`);
+      log.info(`applied snapshot at index ${storage.machine.appliedIndex}`);
       return true;
     });
   }
@@ -189,7 +192,7 @@ class IncomingSnapshot implements SnapshotSink {
       this.#options.storage.discardGeneration(this.#path);
     } catch (error) {
       // The next one to arrive, or the next start, tries again.
-      this.#options.log(`an unused snapshot could not be removed: ${messageOf(error)}`);
+      this.#options.log.warning(`an unused snapshot could not be removed: ${messageOf(error)}`);
     }
   }
 
@@ -208,7 +211,9 @@ class IncomingSnapshot implements SnapshotSink {
       if (isReplaced || error instanceof TakeoverError) {
         onFatal(new Error(`a snapshot could not be taken over: ${text}`, { cause: error }));
       } else {
-        log(`a snapshot could not be taken over, the state before it stays in use: ${text}`);
+        log.warning(
+          `a snapshot could not be taken over, the state before it stays in use: ${text}`,
+        );
       }
       throw error;
     }
@@ -221,7 +226,7 @@ class IncomingSnapshot implements SnapshotSink {
       () => undefined,
     );
     this.#discard();
-    this.#options.log(`snapshot transfer was given up: ${reason.message}`);
+    this.#options.log.info(`snapshot transfer was given up: ${reason.message}`);
     this.#onEnd();
   }
 }

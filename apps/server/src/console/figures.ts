@@ -3,6 +3,7 @@
  * answer over the peer port. A member that cannot be asked, or is of a release that does not know
  * the call, is shown as such.
  */
+import type { CountingMeter } from "@etcd2/observability";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { sendUnaryData, Server, ServerUnaryCall } from "@grpc/grpc-js";
@@ -19,7 +20,6 @@ import type { Listeners } from "../listeners/start-listeners.ts";
 import type { Alarms } from "../member/alarms.ts";
 import type { Consensus } from "../consensus/consensus.ts";
 import { compatVersion } from "../base/version.ts";
-import type { ServerCounters } from "../metrics/counters.ts";
 import { HealthSamples } from "./health-samples.ts";
 import {
   type ConsoleCall,
@@ -38,7 +38,7 @@ const asBytes = (bytes: Buffer): Buffer => bytes;
 export interface FigureSources {
   readonly listeners: Listeners;
   readonly alarms: Alarms;
-  readonly counters: ServerCounters;
+  readonly meter: CountingMeter;
 }
 
 /** Bytes of the files in a directory, of which there are few; those that vanish meanwhile count 0. */
@@ -130,7 +130,7 @@ export class MemberFigures implements ConsoleData {
     this.#sources = sources;
     this.#calls = new PeerCalls(() => sources.listeners.peerCredentials);
     this.#samples = new HealthSamples({
-      counters: sources.counters,
+      meter: sources.meter,
       storeBytes: () => this.#consensus?.storage.machine.approximateSizeBytes ?? 0,
       pendingProposals: () => this.#consensus?.proposals.size ?? 0,
       shownId: formatId,

@@ -6,8 +6,7 @@
 import type { HealthSample } from "@etcd2/proto/console";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HealthSampleSchema } from "@etcd2/proto/console";
-import type { ServerCounters } from "../metrics/counters.ts";
-import type { CountingHistogram } from "../metrics/histogram.ts";
+import type { CountingHistogram, CountingMeter, HistogramName } from "@etcd2/observability";
 
 const SAMPLE_MS = 5000;
 const SAMPLES_MAX = 120;
@@ -21,7 +20,7 @@ export type Sample = MessageInitShape<typeof HealthSampleSchema> &
 
 /** Where the figures of the moment are read. */
 export interface HealthSources {
-  readonly counters: ServerCounters;
+  readonly meter: CountingMeter;
   readonly storeBytes: () => number;
   readonly pendingProposals: () => number;
   /** The id of a member as people see it. */
@@ -38,18 +37,27 @@ interface Seen {
   cumulative: readonly number[];
 }
 
+/** What is new in a histogram: how many values, their mean and their 99th percentile. */
+interface Gain {
+  readonly count: number;
+  readonly mean: number;
+  readonly p99: number;
+}
+
+const NO_GAIN: Gain = { count: 0, mean: 0, p99: 0 };
+
 /** Histograms by name, and what was new in them. */
 class Differences {
   readonly #seen = new Map<string, Seen>();
 
   /** How many observations are new, their mean and 99th percentile; zeroes without any. */
-  of(name: string, histogram: CountingHistogram): { count: number; mean: number; p99: number } {
+  of(name: string, histogram: CountingHistogram): Gain {
     const before = this.#seen.get(name);
     const cumulative = histogram.cumulative();
     const { count, sum, bounds } = histogram;
     this.#seen.set(name, { count, sum, cumulative });
     const added = count - (before?.count ?? 0);
-    if (added === 0) return { count: 0, mean: 0, p99: 0 };
+    if (added === 0) return NO_GAIN;
     const gained = cumulative.map((total, at) => total - (before?.cumulative[at] ?? 0));
     const mean = (sum - (before?.sum ?? 0)) / added;
     return { count: added, mean, p99: quantile(0.99, bounds, gained, added) };
@@ -114,34 +122,41 @@ export class HealthSamples {
     return this.#samples.filter(({ atMs }) => atMs > sinceMs);
   }
 
+  /** What a histogram without labels gained. */
+  #gained(name: HistogramName): Gain {
+    const [[, histogram] = []] = this.#sources.meter.histograms(name);
+    return histogram === undefined ? NO_GAIN : this.#differences.of(name, histogram);
+  }
+
   /** Takes one sample of what happened since the last. */
   take(): void {
-    const { counters, storeBytes, pendingProposals, shownId, wallMs, now } = this.#sources;
+    const { meter, storeBytes, pendingProposals, shownId, wallMs, now } = this.#sources;
     const seconds = Math.max(0.001, (now() - this.#atMs) / 1000);
     this.#atMs = now();
     const succeeded = new Map(
-      counters.requestSeconds
-        .entries()
+      meter
+        .histograms("etcd_http_successful_duration_seconds")
         .map(([[method = ""], histogram]) => [
           method,
           this.#differences.of(`request ${method}`, histogram),
         ]),
     );
-    const methods = counters.requestsReceived.entries().map(([[method = ""], total]) => {
+    const methods = meter.counts("etcd_http_received_total").map(([[method = ""], total]) => {
       const added = total - (this.#received.get(method) ?? 0);
       this.#received.set(method, total);
       const p99Seconds = succeeded.get(method)?.p99 ?? 0;
       return { method, perSecond: added / seconds, p99Seconds };
     });
-    const roundTrips = [...counters.peers()].flatMap(([id, { roundTrip }]) => {
-      const { count, mean } = this.#differences.of(`round trip ${id}`, roundTrip);
+    const links = meter.histograms("etcd_network_peer_round_trip_time_seconds");
+    const roundTrips = links.flatMap(([[id = ""], histogram]) => {
+      const { count, mean } = this.#differences.of(`round trip ${id}`, histogram);
       return count === 0 ? [] : [{ memberId: shownId(id), seconds: mean }];
     });
-    const proposals = this.#differences.of("proposals", counters.proposalSeconds);
+    const proposals = this.#gained("etcd2_proposal_duration_seconds");
     this.#samples.push({
       atMs: wallMs(),
       methods,
-      fsyncP99Seconds: this.#differences.of("sync", counters.walSyncSeconds).p99,
+      fsyncP99Seconds: this.#gained("etcd_disk_wal_fsync_duration_seconds").p99,
       loopDelaySeconds: this.#loopDelayMs / 1000,
       storeBytes: storeBytes(),
       proposalsPerSecond: proposals.count / seconds,

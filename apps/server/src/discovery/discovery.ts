@@ -5,7 +5,7 @@
  * nothing else. Decides; what is kept on disk is the registration file's business.
  */
 import { parseInitialCluster } from "../config/initial-cluster.ts";
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { DiscoveryError } from "./discovery-error.ts";
 import type { DiscoveryOutcome, DiscoverySubject } from "./discovery-error.ts";
 import { BAD_ENDPOINT, ServiceRefusal, ServiceUnreachable } from "./discovery-service.ts";

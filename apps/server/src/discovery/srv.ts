@@ -4,7 +4,7 @@
  */
 import { Resolver, lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { StartError } from "../base/start-error.ts";
 import type { SocketUrl } from "../config/urls.ts";
 import { messageOf } from "../base/message-of.ts";

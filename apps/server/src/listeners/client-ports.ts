@@ -4,29 +4,22 @@
  */
 import type { RequestListener, Server, ServerOptions } from "node:http";
 import { Server as TlsServer } from "node:tls";
+import type { Logger, Meter } from "@etcd2/observability";
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import type { ServerConfig } from "../config/config.ts";
 import { ClientListeners } from "./listeners.ts";
-import type { Logger } from "../logging/logger.ts";
-import type { ClientFigures } from "../metrics/sources.ts";
+import type { ClientFigures } from "../metrics/figures.ts";
 import type { TlsSide } from "../tls/tls-side.ts";
 import type { SocketUrl } from "../config/urls.ts";
 
 /** The only paths of the metrics ports. */
 const metricsPaths = new Set(["/metrics", "/health", "/livez", "/readyz"]);
 
-/** What of the process' counters is counted here. */
-export interface ConnectionCounters {
-  connectionsAccepted: number;
-  connectionsShed: number;
-  connectionsSwept: number;
-}
-
 export interface ClientPortsOptions {
   readonly config: Pick<ServerConfig, "listenClientUrls" | "listenMetricsUrls">;
   readonly tls: TlsSide | undefined;
   readonly budget: { readonly connectionsMax: number; readonly metricsConnectionsMax: number };
-  readonly counters: ConnectionCounters;
+  readonly meter: Meter;
   readonly log: Logger;
   /** Where the console is served; nowhere when left out. */
   readonly consoleUrls?: readonly SocketUrl[];
@@ -68,17 +61,24 @@ export class ClientPorts {
   #warnedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClientPortsOptions) {
-    const { config, tls, budget, counters, log, consoleUrls = [] } = options;
+    const { config, tls, budget, meter, log, consoleUrls = [] } = options;
     const { connectionsMax, metricsConnectionsMax } = budget;
     this.connectionsMax = connectionsMax;
+    const accepted = meter.counter("etcd2_client_connections_accepted_total");
+    const shed = meter.counter("etcd2_client_connections_shed_total");
+    const swept = meter.counter("etcd2_client_connections_swept_total");
     this.#clients = httpListeners(config.listenClientUrls, tls, {
       connectionsMax,
-      onConnection: () => (counters.connectionsAccepted += 1),
+      onConnection: () => {
+        accepted.add(1);
+      },
       onShed: () => {
-        counters.connectionsShed += 1;
+        shed.add(1);
         this.#warnOfShedding(log);
       },
-      onSwept: () => (counters.connectionsSwept += 1),
+      onSwept: () => {
+        swept.add(1);
+      },
     });
     this.#metrics = httpListeners(config.listenMetricsUrls, tls, {
       connectionsMax: metricsConnectionsMax,

@@ -3,17 +3,18 @@
  * plain or with TLS. Owns the certificates of both sides and the budget of connections; knows
  * nothing of what is served.
  */
+import type { Meter } from "@etcd2/observability";
 import type { RequestListener } from "node:http";
 import type { DataDirLayout } from "@etcd2/member-dir";
 import { createPeerServer } from "@etcd2/raft";
 import type { PeerCredentials, PeerServer } from "@etcd2/raft";
-import type { ClientPorts, ConnectionCounters } from "./client-ports.ts";
+import type { ClientPorts } from "./client-ports.ts";
 import { openClientPorts } from "./client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { connectionBudget, fdLimit } from "../system/fd-limit.ts";
 import type { ConnectionBudget } from "../system/fd-limit.ts";
 import type { Logging } from "../logging/logger.ts";
-import type { CertificateFigures } from "../metrics/sources.ts";
+import type { CertificateFigures } from "../metrics/figures.ts";
 import { StartError, asStartError } from "../base/start-error.ts";
 import { outgoingTls } from "../tls/outgoing-tls.ts";
 import { createPeerCredentials, createPeerTlsServer } from "../tls/peer-credentials.ts";
@@ -26,7 +27,7 @@ export interface OpenListenersOptions {
   readonly config: ServerConfig;
   readonly layout: DataDirLayout;
   readonly logging: Logging;
-  readonly counters: ConnectionCounters;
+  readonly meter: Meter;
 }
 
 interface Ports {
@@ -118,12 +119,12 @@ async function openPorts(
   const peers = await openPeers(config, sides.peer, budget.peerConnectionsMax);
   for (const url of config.listenPeerUrls) log.info(`listening for peers on ${url.text}`);
   try {
-    const { counters } = options;
+    const { meter } = options;
     const clients = await openClientPorts({
       config,
       tls: sides.client,
       budget,
-      counters,
+      meter,
       log,
       consoleUrls: config.listenConsoleUrls,
     });

@@ -14,6 +14,7 @@
  *
  * docs/decisions/0010-incarnations.md says what this cannot tell.
  */
+import type { Logger } from "@etcd2/observability";
 import { isUpToDate } from "@etcd2/raft";
 import type { Life, LogEnd, Message, NodeId, Term } from "@etcd2/raft";
 import type { Doubt } from "./life-file.ts";
@@ -41,7 +42,7 @@ export interface AdmissionOptions {
   readonly now: () => number;
   /** Called once, before the first vote: to be durable when it returns. */
   readonly onAdmitted: () => void;
-  readonly warn: (message: string) => void;
+  readonly log: Logger;
   readonly shownId: (id: NodeId) => string;
 }
 
@@ -145,23 +146,23 @@ export class Admission {
   }
 
   #explain(): void {
-    const { doubt, self, voters, now, warn, shownId } = this.#options;
+    const { doubt, self, voters, now, log, shownId } = this.#options;
     if (now() - this.#saidAt < REPEAT_MS) return;
     this.#saidAt = now();
     const silent = voters().filter((id) => id !== self && !this.#met.has(id));
     const names = silent.map(shownId).join(", ");
     if (doubt === "copy") {
-      warn(
+      log.warning(
         `this data directory is a copy, perhaps of an earlier state: this member takes part in no election until the others ` +
           `have said that they know of none later (no answer from ${names}); if the original is there still, start with that`,
       );
     } else if (this.#majorityAt === undefined) {
-      warn(
+      log.warning(
         `founding with an empty data directory: this member takes part in no election until a majority of the founding members ` +
           `answers (no answer from ${names}); if it has run before and its data is lost, replace it`,
       );
     } else {
-      warn(`founding without ${names}: waiting a moment for an answer, they may know more`);
+      log.warning(`founding without ${names}: waiting a moment for an answer, they may know more`);
     }
   }
 }

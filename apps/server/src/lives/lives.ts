@@ -3,6 +3,7 @@
  * it remembers of theirs, and whether it may take part in elections. The transport asks it about
  * everybody who comes in; see PeerLives in libs/raft for the verdict.
  */
+import type { Logger } from "@etcd2/observability";
 import { formatId } from "@etcd2/member-dir";
 import { PeerLives } from "@etcd2/raft";
 import type {
@@ -36,7 +37,7 @@ export interface LivesOptions {
   readonly consensus: { readonly node: RaftNode };
   /** Monotonic milliseconds. */
   readonly now: () => number;
-  readonly warn: (message: string) => void;
+  readonly log: Logger;
   /** What must be remembered of the others cannot be written. */
   readonly onFatal: (error: Error) => void;
 }
@@ -54,9 +55,9 @@ export class Lives implements LifeRegistry {
   #writtenChanges = 0;
 
   constructor(options: LivesOptions) {
-    const { life, memberDir, memberId, found, cluster, consensus, now, warn, voters } = options;
+    const { life, memberDir, memberId, found, cluster, consensus, now, log, voters } = options;
     this.#options = options;
-    this.#file = new PeersFile(memberDir, warn);
+    this.#file = new PeersFile(memberDir, log);
     this.#writtenAt = now();
     this.#peers = new PeerLives({
       remembered: this.#file.read().filter(([id]) => !cluster.isRemoved(id)),
@@ -80,7 +81,7 @@ export class Lives implements LifeRegistry {
       onAdmitted: () => {
         life.settle();
       },
-      warn,
+      log,
       shownId: formatId,
     });
   }

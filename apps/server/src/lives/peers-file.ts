@@ -4,6 +4,7 @@
  * written every few seconds, without a sync: a crash of the process loses nothing of it, one of the
  * machine a few seconds.
  */
+import type { Logger } from "@etcd2/observability";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeId, RememberedLife } from "@etcd2/raft";
@@ -19,13 +20,13 @@ type Entries = readonly (readonly [NodeId, RememberedLife])[];
 export class PeersFile {
   readonly #memberDir: string;
   readonly #path: string;
-  readonly #warn: (message: string) => void;
+  readonly #log: Logger;
   #hasWarned = false;
 
-  constructor(memberDir: string, warn: (message: string) => void) {
+  constructor(memberDir: string, log: Logger) {
     this.#memberDir = memberDir;
     this.#path = join(memberDir, PEERS_FILE);
-    this.#warn = warn;
+    this.#log = log;
   }
 
   /** Nothing when there is no file yet; a damaged one is worth a warning. */
@@ -42,7 +43,7 @@ export class PeersFile {
       if (entries.every(([, life]) => isLife(life))) return entries;
       throw new Error("a member is missing something");
     } catch {
-      this.#warn(`${this.#path} is damaged; the other members are met anew`);
+      this.#log.warning(`${this.#path} is damaged; the other members are met anew`);
       return [];
     }
   }
@@ -67,7 +68,7 @@ export class PeersFile {
       const text = `cannot write ${this.#path}: ${messageOf(error)}`;
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ENOSPC" && code !== "EDQUOT") throw new StartError(text, { cause: error });
-      if (!this.#hasWarned) this.#warn(text);
+      if (!this.#hasWarned) this.#log.warning(text);
       this.#hasWarned = true;
       return false;
     }

@@ -3,27 +3,10 @@
  * Text is etcd 2.3.8's, for people; JSON goes through pino, loaded only then. Where lines go is
  * the sink's business (log-sink.ts).
  */
+import type { LogFields, Logger, LogLevel } from "@etcd2/observability";
 import { formatLogLine } from "./log-format.ts";
-import type { LogLevel } from "../base/log-level.ts";
 import { levelRank, logLevels, parseLogLevel, parsePackageLevels } from "../base/log-level.ts";
 import type { LogSink } from "./log-sink.ts";
-
-/** Facts beside the message; shown in JSON only, so a message must stand for itself. */
-export type LogFields = Readonly<Record<string, unknown>>;
-
-/** One package's logger. */
-export interface Logger {
-  critical(message: string, fields?: LogFields): void;
-  error(message: string, fields?: LogFields): void;
-  warning(message: string, fields?: LogFields): void;
-  notice(message: string, fields?: LogFields): void;
-  info(message: string, fields?: LogFields): void;
-  debug(message: string, fields?: LogFields): void;
-  trace(message: string, fields?: LogFields): void;
-  log(level: LogLevel, message: string, fields?: LogFields): void;
-  /** For messages that are costly to make. */
-  isOn(level: LogLevel): boolean;
-}
 
 export interface LoggingOptions {
   readonly sink: LogSink;

@@ -3,7 +3,7 @@
  * level it costs one look at the level.
  */
 import type { RequestListener } from "node:http";
-import type { Logger } from "./logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { pathOf } from "./request-path.ts";
 
 /** The handler with a line before each request. */

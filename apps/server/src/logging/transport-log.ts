@@ -3,13 +3,11 @@
  * looked for, and why. Owns the wording of fields; knows no levels and no sinks.
  */
 import { formatId } from "@etcd2/member-dir";
-import type { TransportLog } from "@etcd2/raft";
+import { createLogger, type LogFields, type Logger } from "@etcd2/observability";
 import type { Logging } from "./logger.ts";
 
-type Fields = Parameters<TransportLog>[2];
-
 /** "message 8e9e05c52164694d at http://...: reason (bytes: 12)". */
-function describeTransportEvent(message: string, fields: Fields): string {
+function describeTransportEvent(message: string, fields: LogFields): string {
   const { peer, url, address, reason, ...others } = fields;
   const id = typeof peer === "string" && peer !== "" ? ` ${formatId(peer)}` : "";
   const place = url ?? address;
@@ -40,10 +38,13 @@ function withoutWrapping(reason: string): string {
   return wrapped.exec(reason)?.[1] ?? reason;
 }
 
-/** Writes what the transport has to say under the name of the original's package. */
-export function createTransportLog(logging: Logging): TransportLog {
+/** Writes what the transport has to say as rafthttp, the name of that package in etcd 2.3.8. */
+export function createTransportLog(logging: Logging): Logger {
   const log = logging.logger("rafthttp");
-  return (level, message, fields) => {
-    log.log(level === "warn" ? "warning" : level, describeTransportEvent(message, fields));
-  };
+  return createLogger(
+    (level, message, fields = {}) => {
+      log.log(level, describeTransportEvent(message, fields));
+    },
+    (level) => log.isOn(level),
+  );
 }

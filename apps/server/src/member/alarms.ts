@@ -3,11 +3,12 @@
  * too little free disk, and a store beyond its quota. Each begins and ends by itself. Knows
  * neither how space is measured nor who asks.
  */
+import type { Logger } from "@etcd2/observability";
 import type { LiveSize, WriteAction } from "@etcd2/store";
 import { EtcdError, StoreError } from "@etcd2/store";
 import { DiskWatch } from "../system/disk.ts";
 import type { DiskSpace } from "../system/disk.ts";
-import type { DiskFigures } from "../metrics/sources.ts";
+import type { DiskFigures } from "../metrics/figures.ts";
 
 /** How often the size of the store is looked at. */
 const QUOTA_INTERVAL_MS = 250;
@@ -34,8 +35,7 @@ export interface AlarmsOptions {
   readonly liveSize: () => LiveSize;
   /** Makes the live size exact, by reading all of the store. */
   readonly countLiveSize: () => Promise<void>;
-  readonly warn: (message: string) => void;
-  readonly notice: (message: string) => void;
+  readonly log: Logger;
   /** The store could not be counted: it cannot be relied on. */
   readonly onFatal: (error: unknown) => void;
   /** Replaced in tests. */
@@ -58,8 +58,8 @@ export class Alarms {
       paths: options.paths,
       reserveBytes: options.diskReserveBytes,
       onChange: (state, message) => {
-        if (state === "low") options.warn(message);
-        else options.notice(message);
+        if (state === "low") options.log.warning(message);
+        else options.log.notice(message);
       },
       ...(options.measure !== undefined && { measure: options.measure }),
     });
@@ -104,13 +104,13 @@ export class Alarms {
   }
 
   #decide(size: number): void {
-    const { quotaBytes, warn, notice } = this.#options;
+    const { quotaBytes, log } = this.#options;
     const isOver = size >= (this.#isOverQuota ? quotaBytes * RECOVERY : quotaBytes);
     if (isOver === this.#isOverQuota) return;
     this.#isOverQuota = isOver;
     const figures = `(${mebibytes(size)} of ${mebibytes(quotaBytes)})`;
-    if (isOver) warn(`the store exceeds its quota, only deletes are accepted ${figures}`);
-    else notice(`the store is below its quota again, writes are accepted ${figures}`);
+    if (isOver) log.warning(`the store exceeds its quota, only deletes are accepted ${figures}`);
+    else log.notice(`the store is below its quota again, writes are accepted ${figures}`);
   }
 
   /** Looks at the disk now. */

@@ -3,11 +3,11 @@
  * consensus, everything else from what the member knows. Knows no HTTP, no flags and no files; what
  * runs beside it (expiry, compaction, publishing) has files of its own.
  */
+import type { Logger, Meter } from "@etcd2/observability";
 import { formatId } from "@etcd2/member-dir";
 import type {
   Committed,
   EtcdServer as EtcdServerPort,
-  GatewayMetrics,
   HealthReport,
   LeaderStats,
   Membership,
@@ -19,7 +19,6 @@ import type { NodeId } from "@etcd2/raft";
 import type { EtcdError, StoreReader, WatcherHub, WriteAction, WriteCommand } from "@etcd2/store";
 import { StoreError } from "@etcd2/store";
 import type { Applied } from "../consensus/applier.ts";
-import type { ProposalCounters } from "../consensus/consensus-options.ts";
 import type { Consensus } from "../consensus/consensus.ts";
 import type { ReadDone } from "../consensus/pending-reads.ts";
 import type { Settle } from "../consensus/proposals.ts";
@@ -33,7 +32,8 @@ export interface ServerOps {
   metricsPage(): Promise<{ contentType: string; body: string }>;
   debugVars(): ReadonlyMap<string, unknown>;
   setLogLevel(level: string): void;
-  log(level: "debug" | "info" | "warn" | "error", message: string): void;
+  /** Lines of the gateway, etcdhttp in etcd 2.3.8. */
+  readonly log: Logger;
 }
 
 /** What the gateway's port is made of. */
@@ -43,8 +43,7 @@ export interface EtcdServerParts {
   readonly ops: ServerOps;
   readonly stats: ServerStats;
   readonly passwords: PasswordHasher;
-  readonly metrics: GatewayMetrics;
-  readonly counters: ProposalCounters;
+  readonly meter: Meter;
   /** Why client writes are refused just now (disk reserve, quota); undefined when they are not. */
   readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   /** Why the member is unhealthy although it has a leader; "" when it is not. */
@@ -58,7 +57,8 @@ export class EtcdServer implements EtcdServerPort {
   readonly memberId: NodeId;
   readonly hub: WatcherHub;
   readonly passwords: PasswordHasher;
-  readonly metrics: GatewayMetrics;
+  readonly meter: Meter;
+  readonly log: Logger;
   readonly membership: Membership;
   readonly #parts: EtcdServerParts;
   readonly #consensus: Consensus;
@@ -73,7 +73,8 @@ export class EtcdServer implements EtcdServerPort {
     this.memberId = consensus.storage.memberId;
     this.hub = consensus.hub;
     this.passwords = parts.passwords;
-    this.metrics = parts.metrics;
+    this.meter = parts.meter;
+    this.log = parts.ops.log;
     this.membership = parts.membership;
     this.#clusterVersion = consensus.cluster.version;
     const versionChanged = (): void => {
@@ -159,14 +160,12 @@ export class EtcdServer implements EtcdServerPort {
     this.#parts.ops.setLogLevel(level);
   }
 
-  log(level: "debug" | "info" | "warn" | "error", message: string): void {
-    this.#parts.ops.log(level, message);
-  }
-
   /** Healthy means: a leader confirms a read in time, and no alarm is raised. */
   async health(isLocal = false): Promise<HealthReport> {
     const report = await this.#judgeHealth(isLocal);
-    this.#parts.counters.healthJudged(report.healthy);
+    const { meter } = this;
+    if (report.healthy) meter.counter("etcd_server_health_success").add(1);
+    else meter.counter("etcd_server_health_failures").add(1);
     return report;
   }
 

@@ -3,6 +3,7 @@
  * the others it does not reach, how many a majority takes, and the way out when they are gone for
  * good. Knows neither consensus nor connections: both are handed in at each look.
  */
+import type { Logger } from "@etcd2/observability";
 
 /** The first line comes after this time without a leader; far beyond any election. */
 const FIRST_AFTER_MS = 10_000;
@@ -21,13 +22,13 @@ export interface LeaderlessView {
 /** Counts the time without a leader; `now` is in monotonic milliseconds. */
 export class Leaderless {
   readonly #now: () => number;
-  readonly #warn: (message: string) => void;
+  readonly #log: Logger;
   #sinceMs: number;
   #sayAtMs: number;
 
-  constructor(options: { readonly now: () => number; readonly warn: (message: string) => void }) {
+  constructor(options: { readonly now: () => number; readonly log: Logger }) {
     this.#now = options.now;
-    this.#warn = options.warn;
+    this.#log = options.log;
     this.#sinceMs = this.#now();
     this.#sayAtMs = this.#sinceMs + FIRST_AFTER_MS;
   }
@@ -43,7 +44,7 @@ export class Leaderless {
     if (now < this.#sayAtMs) return;
     this.#sayAtMs = now + REPEAT_MS;
     const seconds = Math.round((now - this.#sinceMs) / 1000);
-    this.#warn(`no leader for ${seconds} s: ${reason(view())}`);
+    this.#log.warning(`no leader for ${seconds} s: ${reason(view())}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a member is made of and told by whoever starts it. Types only. */
-import type { GatewayMetrics, PasswordHasher } from "@etcd2/api-v2";
+import type { PasswordHasher } from "@etcd2/api-v2";
 import type { EtcdError, WriteAction } from "@etcd2/store";
 import type { ConsensusOptions } from "../consensus/consensus-options.ts";
 import type { Consensus } from "../consensus/consensus.ts";
@@ -13,7 +13,6 @@ export interface MemberOptions extends ConsensusOptions {
   readonly catchUpEntries: number;
   readonly strictReconfigCheck: boolean;
   readonly passwords: PasswordHasher;
-  readonly metrics: GatewayMetrics;
   /** Why client writes are refused just now; undefined when they are not. */
   readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   /** Why the member is unhealthy although it has a leader; "" when it is not. */

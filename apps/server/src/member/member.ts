@@ -31,7 +31,7 @@ export class Member {
     const membership = createMembership(options, consensus);
     this.server = new EtcdServer({
       ...{ consensus, membership, ops: options.ops(consensus), stats: options.stats },
-      ...{ passwords: options.passwords, metrics: options.metrics, counters: options.counters },
+      ...{ passwords: options.passwords, meter: options.meter },
       writeRefusal: options.writeRefusal,
       alarm: options.alarm,
       onStorageFailure: options.onFatal,
@@ -41,14 +41,14 @@ export class Member {
       compactor.afterApply();
     });
     const { name, clientURLs, storage, log, onFatal } = options;
-    this.#publisher = new Publisher({ consensus, name, clientURLs, log: log.server });
+    this.#publisher = new Publisher({ consensus, name, clientURLs, log });
     this.#ttl = new TtlSync({
       consensus,
       storage,
       activeSince: (id) => consensus.transport.activeSince(id),
       onFatal,
     });
-    const leaderless = new Leaderless({ now: () => performance.now(), warn: log.warn });
+    const leaderless = new Leaderless({ now: () => performance.now(), log });
     this.#timer = setInterval(() => {
       leaderless.look(consensus.node.leader !== "", () => leaderlessView(consensus));
       consensus.requests.expire();
@@ -123,7 +123,7 @@ function leaderlessView({ cluster, links, storage }: Consensus): LeaderlessView 
 }
 
 function createMembership(options: MemberOptions, consensus: Consensus): Membership {
-  const { log, counters, strictReconfigCheck } = options;
+  const { log, meter, strictReconfigCheck } = options;
   const { cluster, node, proposals, requestTimeoutMs, storage } = consensus;
   const membership = new Membership({
     ...{ memberId: storage.memberId, cluster, node, strictReconfigCheck, requestTimeoutMs },
@@ -131,12 +131,9 @@ function createMembership(options: MemberOptions, consensus: Consensus): Members
     isConnected: (id) => consensus.links.isConnected(id),
     wallMs: Date.now,
     onPromoted: () => {
-      counters.learnerPromoted();
+      meter.counter("etcd_server_learner_promote_successes").add(1);
     },
-    log: (level, message) => {
-      if (level === "warn") log.warn(message);
-      else log.server(message);
-    },
+    log,
   });
   consensus.events.on("confChange", (requestId, refusal) => {
     membership.applied(requestId, refusal);
@@ -148,13 +145,18 @@ function createMembership(options: MemberOptions, consensus: Consensus): Members
 }
 
 function createCompactor(options: MemberOptions, consensus: Consensus): Compactor {
-  const { storage, snapshotCount, catchUpEntries, counters, log, onFatal } = options;
+  const { storage, snapshotCount, catchUpEntries, meter, log, onFatal } = options;
+  const flush = meter.histogram("etcd_disk_backend_snapshot_duration_seconds");
+  const sync = meter.histogram("etcd_snap_fsync_duration_seconds");
+  const save = meter.histogram("etcd_debugging_snap_save_total_duration_seconds");
   return new Compactor({
     ...{ storage, node: consensus.node, snapshotCount, catchUpEntries, onFatal },
     isConnected: (id) => consensus.links.isConnected(id),
     onCompacted: (flushSeconds, totalSeconds) => {
-      counters.compacted(flushSeconds, totalSeconds);
+      flush.observe(flushSeconds);
+      sync.observe(flushSeconds);
+      save.observe(totalSeconds);
     },
-    log: log.server,
+    log,
   });
 }

@@ -2,6 +2,7 @@
  * Publishes this member's name and client URLs through the log at every start, and as leader
  * decides the cluster version of a new cluster. Tries again until it succeeds or the server stops.
  */
+import type { Logger } from "@etcd2/observability";
 import { formatId, publishWrite } from "@etcd2/member-dir";
 import { EtcdError, toByteString } from "@etcd2/store";
 import type { Consensus } from "../consensus/consensus.ts";
@@ -15,7 +16,7 @@ export interface PublisherOptions {
   readonly consensus: Consensus;
   readonly name: string;
   readonly clientURLs: readonly string[];
-  readonly log: (message: string) => void;
+  readonly log: Logger;
 }
 
 export class Publisher {
@@ -51,7 +52,7 @@ export class Publisher {
           return;
         }
         const urls = clientURLs.join(" ");
-        log(
+        log.info(
           `published {Name:${name} ClientURLs:[${urls}]} to cluster ${formatId(consensus.storage.clusterId)}`,
         );
         resolve();
@@ -69,7 +70,7 @@ export class Publisher {
       return Promise.resolve();
     }
     this.#versionInFlight ??= new Promise((resolve) => {
-      log("setting up the initial cluster version to 2.3");
+      log.info("setting up the initial cluster version to 2.3");
       consensus.requests.propose(
         { action: "clusterVersion", value: toByteString(CLUSTER_VERSION) },
         () => {

@@ -1,23 +1,20 @@
 /**
- * Owns /metrics: which families are served and the page they make. The registry is our own, and
- * prom-client is loaded when the first page is asked for or the server has started, not before:
- * until then the counters count by themselves.
+ * Owns /metrics: which families of the catalogue are served and the page they make. The registry is our
+ * own, and prom-client is loaded when the first page is asked for or the server has started, not before:
+ * until then the meter counts by itself.
  */
+import { FAMILIES } from "@etcd2/observability";
+import type { CountingMeter, MetricName, MetricSpec } from "@etcd2/observability";
 import type { Registry } from "prom-client";
 
-import { bridgeFamilies } from "./families-bridge.ts";
-import { ServerCounters } from "./counters.ts";
-import { compatFamilies } from "./families-compat.ts";
-import { extensiveFamilies, peerFamilies } from "./families-peer.ts";
-import { serverFamilies } from "./families-server.ts";
-import type { Family, Scrape } from "./family.ts";
-import { HandlerFigures } from "./handler-families.ts";
-import type { MetricSources } from "./sources.ts";
+import { HandlerFigures } from "./handler-figures.ts";
 
 export interface MetricsOptions {
   /** Also serve the names of etcd 2.3. */
   readonly compat: boolean;
   readonly detail: "basic" | "extensive";
+  /** Also serve what only a bridge has. False by default. */
+  readonly bridge?: boolean;
 }
 
 export interface MetricsPage {
@@ -26,7 +23,6 @@ export interface MetricsPage {
 }
 
 export interface Metrics {
-  readonly counters: ServerCounters;
   /**
    * Begins the measuring that cannot be made up for later (event loop, garbage collection). To be
    * called once the server has started: it loads prom-client.
@@ -37,7 +33,7 @@ export interface Metrics {
 }
 
 /** Costs that grow with the number of connections and tell less than our own gauges. */
-const expensive = [
+const EXPENSIVE = [
   "process_open_fds",
   "process_max_fds",
   "nodejs_active_resources",
@@ -50,81 +46,68 @@ const expensive = [
 
 /** What prom-client's registry asks of a metric. */
 class RegisteredFamily {
-  readonly name: string;
+  readonly name: MetricName;
   readonly help: string;
-  readonly type: Family["type"];
+  readonly type: MetricSpec["type"];
   readonly aggregator = "sum";
-  readonly #family: Family;
-  readonly #scrape: Scrape;
+  readonly #meter: CountingMeter;
 
-  constructor(family: Family, scrape: Scrape) {
-    this.name = family.name;
-    this.help = family.help;
-    this.type = family.type;
-    this.#family = family;
-    this.#scrape = scrape;
+  constructor(name: MetricName, { help, type }: MetricSpec, meter: CountingMeter) {
+    this.name = name;
+    this.help = help;
+    this.type = type;
+    this.#meter = meter;
   }
 
   get(): object {
     const { name, help, type, aggregator } = this;
-    return { name, help, type, aggregator, values: this.#family.samples(this.#scrape) };
+    return { name, help, type, aggregator, values: this.#meter.samples(name) };
   }
 }
 
-/** Every source is read once for a page, however many families use it. */
-function readOnce(sources: MetricSources, cache: Map<string, unknown>): MetricSources {
-  const cached: Record<string, () => unknown> = {};
-  for (const [name, read] of Object.entries<(() => unknown) | undefined>({ ...sources })) {
-    if (read === undefined) continue;
-    cached[name] = () => {
-      if (!cache.has(name)) cache.set(name, read());
-      return cache.get(name);
-    };
+function isServed({ served = "always" }: MetricSpec, options: MetricsOptions): boolean {
+  switch (served) {
+    case "always":
+      return true;
+    case "extensive":
+      return options.detail === "extensive";
+    case "compat":
+      return options.compat;
+    case "bridge":
+      return options.bridge === true;
   }
-  return cached;
 }
 
-async function createRegistry(families: readonly Family[], scrape: Scrape): Promise<Registry> {
+async function createRegistry(options: MetricsOptions, meter: CountingMeter): Promise<Registry> {
   const { Registry, collectDefaultMetrics } = await import("prom-client");
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 });
-  for (const name of expensive) registry.removeSingleMetric(name);
-  for (const family of families) {
+  for (const name of EXPENSIVE) registry.removeSingleMetric(name);
+  for (const [name, spec] of FAMILIES) {
+    if (!isServed(spec, options)) continue;
     registry.registerMetric(
-      new RegisteredFamily(family, scrape) as unknown as Parameters<Registry["registerMetric"]>[0],
+      new RegisteredFamily(name, spec, meter) as unknown as Parameters<
+        Registry["registerMetric"]
+      >[0],
     );
   }
   return registry;
 }
 
-/** Sets metrics up; nothing is loaded yet. */
-export function createMetrics(
-  options: MetricsOptions,
-  sources: MetricSources,
-  counters: ServerCounters = new ServerCounters(),
-): Metrics {
+/** Sets up the page of what the meter counts and is given; nothing is loaded yet. */
+export function createMetrics(options: MetricsOptions, meter: CountingMeter): Metrics {
   const handler = new HandlerFigures();
-  const cache = new Map<string, unknown>();
-  const families = [
-    ...serverFamilies,
-    ...peerFamilies,
-    ...(sources.bridge === undefined ? [] : bridgeFamilies),
-    ...handler.families(),
-    ...(options.detail === "extensive" ? extensiveFamilies : []),
-    ...(options.compat ? [...compatFamilies, ...handler.compatFamilies()] : []),
-  ];
-  const scrape = { counters, sources: readOnce(sources, cache) };
+  meter.read(() => handler.figures());
   let registry: Promise<Registry> | undefined;
-  const loaded = () => (registry ??= createRegistry(families, scrape));
+  const loaded = () => (registry ??= createRegistry(options, meter));
   return {
-    counters,
     start: async () => {
       await loaded();
     },
     page: async () => {
       const ready = await loaded();
       const startMs = performance.now();
-      cache.clear();
+      meter.collect();
       const body = await ready.metrics();
       handler.scraped((performance.now() - startMs) / 1000, Buffer.byteLength(body));
       return { contentType: ready.contentType, body };

@@ -5,7 +5,7 @@
  */
 import type { FollowerStats, LeaderStats, SelfStats } from "@etcd2/api-v2";
 import { formatId } from "@etcd2/member-dir";
-import type { NodeId } from "@etcd2/raft";
+import type { NodeId, TrafficListener } from "@etcd2/raft";
 
 /** Rates are taken over this many frames at most, and forgotten after an idle second. */
 const RATE_WINDOW = 200;
@@ -73,7 +73,8 @@ export interface ServerStatsOptions {
   readonly now: () => number;
 }
 
-export class ServerStats {
+/** Gathers the figures; hears of the traffic by its hooks. */
+export class ServerStats implements TrafficListener {
   readonly #options: ServerStatsOptions;
   readonly #startTime: string;
   #leader: NodeId = "";
@@ -107,19 +108,20 @@ export class ServerStats {
     this.#followers = new Map();
   }
 
-  appendsReceived(count: number, bytes: number): void {
+  onAppendsReceived(_from: NodeId, count: number, bytes: number): void {
     this.#received += count;
     this.#receiveRate.add(this.#options.now(), count, bytes);
   }
 
-  appendsSent(to: NodeId, count: number, bytes: number): void {
+  onAppendsSent(to: NodeId, count: number, bytes: number): void {
     this.#sent += count;
     this.#sendRate.add(this.#options.now(), count, bytes);
     this.#follower(to).success += count;
   }
 
-  /** The link to a follower was measured. */
-  followerAnswered(id: NodeId, seconds: number): void {
+  /** A link was measured; leaders keep figures of their followers. */
+  onRoundTrip(id: NodeId, seconds: number): void {
+    if (!this.isLeader) return;
     const ms = seconds * 1000;
     const follower = this.#follower(id);
     follower.current = ms;
@@ -130,7 +132,9 @@ export class ServerStats {
     follower.maximum = Math.max(follower.maximum, ms);
   }
 
-  followerFailed(id: NodeId): void {
+  /** Messages did not reach a member; leaders count these as failed sends to their followers. */
+  onMessagesDropped(id: NodeId): void {
+    if (!this.isLeader) return;
     this.#follower(id).fail += 1;
   }
 
@@ -188,7 +192,7 @@ export class ServerStats {
         current: 0,
         sum: 0,
         sumOfSquares: 0,
-        // The original starts from the largest 64-bit number.
+        // etcd 2.3.8 starts from the largest 64-bit number.
         minimum: 2 ** 63,
         maximum: 0,
         success: 0,

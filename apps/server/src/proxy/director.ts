@@ -5,7 +5,7 @@
  */
 import type { NetUrl } from "@etcd2/net-url";
 import type { ClusterInfo } from "@etcd2/raft";
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { Endpoint } from "./endpoint.ts";
 import { Suspects } from "./suspects.ts";
 import { messageOf } from "../base/message-of.ts";

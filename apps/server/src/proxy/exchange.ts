@@ -8,8 +8,8 @@ import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { onBodyBroken } from "@etcd2/api-v2";
 import { hostHeader } from "@etcd2/net-url";
-import type { Logger } from "../logging/logger.ts";
-import type { ServerCounters } from "../metrics/counters.ts";
+import type { Logger } from "@etcd2/observability";
+import type { ProxyCounts } from "./proxy-counts.ts";
 import type { Director } from "./director.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { hasBody, requestHeaders, responseHeaders } from "./headers.ts";
@@ -18,7 +18,7 @@ import type { Upstream } from "./upstream.ts";
 export interface ExchangeContext {
   readonly director: Director;
   readonly upstream: Upstream;
-  readonly counters: ServerCounters;
+  readonly counts: ProxyCounts;
   readonly log: Logger;
   /** 0 means no limit. */
   readonly dialTimeoutMs: number;
@@ -72,7 +72,7 @@ export class Exchange {
   }
 
   run(): void {
-    this.#context.counters.proxyRequests.add(this.#method);
+    this.#context.counts.requests.add(1, this.#method);
     if (this.#endpoints.length === 0) {
       this.#drop("zero_endpoints", 503, "zero endpoints currently available");
       return;
@@ -257,8 +257,8 @@ export class Exchange {
   }
 
   #failed({ endpoint, isSent }: Attempt, error: Error): void {
-    const { counters, director, log } = this.#context;
-    counters.proxyDropped.add(`${this.#method}\tfailed_sending_request`);
+    const { counts, director, log } = this.#context;
+    counts.dropped.add(1, this.#method, "failed_sending_request");
     log.info(`failed to direct request to ${endpoint.text}: ${error.message}`);
     director.failed(endpoint);
     if (isSent && !this.#isSafe) this.#giveUp();
@@ -274,8 +274,8 @@ export class Exchange {
   }
 
   #drop(kind: string, status: number, message: string): void {
-    const { counters, log } = this.#context;
-    counters.proxyDropped.add(`${this.#method}\t${kind}`);
+    const { counts, log } = this.#context;
+    counts.dropped.add(1, this.#method, kind);
     log.info(message);
     const body = JSON.stringify({ message: `proxy: ${message}` });
     this.#response.writeHead(status, [
@@ -288,11 +288,11 @@ export class Exchange {
   }
 
   #answer(incoming: IncomingMessage, { endpoint, outgoing }: Attempt): void {
-    const { counters, director } = this.#context;
+    const { counts, director } = this.#context;
     const response = this.#response;
     const status = incoming.statusCode ?? 502;
-    counters.proxyHandled.add(`${this.#method}\t${status}`);
-    counters.proxySeconds.observe(this.#method, (performance.now() - this.#startMs) / 1000);
+    counts.handled.add(1, this.#method, String(status));
+    counts.seconds.observe((performance.now() - this.#startMs) / 1000, this.#method);
     const hasCors = response.hasHeader("access-control-allow-origin");
     const headers = responseHeaders(incoming, hasCors);
     try {

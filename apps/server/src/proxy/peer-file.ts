@@ -2,6 +2,7 @@
  * The peers a proxy learned, kept in its data directory: where it asks after a restart, however
  * much the cluster has changed since the flags were written. The format is that of the original.
  */
+import type { Logger } from "@etcd2/observability";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkedUrls } from "@etcd2/net-url";
@@ -23,7 +24,7 @@ export class PeerFile {
    * The peer URLs; undefined when there is no file, or none that can be used.
    * @throws StartError when it is there and cannot be read.
    */
-  read(warn: (message: string) => void): readonly string[] | undefined {
+  read(log: Logger): readonly string[] | undefined {
     let text: string;
     try {
       text = readFileSync(this.path, "utf8");
@@ -32,7 +33,7 @@ export class PeerFile {
       throw new StartError(`cannot read ${this.path}: ${messageOf(error)}`, { cause: error });
     }
     const urls = parse(text);
-    if (urls === undefined) warn(`proxy: ignoring ${this.path}, which is damaged`);
+    if (urls === undefined) log.warning(`proxy: ignoring ${this.path}, which is damaged`);
     return urls;
   }
 

@@ -3,7 +3,7 @@
  * all, until it does or belongs to no member any more. Owns the time after which an endpoint counts
  * as hung, so that streams from it end instead of being silent for ever.
  */
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import type { Endpoint } from "./endpoint.ts";
 
 const PROBE_INTERVAL_MS = 1000;

@@ -5,7 +5,7 @@ import type { ServerConfig } from "../config/config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { formatInitialCluster } from "../config/initial-cluster.ts";
 import { urlTexts } from "../config/urls.ts";
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 
 /** The facts of the configuration, in the order of etcd 2.3.8. */
 export function announceConfig(config: ServerConfig, isInitialized: boolean, log: Logger): void {

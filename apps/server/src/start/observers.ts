@@ -1,20 +1,18 @@
 /**
  * Wires what is counted and measured to the metrics page and to /debug/vars: who reads which
- * figure of a running member. The counters themselves are in metrics/.
+ * figure of a running member. The page itself is made in metrics/.
  */
 import { formatId } from "@etcd2/member-dir";
-import type { TransportMetrics } from "@etcd2/raft";
+import type { CountingMeter, Figures } from "@etcd2/observability";
 import type { Consensus } from "../consensus/consensus.ts";
 import type { Alarms } from "../member/alarms.ts";
 import { clientFigures } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { fdLimit, fdsUsed } from "../system/fd-limit.ts";
-import type { ServerCounters } from "../metrics/counters.ts";
 import { createMetrics } from "../metrics/registry.ts";
-import type { Metrics } from "../metrics/registry.ts";
-import type { ServerStats } from "../metrics/server-stats.ts";
-import type { CertificateFigures, MetricSources } from "../metrics/sources.ts";
+import { info, portFigures, processFigures, storeFigures } from "../metrics/figures.ts";
+import type { CertificateFigures } from "../metrics/figures.ts";
 
 /** What is asked of the figures of a running member. */
 export interface Observers {
@@ -63,102 +61,94 @@ function raftStatus({ node }: Consensus): unknown {
   };
 }
 
-function memberSources(config: ServerConfig, observed: Observed): MetricSources {
-  const { consensus } = observed;
-  const limit = shownFdLimit();
+function raftFigures(consensus: Consensus): Figures {
+  const { node, storage, proposals, cluster } = consensus;
+  const { log, bytesWritten } = storage.wal;
   return {
-    identity: () => ({
-      memberId: formatId(consensus.storage.memberId),
-      clusterId: formatId(consensus.storage.clusterId),
-      clusterVersion: consensus.cluster.version,
+    etcd_server_has_leader: node.leader !== "",
+    etcd_server_is_leader: node.isLeader,
+    etcd_server_is_learner: cluster.get(storage.memberId)?.isLearner === true,
+    etcd_server_leader_changes_seen_total: consensus.leaderChanges,
+    etcd_server_proposals_committed_total: node.committed,
+    etcd_server_proposals_applied_total: node.applied,
+    etcd_server_proposals_pending: proposals.size,
+    etcd2_raft_term: node.term,
+    etcd2_raft_first_index: log.firstIndex(),
+    etcd2_raft_last_index: log.lastIndex(),
+    etcd_disk_wal_write_bytes_total: bytesWritten,
+  };
+}
+
+function clusterFigures({ cluster, storage, transport }: Consensus): Figures {
+  const local = formatId(storage.memberId);
+  const others = cluster.members.filter(({ id }) => id !== storage.memberId);
+  return {
+    etcd_server_id: info("server_id", local),
+    etcd_cluster_version: info("cluster_version", cluster.version),
+    etcd_network_active_peers: others.map(({ id }) => ({
+      labels: { Local: local, Remote: formatId(id) },
+      value: Number(transport.activeSince(id) > 0),
+    })),
+  };
+}
+
+function alarmFigures({ names, disk }: Observed["alarms"]): Figures {
+  return {
+    etcd2_disk_free_bytes: disk.freeBytes,
+    etcd2_disk_reserve_bytes: disk.reserveBytes,
+    etcd2_alarm: (["diskLow", "quota"] as const).map((type) => {
+      return { labels: { type }, value: Number(names.includes(type)) };
     }),
-    raft: () => {
-      const { node, storage, proposals } = consensus;
-      return {
-        hasLeader: node.leader !== "",
-        isLeader: node.isLeader,
-        isLearner: consensus.cluster.get(storage.memberId)?.isLearner === true,
-        leaderChanges: consensus.leaderChanges,
-        term: node.term,
-        committed: node.committed,
-        applied: node.applied,
-        firstIndex: storage.wal.log.firstIndex(),
-        lastIndex: storage.wal.log.lastIndex(),
-        pendingProposals: proposals.size,
-      };
-    },
-    store: () => {
-      const { machine } = consensus.storage;
-      return {
-        stats: machine.reader.stats,
-        watchers: consensus.hub.watchers,
-        etcdIndex: machine.reader.etcdIndex,
-        historyFirstIndex: machine.history.firstIndex,
-        historyLastIndex: machine.history.lastIndex,
-        sizeBytes: machine.approximateSizeBytes,
-        liveBytes: machine.liveSize.bytes,
-        quotaBytes: config.quotaBytes,
-      };
-    },
-    peers: () =>
-      consensus.cluster.members
-        .filter(({ id }) => id !== consensus.storage.memberId)
-        .map(({ id }) => ({ id, isActive: consensus.transport.activeSince(id) > 0 })),
-    clients: () => clientFigures(observed.clients),
-    certificates: () => observed.clients.certificates,
-    disk: () => observed.alarms.disk,
-    alarms: () => observed.alarms.names,
-    fds: () => ({ used: fdsUsed(), limit }),
   };
 }
 
-/** Counts what goes over the links to other members, for metrics and for /v2/stats alike. */
-export function transportMetrics(counters: ServerCounters, stats: ServerStats): TransportMetrics {
+function memberFigures(
+  { quotaBytes }: ServerConfig,
+  meter: CountingMeter,
+  { consensus, clients, alarms }: Observed,
+): Figures {
+  const { machine } = consensus.storage;
   return {
-    onFrameSent: (to, bytes, messages, seconds, appends) => {
-      counters.onFrameSent(to, bytes, messages, seconds);
-      if (appends > 0) stats.appendsSent(to, appends, bytes);
-    },
-    onFrameReceived: (from, bytes, messages, appends) => {
-      counters.onFrameReceived(from, bytes, messages);
-      if (appends > 0) stats.appendsReceived(appends, bytes);
-    },
-    onSendFailed: (to, messages) => {
-      counters.onSendFailed(to, messages);
-      if (stats.isLeader) stats.followerFailed(to);
-    },
-    onRoundTrip: (to, seconds) => {
-      counters.onRoundTrip(to, seconds);
-      if (stats.isLeader) stats.followerAnswered(to, seconds);
-    },
-    onSnapshotBytesSent: (to, bytes) => {
-      counters.onSnapshotBytesSent(to, bytes);
-    },
-    onSnapshotBytesReceived: (from, bytes) => {
-      counters.onSnapshotBytesReceived(from, bytes);
-    },
+    ...raftFigures(consensus),
+    ...clusterFigures(consensus),
+    ...alarmFigures(alarms),
+    ...portFigures(clientFigures(clients)),
+    ...processFigures({
+      fdsUsed: fdsUsed(),
+      fdLimit: shownFdLimit(),
+      certificates: clients.certificates,
+    }),
+    ...storeFigures({
+      stats: machine.reader.stats,
+      recursiveReads: meter.value("etcd_debugging_store_reads_total", "getRecursive"),
+      watchers: consensus.hub.watchers,
+      etcdIndex: machine.reader.etcdIndex,
+      historyFirstIndex: machine.history.firstIndex,
+      historyLastIndex: machine.history.lastIndex,
+      sizeBytes: machine.approximateSizeBytes,
+      liveBytes: machine.liveSize.bytes,
+      quotaBytes,
+    }),
   };
 }
 
-/** Wires the figures of a member that runs to the counters of its process. */
+/** Wires the figures of a member that runs to the meter of its process. */
 export function createObservers(
   config: ServerConfig,
-  counters: ServerCounters,
+  meter: CountingMeter,
   observed: Observed,
 ): Observers {
   const { consensus, alarms } = observed;
-  const metrics: Metrics = createMetrics(
-    { compat: config.metricsCompat, detail: config.metrics },
-    memberSources(config, observed),
-    counters,
-  );
+  // Shown before the first of them.
+  meter.counter("etcd_debugging_store_reads_total").of("getRecursive");
+  meter.read(() => memberFigures(config, meter, observed));
+  const metrics = createMetrics({ compat: config.metricsCompat, detail: config.metrics }, meter);
   return {
     start: () => metrics.start(),
     // etcd 2.3.8 names no character set; the text is ASCII.
     page: async () => {
       // An estimate is counted anew for the next page.
       void alarms.count();
-      counters.walBytesWritten = consensus.storage.wal.bytesWritten;
       return { ...(await metrics.page()), contentType: "text/plain; version=0.0.4" };
     },
     debugVars: () =>

@@ -2,10 +2,10 @@
  * Starts the access log of --access-log: its sink, and the handler around that of the gateway.
  * What a line holds and how lines are written is elsewhere.
  */
+import type { Meter } from "@etcd2/observability";
 import type { RequestListener } from "node:http";
 import type { ServerConfig } from "../config/config.ts";
 import type { Logging } from "../logging/logger.ts";
-import type { ServerCounters } from "../metrics/counters.ts";
 import { StartError } from "../base/start-error.ts";
 import { messageOf } from "../base/message-of.ts";
 
@@ -20,7 +20,7 @@ export interface AccessLogging {
 export async function startAccessLog(
   config: ServerConfig,
   logging: Logging,
-  counters: ServerCounters,
+  meter: Meter,
 ): Promise<AccessLogging> {
   if (config.accessLog === "") return { around: (handler) => handler, close: () => undefined };
   const { withAccessLog } = await import("../logging/access-log.ts");
@@ -28,7 +28,9 @@ export async function startAccessLog(
   try {
     const sink = openAccessSink({
       target: config.accessLog,
-      onDropped: (lines) => (counters.accessLogLinesDropped += lines),
+      onDropped: (lines) => {
+        meter.counter("etcd2_access_log_lines_dropped_total").add(lines);
+      },
       onError: (error) => {
         logging.logger("etcdhttp").error(`cannot write the access log: ${error.message}`);
       },

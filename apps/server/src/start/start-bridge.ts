@@ -2,6 +2,7 @@
  * Starts a bridge from the configuration: its way to the v3 cluster, its listeners, its gateway. Owns
  * the order: nothing is served before the cluster has answered. Writes no files.
  */
+import { CountingMeter, type Meter } from "@etcd2/observability";
 import { readFileSync } from "node:fs";
 import { createApp } from "@etcd2/api-v2";
 import { layoutOf } from "@etcd2/member-dir";
@@ -16,6 +17,7 @@ import type { Logging } from "../logging/logger.ts";
 import { withRequestLines } from "../logging/request-lines.ts";
 import { startAccessLog } from "./start-access-log.ts";
 import { messageOf } from "../base/message-of.ts";
+import { portFigures, processFigures, storeFigures } from "../metrics/figures.ts";
 import { createMetrics, type Metrics } from "../metrics/registry.ts";
 import { asStartError, StartError } from "../base/start-error.ts";
 import type { RunningServer } from "./running-server.ts";
@@ -115,34 +117,35 @@ interface Observed {
 
 function bridgeMetrics(
   config: ServerConfig,
-  counters: BridgeCounters,
+  meter: CountingMeter,
   observed: () => Observed,
 ): Metrics {
   const limit = fdLimit();
-  return createMetrics(
-    { compat: config.metricsCompat, detail: config.metrics },
-    {
-      fds: () => ({ used: fdsUsed(), limit: Number.isFinite(limit) ? limit : 0 }),
-      clients: () => clientFigures(observed().ports),
-      certificates: () => certificateFigures(observed().sides),
-      store: () => ({
-        stats: observed().bridge.stats,
-        watchers: observed().bridge.hub.watchers,
-        etcdIndex: observed().bridge.etcdIndex,
-        ...observed().bridge.history,
-        sizeBytes: observed().cluster.state.sizeBytes,
-        liveBytes: observed().cluster.state.liveBytes,
+  meter.counter("etcd_debugging_store_reads_total").of("getRecursive");
+  meter.read(() => {
+    const { ports, sides, bridge, cluster } = observed();
+    return {
+      ...processFigures({
+        fdsUsed: fdsUsed(),
+        fdLimit: Number.isFinite(limit) ? limit : 0,
+        certificates: certificateFigures(sides),
       }),
-      bridge: () => ({
-        calls: counters.calls,
-        failures: counters.failures,
-        retries: counters.retries,
-        conflicts: counters.conflicts,
-        watchLagRevisions: observed().bridge.watchLag,
-        isWatching: observed().bridge.isWatching,
+      ...portFigures(clientFigures(ports)),
+      ...storeFigures({
+        stats: bridge.stats,
+        recursiveReads: meter.value("etcd_debugging_store_reads_total", "getRecursive"),
+        watchers: bridge.hub.watchers,
+        etcdIndex: bridge.etcdIndex,
+        ...bridge.history,
+        sizeBytes: cluster.state.sizeBytes,
+        liveBytes: cluster.state.liveBytes,
       }),
-    },
-  );
+      etcd2_bridge_watch_lag_revisions: bridge.watchLag,
+      etcd2_bridge_watch_connected: bridge.isWatching,
+    };
+  });
+  const { metricsCompat: compat, metrics: detail } = config;
+  return createMetrics({ compat, detail, bridge: true }, meter);
 }
 
 async function openSides({ config, logging }: StartBridgeOptions): Promise<TlsSides> {
@@ -167,7 +170,7 @@ async function openSides({ config, logging }: StartBridgeOptions): Promise<TlsSi
 async function openPorts(
   { config, logging }: StartBridgeOptions,
   sides: TlsSides,
-  counters: Metrics["counters"],
+  meter: Meter,
 ): Promise<ClientPorts> {
   const budget = connectionBudget(fdLimit(), config.connectionsMax);
   if (!budget.ok) throw new StartError(budget.error);
@@ -175,7 +178,7 @@ async function openPorts(
     config,
     tls: sides.client,
     budget,
-    counters,
+    meter,
     log: logging.logger("etcdmain"),
     announcePrefix: "bridge: ",
   });
@@ -190,25 +193,25 @@ export async function startBridge(options: StartBridgeOptions): Promise<RunningS
     `bridge: serving the v2 API from the v3 cluster at ${config.bridge.endpoints.join(",")}, prefix ${JSON.stringify(config.bridge.prefix)}`,
   );
   const client = createClient(config.bridge);
-  const upstreamCounters = new BridgeCounters();
-  const bridge = await openBridge(options, client, upstreamCounters);
+  const meter = new CountingMeter();
+  const bridge = await openBridge(options, client, new BridgeCounters(meter));
   const cluster = new UpstreamCluster({ client, clientUrls: urlTexts(config.advertiseClientUrls) });
   await cluster.start();
   const sides = await openSides(options);
-  const metrics = bridgeMetrics(config, upstreamCounters, () => ({
+  const metrics = bridgeMetrics(config, meter, () => ({
     ports,
     sides,
     bridge,
     cluster,
   }));
-  const accessLog = await startAccessLog(config, logging, metrics.counters);
-  const ports = await openPorts(options, sides, metrics.counters);
+  const accessLog = await startAccessLog(config, logging, meter);
+  const ports = await openPorts(options, sides, meter);
   const server = new BridgeServer({
     bridge,
     cluster,
-    metrics: metrics.counters,
+    meter,
     startedAt,
-    // The original names no character set; the text is ASCII.
+    // etcd 2.3.8 names no character set; the text is ASCII.
     metricsPage: async () => ({
       ...(await metrics.page()),
       contentType: "text/plain; version=0.0.4",
@@ -222,9 +225,7 @@ export async function startBridge(options: StartBridgeOptions): Promise<RunningS
     setLogLevel: (level) => {
       logging.setLevel(level);
     },
-    log: (level, message) => {
-      logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
-    },
+    log: logging.logger("etcdhttp"),
   });
   const tracing = await startTracing(config, logging);
   const app = createApp(server, {

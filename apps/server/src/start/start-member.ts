@@ -3,6 +3,7 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
+import { CountingMeter, type Meter } from "@etcd2/observability";
 import { authWatch, createApp } from "@etcd2/api-v2";
 import type { GatewayOptions } from "@etcd2/api-v2";
 import type { DataDirLayout } from "@etcd2/member-dir";
@@ -15,7 +16,7 @@ import { bootstrapRecord } from "../cluster/bootstrap.ts";
 import type { BootstrapRecord } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import type { ServerConfig } from "../config/config.ts";
-import { ConsensusObserver } from "../member/consensus-observer.ts";
+import { ConsensusObserver } from "../consensus/consensus-observer.ts";
 import { checkWritable, inspectDataDir } from "../storage/data-dir.ts";
 import { addHealthService } from "../listeners/grpc-health.ts";
 import { pageOptions } from "../listeners/page-options.ts";
@@ -25,7 +26,6 @@ import { drawId, LifeFile } from "../lives/life-file.ts";
 import type { Doubt } from "../lives/life-file.ts";
 import type { Logging } from "../logging/logger.ts";
 import { withRequestLines } from "../logging/request-lines.ts";
-import type { MemberLog } from "../consensus/consensus-options.ts";
 import type { MemberOptions } from "../member/member-options.ts";
 import type { ServerOps } from "../member/etcd-server.ts";
 import type { Consensus } from "../consensus/consensus.ts";
@@ -33,8 +33,7 @@ import { Member } from "../member/member.ts";
 import { MemberLocks } from "../storage/member-locks.ts";
 import { MemberStorage } from "../storage/member-storage.ts";
 import type { StorageOptions } from "../storage/member-storage.ts";
-import { createObservers, transportMetrics } from "./observers.ts";
-import { ServerCounters } from "../metrics/counters.ts";
+import { createObservers } from "./observers.ts";
 import { ServerStats } from "../metrics/server-stats.ts";
 import { consoleHandler } from "../console/console-handler.ts";
 import { addConsoleService, MemberFigures } from "../console/figures.ts";
@@ -49,7 +48,6 @@ import { startTracing } from "../tracing/start-tracing.ts";
 import { announceConfig } from "./announce.ts";
 import type { RunningServer, ServerEvents } from "./running-server.ts";
 import type { Tracing } from "../consensus/tracing-port.ts";
-import { countTransport } from "../metrics/transport-counts.ts";
 import { createTransportLog } from "../logging/transport-log.ts";
 import { urlTexts } from "../config/urls.ts";
 import { compatClusterVersion, compatVersion } from "../base/version.ts";
@@ -68,33 +66,11 @@ export interface StartMemberOptions {
   readonly events: ServerEvents;
 }
 
-function memberLog(logging: Logging): MemberLog {
-  const raft = logging.logger("raft");
-  const server = logging.logger("etcdserver");
-  return {
-    raft: (message) => {
-      raft.info(message);
-    },
-    server: (message) => {
-      server.info(message);
-    },
-    warn: (message) => {
-      server.warning(message);
-    },
-    error: (message) => {
-      server.error(message);
-    },
-    critical: (message) => {
-      server.critical(message);
-    },
-  };
-}
-
 interface StorageSurroundings {
   /** Undefined: they are taken here. */
   readonly locks: MemberLocks | undefined;
-  readonly counters: ServerCounters;
-  readonly consensus: ConsensusObserver;
+  readonly meter: CountingMeter;
+  readonly observer: ConsensusObserver;
   readonly credentials: PeerCredentials;
 }
 
@@ -144,25 +120,24 @@ function lockDirectories({ layout, isInitialized }: StartMemberOptions): MemberL
 
 async function openStorage(
   options: StartMemberOptions,
-  { locks: lockedBefore, counters, consensus, credentials }: StorageSurroundings,
+  { locks: lockedBefore, meter, observer, credentials }: StorageSurroundings,
 ): Promise<OpenedStorage> {
   const { config, layout, logging } = options;
   const log = logging.logger("etcdserver");
   announceConfig(config, options.isInitialized, log);
   const locks = lockedBefore ?? lockDirectories(options);
+  const walSyncs = meter.histogram("etcd_disk_wal_fsync_duration_seconds");
   const storageOptions: StorageOptions = {
     layout,
     locks,
     watchHistory: config.watchHistory,
     onWalSync: (seconds) => {
-      counters.walSynced(seconds);
+      walSyncs.observe(seconds);
     },
     onSlowWalSync: (seconds) => {
-      consensus.slowSync(seconds);
+      observer.slowSync(seconds);
     },
-    warn: (message) => {
-      log.warning(message);
-    },
+    log,
   };
   if (options.isInitialized) {
     // Left behind by a crash in the moment between making the storage and settling.
@@ -203,8 +178,8 @@ async function openStorage(
 
 /** What a member needs besides its storage. */
 interface Surroundings {
-  readonly counters: ServerCounters;
-  readonly consensus: ConsensusObserver;
+  readonly meter: CountingMeter;
+  readonly observer: ConsensusObserver;
   readonly listeners: Listeners;
   readonly alarms: Alarms;
   readonly figures: MemberFigures;
@@ -218,7 +193,7 @@ function memberOptions(
   surroundings: Surroundings,
 ): MemberOptions {
   const { config, logging, events } = options;
-  const { counters, consensus, listeners, alarms, passwords, tracing } = surroundings;
+  const { meter, observer, listeners, alarms, passwords, tracing } = surroundings;
   const stats = new ServerStats({
     name: config.name,
     memberId: storage.memberId,
@@ -228,7 +203,7 @@ function memberOptions(
   return {
     name: config.name,
     clientURLs: urlTexts(config.advertiseClientUrls),
-    ...{ storage, life, stats, passwords, metrics: counters, counters: consensus },
+    ...{ storage, life, stats, passwords, meter, observer },
     peerCredentials: listeners.peerCredentials,
     tickMs: config.heartbeatMs,
     electionTicks: config.electionTicks,
@@ -245,8 +220,9 @@ function memberOptions(
         memberId: storage.memberId,
         serverVersion: compatVersion,
         minClusterVersion: compatClusterVersion,
-        listener: countTransport(listener, counters),
-        metrics: transportMetrics(counters, stats),
+        listener,
+        meter,
+        traffic: stats,
         log: createTransportLog(logging),
         credentials: listeners.peerCredentials,
         lives: host.lives,
@@ -255,12 +231,12 @@ function memberOptions(
         transport,
         isRemoved: (id) => host.cluster.isRemoved(id),
         clusterInfo: (logIndex) => host.clusterInfo(logIndex),
-        calls: counters,
       });
       return transport;
     },
     ops: (member) => serverOps(options, surroundings, member),
-    log: memberLog(logging),
+    log: logging.logger("etcdserver"),
+    raftLog: logging.logger("raft"),
     onFatal: events.onFatal,
     onRemoved: events.onRemoved,
   };
@@ -269,11 +245,11 @@ function memberOptions(
 /** What the process reports of itself and of the consensus it takes part in. */
 function serverOps(
   { config, logging }: StartMemberOptions,
-  { counters, listeners, alarms, figures }: Surroundings,
+  { meter, listeners, alarms, figures }: Surroundings,
   consensus: Consensus,
 ): ServerOps {
   figures.attach(consensus);
-  const observers = createObservers(config, counters, { consensus, clients: listeners, alarms });
+  const observers = createObservers(config, meter, { consensus, clients: listeners, alarms });
   setTimeout(() => {
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();
@@ -283,9 +259,7 @@ function serverOps(
     setLogLevel: (level) => {
       logging.setLevel(level);
     },
-    log: (level, message) => {
-      logging.logger("etcdhttp").log(level === "warn" ? "warning" : level, message);
-    },
+    log: logging.logger("etcdhttp"),
   };
 }
 
@@ -300,12 +274,7 @@ function createAlarms(
     quotaBytes: config.quotaBytes,
     liveSize: () => storage.machine.liveSize,
     countLiveSize: () => storage.machine.countLiveBytes(),
-    warn: (message) => {
-      log.warning(message);
-    },
-    notice: (message) => {
-      log.notice(message);
-    },
+    log,
     onFatal: (error) => {
       events.onFatal(error instanceof Error ? error : new Error(String(error)));
     },
@@ -319,15 +288,12 @@ interface OpenedPorts {
 }
 
 /** Opens all ports. Certificates made on the way are written, so the directories are locked first. */
-async function openPorts(
-  options: StartMemberOptions,
-  counters: ServerCounters,
-): Promise<OpenedPorts> {
+async function openPorts(options: StartMemberOptions, meter: Meter): Promise<OpenedPorts> {
   const { config, layout, logging } = options;
   const makesFiles = config.clientTls.autoTls || config.peerTls.autoTls;
   const locks = makesFiles ? lockDirectories(options) : undefined;
   try {
-    return { listeners: await openListeners({ config, layout, logging, counters }), locks };
+    return { listeners: await openListeners({ config, layout, logging, meter }), locks };
   } catch (error) {
     if (!options.isInitialized) locks?.undo();
     throw error;
@@ -348,18 +314,16 @@ function gatewayOptions(config: ServerConfig): GatewayOptions {
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
   const { config, logging } = options;
   const log = logging.logger("etcdserver");
-  const counters = new ServerCounters();
-  const consensus = new ConsensusObserver({
-    counters,
-    warn: (message) => {
-      log.warning(message);
-    },
+  const meter = new CountingMeter();
+  const observer = new ConsensusObserver({
+    meter,
+    log,
     heartbeatSeconds: config.heartbeatMs / 1000,
     now: () => performance.now(),
   });
-  const accessLog = await startAccessLog(config, logging, counters);
+  const accessLog = await startAccessLog(config, logging, meter);
   const tracing = await startTracing(config, logging);
-  const { listeners, locks } = await openPorts(options, counters);
+  const { listeners, locks } = await openPorts(options, meter);
   const passwords = new WorkerPasswordHasher({ cost: config.bcryptCost });
   let member: Member;
   let alarms: Alarms;
@@ -367,15 +331,15 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   try {
     const opened = await openStorage(options, {
       locks,
-      counters,
-      consensus,
+      meter,
+      observer,
       credentials: listeners.peerCredentials,
     });
     log.info(`starting server... [version: ${compatVersion}, cluster version: to_be_decided]`);
     alarms = createAlarms(options, opened.storage);
     await alarms.start();
-    figures = new MemberFigures({ listeners, alarms, counters });
-    const surroundings = { counters, consensus, listeners, alarms, figures, passwords, tracing };
+    figures = new MemberFigures({ listeners, alarms, meter });
+    const surroundings = { meter, observer, listeners, alarms, figures, passwords, tracing };
     member = await Member.start(memberOptions(options, opened, surroundings));
   } catch (error) {
     await listeners.close(0);

@@ -3,11 +3,13 @@
  * the order: nothing is written before the peers are known, nothing is served before they have
  * been asked once.
  */
+import { createProxyCounts } from "../proxy/proxy-counts.ts";
 import type { ConnectionOptions } from "node:tls";
 import type { DataDirLayout } from "@etcd2/member-dir";
+import { CountingMeter, type Meter } from "@etcd2/observability";
 import { fetchClusterInfo } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
-import type { ClientPorts, ConnectionCounters } from "../listeners/client-ports.ts";
+import type { ClientPorts } from "../listeners/client-ports.ts";
 import { clientFigures, openClientPorts } from "../listeners/client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { pageOptions } from "../listeners/page-options.ts";
@@ -15,6 +17,7 @@ import { ensureWritable, isMemberBegun } from "../storage/data-dir.ts";
 import { proxySeeds } from "../discovery/find-cluster.ts";
 import { connectionBudget, fdLimit, fdsUsed } from "../system/fd-limit.ts";
 import type { Logging } from "../logging/logger.ts";
+import { portFigures, processFigures } from "../metrics/figures.ts";
 import { createMetrics } from "../metrics/registry.ts";
 import type { Metrics } from "../metrics/registry.ts";
 import { startAccessLog } from "./start-access-log.ts";
@@ -70,9 +73,7 @@ async function firstPeers(
   file: PeerFile,
 ): Promise<readonly string[]> {
   const log = logging.logger("etcdmain");
-  const kept = file.read((message) => {
-    log.warning(message);
-  });
+  const kept = file.read(log);
   if (kept === undefined) {
     const seeds = await proxySeeds(config, logging);
     log.info(`proxy: using peer urls [${seeds.join(" ")}]`);
@@ -115,7 +116,7 @@ function createDirector(
 async function bind(
   { config, logging }: StartProxyOptions,
   { client }: TlsSides,
-  counters: ConnectionCounters,
+  meter: Meter,
 ): Promise<ClientPorts> {
   const budget = connectionBudget(fdLimit(), config.connectionsMax);
   if (!budget.ok) throw new StartError(budget.error);
@@ -124,7 +125,7 @@ async function bind(
     tls: client,
     // Each client may need a connection to a member as well.
     budget: { ...budget, connectionsMax: Math.max(1, Math.floor(budget.connectionsMax / 2)) },
-    counters,
+    meter,
     log: logging.logger("etcdmain"),
     announcePrefix: "proxy: ",
   });
@@ -136,17 +137,25 @@ interface Observed {
   readonly sides: TlsSides;
 }
 
-function proxyMetrics(config: ServerConfig, observed: () => Observed): Metrics {
+function proxyMetrics(
+  config: ServerConfig,
+  meter: CountingMeter,
+  observed: () => Observed,
+): Metrics {
   const limit = fdLimit();
-  return createMetrics(
-    // A proxy's own families have no other names than those of etcd 2.3.
-    { compat: true, detail: config.metrics },
-    {
-      fds: () => ({ used: fdsUsed(), limit: Number.isFinite(limit) ? limit : 0 }),
-      clients: () => clientFigures(observed().ports),
-      certificates: () => certificateFigures(observed().sides),
-    },
-  );
+  meter.read(() => {
+    const { ports, sides } = observed();
+    return {
+      ...processFigures({
+        fdsUsed: fdsUsed(),
+        fdLimit: Number.isFinite(limit) ? limit : 0,
+        certificates: certificateFigures(sides),
+      }),
+      ...portFigures(clientFigures(ports)),
+    };
+  });
+  // A proxy's own families have no other names than those of etcd 2.3.
+  return createMetrics({ compat: true, detail: config.metrics }, meter);
 }
 
 async function openSides({ config, layout, logging }: StartProxyOptions): Promise<TlsSides> {
@@ -172,9 +181,10 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
   const { credentials, tls } = memberTls(config, sides.peer);
   const file = new PeerFile(layout.proxyDir);
   const peers = await firstPeers(options, file);
-  const metrics = proxyMetrics(config, () => ({ ports, sides }));
-  const accessLog = await startAccessLog(config, logging, metrics.counters);
-  const ports = await bind(options, sides, metrics.counters);
+  const meter = new CountingMeter();
+  const metrics = proxyMetrics(config, meter, () => ({ ports, sides }));
+  const accessLog = await startAccessLog(config, logging, meter);
+  const ports = await bind(options, sides, meter);
   try {
     ensureWritable(layout.dataDir);
     file.claim();
@@ -188,7 +198,7 @@ export async function startProxy(options: StartProxyOptions): Promise<RunningSer
   const handler = createProxyHandler({
     director,
     upstream,
-    counters: metrics.counters,
+    counts: createProxyCounts(meter),
     log: logging.logger("proxy"),
     dialTimeoutMs: config.proxy.dialTimeoutMs,
     writeTimeoutMs: config.proxy.writeTimeoutMs,

@@ -3,6 +3,7 @@
  * log forget what lies before, less a reserve for followers that lag. This is all that is left of
  * "taking a snapshot": no tree is ever serialised.
  */
+import type { Logger } from "@etcd2/observability";
 import { RaftError } from "@etcd2/raft";
 import type { NodeId, RaftNode, Wal } from "@etcd2/raft";
 import { firstToKeep } from "./log-reserve.ts";
@@ -20,7 +21,7 @@ export interface CompactorOptions {
   readonly catchUpEntries: number;
   /** A link to the member is up. */
   readonly isConnected: (id: NodeId) => boolean;
-  readonly log: (message: string) => void;
+  readonly log: Logger;
   /** Seconds that making the state machine durable took, and the compaction as a whole. */
   readonly onCompacted: (flushSeconds: number, totalSeconds: number) => void;
   readonly onFatal: (error: Error) => void;
@@ -78,7 +79,7 @@ export class Compactor {
   async #compact(): Promise<void> {
     const { storage, node, catchUpEntries, isConnected } = this.#options;
     const metadata = storage.snapshotMetadata();
-    this.#options.log(
+    this.#options.log.info(
       `start to snapshot (applied: ${metadata.index}, lastsnap: ${this.#lastIndex})`,
     );
     const startedAt = performance.now();
@@ -96,7 +97,7 @@ export class Compactor {
       (flushedAt - startedAt) / 1000,
       (performance.now() - startedAt) / 1000,
     );
-    this.#options.log(`saved snapshot at index ${metadata.index}`);
-    this.#options.log(`compacted raft log at ${keepFrom - 1}`);
+    this.#options.log.info(`saved snapshot at index ${metadata.index}`);
+    this.#options.log.info(`compacted raft log at ${keepFrom - 1}`);
   }
 }

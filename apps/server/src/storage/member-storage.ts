@@ -3,6 +3,7 @@
  * two to agreement after a crash. Knows the layout of the member directory and which of the two
  * comes first; knows nothing of clusters, sockets or flags.
  */
+import type { Logger } from "@etcd2/observability";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DataDirLayout } from "@etcd2/member-dir";
@@ -29,7 +30,7 @@ export interface StorageOptions {
   /** Held already; the storage releases them when it is closed. Default: it takes them itself. */
   readonly locks?: MemberLocks | undefined;
   /** Something an operator should know, such as a repaired tail. */
-  readonly warn: (message: string) => void;
+  readonly log: Logger;
 }
 
 function openMachine(
@@ -305,7 +306,7 @@ export class MemberStorage {
     });
     if (opened.repaired !== undefined) {
       const { file, offset, droppedBytes } = opened.repaired;
-      options.warn(
+      options.log.warning(
         `repaired the torn tail of ${file}: cut ${droppedBytes} bytes at offset ${offset}`,
       );
     }
@@ -380,7 +381,9 @@ export class MemberStorage {
       this.#directory.removeOthers();
     } catch (error) {
       // Nobody reads it any more, and the next start tries again.
-      this.#options.warn(`the state before the snapshot could not be removed: ${messageOf(error)}`);
+      this.#options.log.warning(
+        `the state before the snapshot could not be removed: ${messageOf(error)}`,
+      );
     }
     return incoming;
   }

@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { messageOf } from "../base/message-of.ts";
 import type { DatagramSender } from "./unix-datagram.ts";
 

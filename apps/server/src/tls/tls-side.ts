@@ -10,7 +10,7 @@ import { createSecureContext } from "node:tls";
 import type { SecureContext, SecureContextOptions, Server as TlsServer } from "node:tls";
 
 import type { TlsConfig } from "../config/config.ts";
-import type { Logger } from "../logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { selfSigned } from "./auto-tls.ts";
 import { certificateMisfits } from "./certificate-fit.ts";
 import { describeTlsError, TlsFileError } from "./tls-error.ts";

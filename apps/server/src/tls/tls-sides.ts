@@ -6,7 +6,7 @@ import type { DataDirLayout } from "@etcd2/member-dir";
 import { certificateName } from "@etcd2/net-url";
 import type { ServerConfig } from "../config/config.ts";
 import type { Logging } from "../logging/logger.ts";
-import type { CertificateFigures } from "../metrics/sources.ts";
+import type { CertificateFigures } from "../metrics/figures.ts";
 import type { SocketUrl } from "../config/urls.ts";
 import type { TlsSide } from "./tls-side.ts";
 import { tlsWarnings } from "./tls-warnings.ts";

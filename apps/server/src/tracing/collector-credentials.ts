@@ -3,6 +3,7 @@
  * variables of OpenTelemetry name. A file that cannot be used is one clear line at start, as
  * everywhere else, where the exporter's own reading of them would go on without it.
  */
+import type { Logger } from "@etcd2/observability";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { createSecureContext } from "node:tls";
 import type { SecureContext } from "node:tls";
@@ -22,7 +23,7 @@ function fileOf(env: Environment, what: string): string {
 }
 
 /** Reads the files. @throws Error when one cannot be used */
-function readContext(env: Environment, warn?: (message: string) => void): SecureContext {
+function readContext(env: Environment, log?: Logger): SecureContext {
   const trustedCaFile = fileOf(env, "CERTIFICATE");
   const certFile = fileOf(env, "CLIENT_CERTIFICATE");
   const keyFile = fileOf(env, "CLIENT_KEY");
@@ -42,7 +43,8 @@ function readContext(env: Environment, warn?: (message: string) => void): Secure
     } as const;
     const material = loadTlsFiles(files);
     const problem = validityProblem(certFile, material, new Date());
-    if (problem !== undefined) warn?.(`the certificate for the collector of traces ${problem}`);
+    if (problem !== undefined)
+      log?.warning(`the certificate for the collector of traces ${problem}`);
     return createSecureContext(contextOptions(material, MIN_VERSION));
   }
   const ca = readAuthorities(authorities);
@@ -56,9 +58,9 @@ function readContext(env: Environment, warn?: (message: string) => void): Secure
 export function collectorCredentials(
   { scheme }: Pick<CollectorAddress, "scheme">,
   env: Environment,
-  warn: (message: string) => void,
+  log: Logger,
 ): ChannelCredentials {
-  if (scheme === "https") readContext(env, warn);
+  if (scheme === "https") readContext(env, log);
   const side = { secureContext: () => readContext(env), isSelfSigned: false, hasAuthority: true };
   return createPeerCredentials(side)(scheme);
 }

@@ -2,6 +2,7 @@
  * Tracing by OpenTelemetry, sent by OTLP over gRPC. The only file that knows the SDK and how spans
  * leave the process. It is a bundle of its own, loaded when tracing is switched on.
  */
+import type { Logger } from "@etcd2/observability";
 import type { IncomingMessage } from "node:http";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
@@ -26,11 +27,11 @@ const CLOSE_TIMEOUT_MS = 1000;
 export interface OpenTelemetryOptions {
   readonly config: TracingConfig;
   readonly version: string;
-  readonly warn: (message: string) => void;
+  readonly log: Logger;
   readonly attach: (request: IncomingMessage, trace: RequestTrace) => void;
 }
 
-function createSpans({ config, version, warn }: OpenTelemetryOptions): {
+function createSpans({ config, version, log }: OpenTelemetryOptions): {
   readonly processor: BatchSpanProcessor;
   readonly spans: SpanSource;
 } {
@@ -38,12 +39,12 @@ function createSpans({ config, version, warn }: OpenTelemetryOptions): {
   const { scheme, authority: address } = collector;
   const exporter = new OTLPTraceExporter({
     url: `${scheme}://${address}`,
-    credentials: collectorCredentials(collector, process.env, warn),
+    credentials: collectorCredentials(collector, process.env, log),
     timeoutMillis: EXPORT_TIMEOUT_MS,
   });
   const now = (): number => performance.now();
   const processor = new BatchSpanProcessor({
-    exporter: new QuietExporter({ inner: exporter, address, warn, now }),
+    exporter: new QuietExporter({ inner: exporter, address, log, now }),
     maxQueueSize: QUEUE_SPANS_MAX,
     maxExportBatchSize: BATCH_SPANS_MAX,
     scheduledDelayMillis: SEND_INTERVAL_MS,

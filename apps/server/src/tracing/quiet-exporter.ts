@@ -2,6 +2,7 @@
  * Sends spans on by another exporter and keeps its troubles from everybody: failures are counted,
  * and told in one line a minute at most. Tracing never is a reason for anything else to fail.
  */
+import type { Logger } from "@etcd2/observability";
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace";
 
 const LINE_INTERVAL_MS = 60_000;
@@ -9,7 +10,7 @@ const LINE_INTERVAL_MS = 60_000;
 export interface QuietExporterOptions {
   readonly inner: SpanExporter;
   readonly address: string;
-  readonly warn: (message: string) => void;
+  readonly log: Logger;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -50,7 +51,7 @@ export class QuietExporter implements SpanExporter {
     if (now - this.#saidAt < LINE_INTERVAL_MS) return;
     this.#saidAt = now;
     const reason = (error?.message ?? "unknown error").replace(/\s+/g, " ").slice(0, 200);
-    this.#options.warn(
+    this.#options.log.warning(
       `cannot send traces to ${this.#options.address}: ${reason} (${this.#lost} spans lost)`,
     );
     this.#lost = 0;

@@ -24,9 +24,7 @@ export async function startTracing(
   return createTracing({
     config: tracing,
     version: productVersion,
-    warn: (message) => {
-      log.warning(message);
-    },
+    log,
     attach: attachTrace,
   });
 }

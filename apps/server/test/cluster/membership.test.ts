@@ -1,4 +1,5 @@
 /** What a member decides by itself about changes of the membership: hand-overs, strict checks, ids. */
+import { NO_LOGGER, createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { memberId } from "@etcd2/member-dir";
@@ -51,7 +52,7 @@ function leaderWith(peer: Peer): { membership: Membership; asked: () => readonly
     requestTimeoutMs: 1000,
     wallMs: Date.now,
     onPromoted: () => undefined,
-    log: () => undefined,
+    log: NO_LOGGER,
   });
   return { membership, asked: () => asked };
 }
@@ -152,9 +153,7 @@ function memberAmong(setting: Setting): {
     requestTimeoutMs: 30,
     wallMs: () => NOW_MS,
     onPromoted: () => undefined,
-    log: (_level, message) => {
-      lines.push(message);
-    },
+    log: createLogger((_level, message) => lines.push(message)),
   });
   return { membership, asked, lines };
 }
@@ -260,7 +259,7 @@ test("a removal of this member that only the others have applied is answered as 
     requestTimeoutMs: 60_000,
     wallMs: Date.now,
     onPromoted: () => undefined,
-    log: () => undefined,
+    log: NO_LOGGER,
   });
   let isOtherDone = false;
   const other = membership.remove("bb").finally(() => (isOtherDone = true));

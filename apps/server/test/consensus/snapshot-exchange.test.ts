@@ -1,4 +1,5 @@
 /** A state on its way between members: what fails leaves the old one in use, or ends the member. */
+import { createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -42,7 +43,7 @@ describe("a state on its way between members", () => {
           watchHistory: 100,
           onWalSync: () => undefined,
           onSlowWalSync: () => undefined,
-          warn: (line) => lines.push(line),
+          log: createLogger((_level, line) => lines.push(line)),
         },
         { memberId, clusterId: CLUSTER },
         "{}",
@@ -84,7 +85,7 @@ describe("a state on its way between members", () => {
         installed += 1;
         onInstalled();
       },
-      log: (line) => lines.push(line),
+      log: createLogger((_level, line) => lines.push(line)),
       onFatal: (error) => fatal.push(error.message),
     });
   }

@@ -1,25 +1,25 @@
 /** What a member remembers of its health for the console. */
+import { CountingMeter } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { HealthSamples, quantile } from "../../src/console/health-samples.ts";
-import { ServerCounters } from "../../src/metrics/counters.ts";
 
 function member(): {
-  counters: ServerCounters;
+  meter: CountingMeter;
   samples: HealthSamples;
   pass: (ms: number) => void;
 } {
   let nowMs = 0;
-  const counters = new ServerCounters();
+  const meter = new CountingMeter();
   const samples = new HealthSamples({
-    counters,
+    meter,
     storeBytes: () => 1234,
     pendingProposals: () => 3,
     shownId: (id) => `id ${id}`,
     wallMs: () => 1_000_000 + nowMs,
     now: () => nowMs,
   });
-  return { counters, samples, pass: (ms) => (nowMs += ms) };
+  return { meter, samples, pass: (ms) => (nowMs += ms) };
 }
 
 function isBetween(value: number | undefined, low: number, high: number): boolean {
@@ -28,13 +28,13 @@ function isBetween(value: number | undefined, low: number, high: number): boolea
 
 describe("health samples", () => {
   test("tell what happened since the sample before, a second", () => {
-    const { counters, samples, pass } = member();
+    const { meter, samples, pass } = member();
     for (let i = 0; i < 100; i++) {
-      counters.received("PUT");
-      counters.succeeded("PUT", 0.003);
-      counters.proposalApplied(0.003);
-      counters.walSynced(0.003);
-      counters.onRoundTrip("b", 0.001);
+      meter.counter("etcd_http_received_total").add(1, "PUT");
+      meter.histogram("etcd_http_successful_duration_seconds").observe(0.003, "PUT");
+      meter.histogram("etcd2_proposal_duration_seconds").observe(0.003);
+      meter.histogram("etcd_disk_wal_fsync_duration_seconds").observe(0.003);
+      meter.histogram("etcd_network_peer_round_trip_time_seconds").observe(0.001, "b");
     }
     pass(5000);
     samples.take();

@@ -1,4 +1,5 @@
 /** When a member whose memory is in doubt may vote. */
+import { createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import type { Life, LogEnd, Message } from "@etcd2/raft";
@@ -36,7 +37,7 @@ function admission(doubt: Doubt, size: number, self = "1"): Admission {
     onAdmitted: () => {
       settled += 1;
     },
-    warn: (message) => warnings.push(message),
+    log: createLogger((_level, message) => warnings.push(message)),
     shownId: (id) => `#${id}`,
   });
 }

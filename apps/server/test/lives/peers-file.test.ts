@@ -1,4 +1,5 @@
 /** What is remembered of other members, on disk. */
+import { createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import fs, { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
@@ -10,7 +11,11 @@ import { StartError } from "../../src/base/start-error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "etcd2-peers-"));
 const warnings: string[] = [];
-const open = (path = directory): PeersFile => new PeersFile(path, (text) => warnings.push(text));
+const open = (path = directory): PeersFile =>
+  new PeersFile(
+    path,
+    createLogger((_level, text) => warnings.push(text)),
+  );
 const life = { incarnation: "a", starts: 3, session: "b", term: 4, index: 5 };
 
 after(() => {

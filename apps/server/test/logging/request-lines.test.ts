@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
 import { createTextLogging } from "../../src/logging/logger.ts";
-import type { LogLevel } from "../../src/base/log-level.ts";
+import type { LogLevel } from "@etcd2/observability";
 import { withRequestLines } from "../../src/logging/request-lines.ts";
 import { createTransportLog } from "../../src/logging/transport-log.ts";
 
@@ -58,7 +58,7 @@ function told(message: string, url: string, reason: string): string {
     close: () => undefined,
   };
   const logging = createTextLogging({ sink, format: "text", useColor: false, level: "info" });
-  createTransportLog(logging)("warn", message, { url, reason });
+  createTransportLog(logging).warning(message, { url, reason });
   return log.replace(/^.* \| rafthttp: /, "").trimEnd();
 }
 

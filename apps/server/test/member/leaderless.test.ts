@@ -1,4 +1,5 @@
 /** What a member says that waits for others to elect a leader with it. */
+import { createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Leaderless, type LeaderlessView } from "../../src/member/leaderless.ts";
@@ -7,7 +8,10 @@ import { Leaderless, type LeaderlessView } from "../../src/member/leaderless.ts"
 function member(): { said: string[]; look: (second: number, view?: LeaderlessView) => void } {
   let now = 0;
   const said: string[] = [];
-  const leaderless = new Leaderless({ now: () => now, warn: (message) => said.push(message) });
+  const leaderless = new Leaderless({
+    now: () => now,
+    log: createLogger((_level, message) => said.push(message)),
+  });
   return {
     said,
     look: (second, view) => {

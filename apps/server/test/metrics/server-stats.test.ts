@@ -10,10 +10,10 @@ test("appends are counted one by one, round trips alone make the latency", () =>
   let now = 0;
   const stats = new ServerStats({ name: "m", memberId: SELF, wallMs: () => 0, now: () => now });
   stats.roleChanged("leader", SELF);
-  stats.appendsSent(FOLLOWER, 3, 300);
+  stats.onAppendsSent(FOLLOWER, 3, 300);
   now = 500;
-  stats.appendsSent(FOLLOWER, 1, 100);
-  stats.appendsReceived(2, 50);
+  stats.onAppendsSent(FOLLOWER, 1, 100);
+  stats.onAppendsReceived(FOLLOWER, 2, 50);
   const self = stats.self();
   assert.deepEqual([self.sendAppendRequestCnt, self.recvAppendRequestCnt], [4, 2]);
   assert.deepEqual([self.sendPkgRate, self.sendBandwidthRate], [8, 800]);
@@ -21,9 +21,9 @@ test("appends are counted one by one, round trips alone make the latency", () =>
   const before = stats.leader([FOLLOWER]).followers["bb"];
   assert.deepEqual(before?.counts, { fail: 0, success: 4 });
   assert.equal(before.latency.minimum, 2 ** 63);
-  stats.followerAnswered(FOLLOWER, 0.002);
-  stats.followerAnswered(FOLLOWER, 0.004);
-  stats.followerFailed(FOLLOWER);
+  stats.onRoundTrip(FOLLOWER, 0.002);
+  stats.onRoundTrip(FOLLOWER, 0.004);
+  stats.onMessagesDropped(FOLLOWER);
   assert.deepEqual(stats.leader([FOLLOWER]).followers["bb"], {
     latency: { current: 4, average: 3, standardDeviation: 1, minimum: 2, maximum: 4 },
     counts: { fail: 1, success: 4 },

@@ -1,4 +1,5 @@
 /** Directors over scripted peers, members of a few lines, and proxies to them. */
+import { CountingMeter } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { createServer, request as httpRequest } from "node:http";
 import type { ClientRequest, IncomingMessage, Server, ServerResponse } from "node:http";
@@ -8,7 +9,7 @@ import { text } from "node:stream/consumers";
 import { afterEach } from "node:test";
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
 import type { ClusterInfo } from "@etcd2/raft";
-import { ServerCounters } from "../../src/metrics/counters.ts";
+import { createProxyCounts } from "../../src/proxy/proxy-counts.ts";
 import { Director } from "../../src/proxy/director.ts";
 import type { Endpoint } from "../../src/proxy/endpoint.ts";
 import { selfTest } from "../../src/proxy/endpoint.ts";
@@ -102,7 +103,7 @@ export const available = (director: Director): readonly string[] =>
 
 export interface Proxy {
   readonly url: string;
-  readonly counters: ServerCounters;
+  readonly meter: CountingMeter;
   readonly director: Director;
   /** Lets time pass for what rests or is silent. */
   readonly pass: (ms: number) => void;
@@ -151,7 +152,7 @@ export async function proxyTo(
   const members = urls.map((client, n) => ({ peer: `http://10.0.0.${n + 1}:2380`, client }));
   if (urls.length > 0) answers.set(peer, () => Promise.resolve(infoOf(members)));
   await director.start();
-  const counters = new ServerCounters();
+  const meter = new CountingMeter();
   cleanups.push(() => {
     upstream.close();
   });
@@ -160,7 +161,7 @@ export async function proxyTo(
     createProxyHandler({
       director,
       upstream,
-      counters,
+      counts: createProxyCounts(meter),
       log: captureLog().logging.logger("proxy"),
       dialTimeoutMs: 1000,
       writeTimeoutMs: 5000,
@@ -175,7 +176,7 @@ export async function proxyTo(
   const pass = (ms: number): void => {
     cluster.nowMs += ms;
   };
-  return { url: await listen(server), counters, director, pass };
+  return { url: await listen(server), meter, director, pass };
 }
 
 export interface Answer {

@@ -1,3 +1,4 @@
+import { createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -129,22 +130,22 @@ describe("the peer file of a proxy", () => {
       rmSync(directory, { recursive: true });
     });
     const warnings: string[] = [];
-    const warn = (message: string) => warnings.push(message);
+    const log = createLogger((_level, message) => warnings.push(message));
     const file = new PeerFile(join(directory, "proxy"));
-    assert.equal(file.read(warn), undefined);
+    assert.equal(file.read(log), undefined);
     file.claim();
     file.write(["http://10.0.0.1:2380"]);
     assert.equal(readFileSync(file.path, "utf8"), '{"PeerURLs":["http://10.0.0.1:2380"]}');
-    assert.deepEqual(file.read(warn), ["http://10.0.0.1:2380"]);
+    assert.deepEqual(file.read(log), ["http://10.0.0.1:2380"]);
     assert.deepEqual(warnings, []);
     for (const damaged of ["", "{", '{"PeerURLs":[]}', '{"PeerURLs":["x"]}', "null"]) {
       writeFileSync(file.path, damaged);
-      assert.equal(file.read(warn), undefined);
+      assert.equal(file.read(log), undefined);
     }
     assert.equal(warnings.length, 5);
     rmSync(file.path);
     mkdirSync(file.path);
-    assert.throws(() => file.read(warn), /cannot read/);
+    assert.throws(() => file.read(log), /cannot read/);
   });
 });
 
@@ -160,7 +161,7 @@ describe("a request through a proxy", () => {
         response.end('{"action":"set"}');
       });
     });
-    const { url, counters } = await proxyTo([member]);
+    const { url, meter } = await proxyTo([member]);
     const answer = await ask(
       "PUT",
       `${url}/v2/keys/a%2Fb?ttl=5`,
@@ -179,8 +180,8 @@ describe("a request through a proxy", () => {
     assert.equal(answer.status, 201);
     assert.equal(answer.headers["x-etcd-index"], "7");
     assert.equal(answer.body, '{"action":"set"}');
-    assert.deepEqual(counters.proxyRequests.entries(), [[["PUT"], 1]]);
-    assert.deepEqual(counters.proxyHandled.entries(), [[["PUT", "201"], 1]]);
+    assert.equal(meter.value("etcd_proxy_requests_total", "PUT"), 1);
+    assert.equal(meter.value("etcd_proxy_handled_total", "PUT", "201"), 1);
   });
 
   it("cannot carry a second one past the proxy, whatever its Connection header names", async () => {
@@ -220,10 +221,10 @@ describe("a request through a proxy", () => {
       void text(request).then((body) => response.end(body));
     });
     const dead = await deadUrl();
-    const { url, counters, director } = await proxyTo([dead, member]);
+    const { url, meter, director } = await proxyTo([dead, member]);
     assert.equal((await ask("POST", `${url}/v2/keys/q`, {}, "value=1")).body, "value=1");
     assert.deepEqual(available(director), [member]);
-    assert.deepEqual(counters.proxyDropped.entries(), [[["POST", "failed_sending_request"], 1]]);
+    assert.equal(meter.value("etcd_proxy_dropped_total", "POST", "failed_sending_request"), 1);
   });
 
   it("is sent once only when it may have been carried out, and again when it is a read", async () => {

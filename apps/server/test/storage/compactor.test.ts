@@ -1,4 +1,5 @@
 /** What the compactor asks of the state machine before it lets the log forget. */
+import { NO_LOGGER } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -35,7 +36,7 @@ describe("compacting the log", () => {
       watchHistory: 100,
       onWalSync: () => undefined,
       onSlowWalSync: () => undefined,
-      warn: () => undefined,
+      log: NO_LOGGER,
     };
     storage = await MemberStorage.create(options, IDS, "{}");
   });
@@ -61,7 +62,7 @@ describe("compacting the log", () => {
       snapshotCount: 1,
       catchUpEntries: 0,
       isConnected: () => false,
-      log: () => undefined,
+      log: NO_LOGGER,
       onCompacted: () => calls.push("compacted"),
       onFatal: (error) => {
         fatal = error;

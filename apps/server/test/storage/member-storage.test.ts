@@ -1,3 +1,4 @@
+import { createLogger, NO_LOGGER } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,7 +30,7 @@ describe("making a new member's storage", () => {
       watchHistory: 100,
       onWalSync: () => undefined,
       onSlowWalSync: () => undefined,
-      warn: () => undefined,
+      log: NO_LOGGER,
     };
   });
   afterEach(() => {
@@ -170,7 +171,7 @@ describe("taking over a received state", () => {
       watchHistory: 100,
       onWalSync: () => undefined,
       onSlowWalSync: () => undefined,
-      warn: (message) => warnings.push(message),
+      log: createLogger((_level, message) => warnings.push(message)),
     };
     storage = await MemberStorage.create(options, ids, "{}");
     const confState = encodeConfState({ ...EMPTY_CONF_STATE, voters: [ids.memberId] });

@@ -1,4 +1,5 @@
 /** Each directory of a member may be the root of a file system of its own. */
+import { NO_LOGGER } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -39,7 +40,7 @@ describe("a mount point", { skip: mountRefusal() }, () => {
         const ignore = (): void => undefined;
         const options = {
           ...{ layout, watchHistory: 100 },
-          ...{ onWalSync: ignore, onSlowWalSync: ignore, warn: ignore },
+          ...{ onWalSync: ignore, onSlowWalSync: ignore, log: NO_LOGGER },
         };
         assert.equal(inspectDataDir(layout), "empty");
         await (await MemberStorage.create(options, ids, "{}")).close();

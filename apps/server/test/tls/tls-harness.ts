@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, before } from "node:test";
 import type { TlsConfig } from "../../src/config/config.ts";
 import { createTextLogging } from "../../src/logging/logger.ts";
-import type { Logger } from "../../src/logging/logger.ts";
+import type { Logger } from "@etcd2/observability";
 import { describeTlsError } from "../../src/tls/tls-error.ts";
 import type { TlsSide } from "../../src/tls/tls-side.ts";
 import { createTlsSide } from "../../src/tls/tls-side.ts";

@@ -1,4 +1,5 @@
 /** What says where a trace goes on, the names of routes, and the troubles of exporting. */
+import { createLogger } from "@etcd2/observability";
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SpanExporter } from "@opentelemetry/sdk-trace";
@@ -155,7 +156,7 @@ describe("an exporter that fails", () => {
         shutdown: () => Promise.resolve(),
       },
       address: "collector:4317",
-      warn: (line) => lines.push(line),
+      log: createLogger((_level, line) => lines.push(line)),
       now: () => nowMs,
     });
     for (nowMs = 0; nowMs <= 120_000; nowMs += 1000) {

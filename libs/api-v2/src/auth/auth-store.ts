@@ -113,7 +113,7 @@ export class AuthStore {
     this.#flag = this.#readFlag();
     if (this.#flag === "damaged") {
       const advice = "requests need credentials until root switches it off, and on again";
-      this.#server.log("error", `the record of whether authentication is on is damaged: ${advice}`);
+      this.#server.log.error(`the record of whether authentication is on is damaged: ${advice}`);
     }
   }
 

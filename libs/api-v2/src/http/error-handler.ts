@@ -30,7 +30,7 @@ export function answerUnexpected(
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
   // The query may hold a value.
   const path = (req.url ?? "").replace(/\?.*$/s, "");
-  server.log("error", `failed to serve ${req.method ?? ""} ${path}: ${text}`);
+  server.log.error(`failed to serve ${req.method ?? ""} ${path}: ${text}`);
   if (res.headersSent) res.destroy();
   else answerMessage(res, 500, "Internal Server Error");
 }

@@ -19,6 +19,7 @@ import { errorStatus } from "../http/error-status.ts";
 import type { DirectRoute } from "../http/front-door.ts";
 import { traceOf } from "../http/http-messages.ts";
 import type { KeyAccess } from "./key-access.ts";
+import { createKeyCounts, type KeyCounts } from "./key-counts.ts";
 import { FormValues } from "./form-values.ts";
 import type { KeyMethod } from "./key-parameters.ts";
 import { FORM_BODY_BYTES_MAX } from "../ports/limits.ts";
@@ -37,11 +38,13 @@ const ALLOW = "HEAD,GET,PUT,POST,DELETE";
 export class KeysHandler implements DirectRoute {
   readonly prefix = "/v2/keys";
   readonly #server: EtcdServer;
+  readonly #counts: KeyCounts;
   readonly #access: KeyAccess;
   readonly #watches: WatchHost;
 
   constructor(server: EtcdServer, access: KeyAccess, budget: WatchBudget) {
     this.#server = server;
+    this.#counts = createKeyCounts(server.meter);
     this.#access = access;
     this.#watches = { hub: server.hub, budget };
   }
@@ -201,7 +204,7 @@ export class KeysHandler implements DirectRoute {
     } else if (request.wait) {
       this.#watch(req, res, path, request);
     } else if (method === "GET" || method === "HEAD") {
-      this.#server.metrics.received(method);
+      this.#counts.received.add(1, method);
       this.#read(req, res, path, request, method, performance.now());
     } else {
       this.#write(req, res, path, request);
@@ -216,12 +219,12 @@ export class KeysHandler implements DirectRoute {
     label: string,
     startMs: number,
   ): void {
-    if (request.recursive) this.#server.metrics.recursiveRead();
+    if (request.recursive) this.#counts.reads.add(1, "getRecursive");
     try {
       const result = this.#server.reader.get(path, request);
       const headers = this.#headers(result.etcdIndex);
       answerRead(res, headers, result, request.method === "HEAD");
-      this.#server.metrics.succeeded(label, (performance.now() - startMs) / 1000);
+      this.#counts.seconds.observe((performance.now() - startMs) / 1000, label);
     } catch (error) {
       this.#fail(req, res, label, error);
     }
@@ -233,7 +236,7 @@ export class KeysHandler implements DirectRoute {
     path: ByteString,
     request: KeyRequest,
   ): void {
-    this.#server.metrics.received("QGET");
+    this.#counts.received.add(1, "QGET");
     const startMs = performance.now();
     this.#server.readIndex((error) => {
       if (error === undefined) this.#read(req, res, path, request, "QGET", startMs);
@@ -249,9 +252,8 @@ export class KeysHandler implements DirectRoute {
     request: KeyRequest,
   ): void {
     const label = request.method === "GET" && request.quorum ? "QGET" : request.method;
-    const { metrics } = this.#server;
-    metrics.received(label);
-    if (request.recursive) metrics.recursiveRead();
+    this.#counts.received.add(1, label);
+    if (request.recursive) this.#counts.reads.add(1, "getRecursive");
     const startMs = performance.now();
     remote
       .read(path, request, req.headers.authorization, traceOf(req))
@@ -261,7 +263,7 @@ export class KeysHandler implements DirectRoute {
           return;
         }
         answerRead(res, this.#headers(result.etcdIndex), result, request.method === "HEAD");
-        metrics.succeeded(label, (performance.now() - startMs) / 1000);
+        this.#counts.seconds.observe((performance.now() - startMs) / 1000, label);
       })
       .catch((error: unknown) => {
         this.#fail(req, res, label, error);
@@ -297,7 +299,7 @@ export class KeysHandler implements DirectRoute {
 
   /** Whether there is room for one more watch, of a key that may exist; else it is refused. */
   #admitsWatch(res: ServerResponse, path: ByteString): boolean {
-    this.#server.metrics.watchRequested();
+    this.#counts.watches.add(1);
     const { budget } = this.#watches;
     if (!budget.hasRoom()) {
       const cause = `etcdserver: too many watches: ${budget.watchesMax} are open (--max-client-watchers)`;
@@ -335,7 +337,7 @@ export class KeysHandler implements DirectRoute {
     if (action === "set" || action === "create" || action === "createInOrder") {
       if (this.#refusesNewKey(res, path, action === "createInOrder")) return;
     }
-    this.#server.metrics.received(method);
+    this.#counts.received.add(1, method);
     const startMs = performance.now();
     const done = (result: Committed | EtcdError): void => {
       if (result instanceof EtcdError) {
@@ -344,7 +346,7 @@ export class KeysHandler implements DirectRoute {
       }
       try {
         this.#answerWrite(res, result);
-        this.#server.metrics.succeeded(method, (performance.now() - startMs) / 1000);
+        this.#counts.seconds.observe((performance.now() - startMs) / 1000, method);
       } catch (error) {
         answerUnexpected(this.#server, req, res, error);
       }
@@ -406,7 +408,7 @@ export class KeysHandler implements DirectRoute {
       answerUnexpected(this.#server, req, res, error);
       return;
     }
-    this.#server.metrics.failed(label, errorStatus(error.code));
+    this.#counts.failed.add(1, label, String(errorStatus(error.code)));
     answerKeyError(res, this.#server.clusterId, error);
   }
 }

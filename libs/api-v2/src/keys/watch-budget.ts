@@ -4,13 +4,8 @@
  * there is no room for waits here for its turn, and one whose client takes nothing while it or
  * others wait is cut off. Knows neither HTTP nor events.
  */
+import type { Counter, Meter } from "@etcd2/observability";
 import { WATCH_BYTES_MAX, WATCH_QUEUE_BYTES_MAX, WATCH_STALL_MS } from "../ports/limits.ts";
-
-/** What is counted about watches that were turned down or cut off. */
-export interface WatchCounters {
-  watchRefused(): void;
-  watchDropped(): void;
-}
 
 /** One open watch, as the budget sees it. */
 export interface BudgetedWatch {
@@ -50,7 +45,8 @@ export class WatchBudget {
   readonly watchesMax: number;
   readonly #bytesMax: number;
   readonly #stallLooks: number;
-  readonly #counters: WatchCounters;
+  readonly #refused: Counter<readonly []>;
+  readonly #dropped: Counter<readonly []>;
   readonly #open = new Set<BudgetedWatch>();
   /** What waited when it was last counted, and all that was written since: never too little. */
   #waitingMax = 0;
@@ -63,8 +59,9 @@ export class WatchBudget {
   readonly #standstills = new Map<BudgetedWatch, Standstill>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(counters: WatchCounters, limits: WatchLimits) {
-    this.#counters = counters;
+  constructor(meter: Meter, limits: WatchLimits) {
+    this.#refused = meter.counter("etcd2_watches_refused_total");
+    this.#dropped = meter.counter("etcd2_watchers_dropped_total");
     this.watchesMax = limits.watchesMax === 0 ? Number.POSITIVE_INFINITY : limits.watchesMax;
     this.#bytesMax = limits.bytesMax ?? WATCH_BYTES_MAX;
     this.#stallLooks = Math.ceil((limits.stallMs ?? WATCH_STALL_MS) / LOOK_INTERVAL_MS);
@@ -77,7 +74,7 @@ export class WatchBudget {
   /** False when no further watch may start; counted. */
   hasRoom(): boolean {
     if (this.#open.size < this.watchesMax) return true;
-    this.#counters.watchRefused();
+    this.#refused.add(1);
     return false;
   }
 
@@ -133,7 +130,7 @@ export class WatchBudget {
 
   /** The watch was cut off because its client did not read. */
   dropped(): void {
-    this.#counters.watchDropped();
+    this.#dropped.add(1);
   }
 
   #fits(bytes: number): boolean {

@@ -4,6 +4,7 @@
  * own: it then needs a reader over the shared store, a way to propose, the event feed for its own
  * watcher hub, and counters that can be summed.
  */
+import type { Logger, Meter } from "@etcd2/observability";
 import type {
   ByteString,
   EtcdError,
@@ -120,23 +121,6 @@ export interface PasswordHasher {
   verify(password: Uint8Array, hash: string): Promise<boolean>;
 }
 
-/** Counters the gateway feeds; every call must be cheap enough for the hot path. */
-export interface GatewayMetrics {
-  /** A parsed and authorised keys request other than a watch. method: GET QGET PUT POST DELETE HEAD. */
-  received(method: string): void;
-  /** Executing it failed with this HTTP status. */
-  failed(method: string, status: number): void;
-  /** It succeeded after so many seconds. */
-  succeeded(method: string, seconds: number): void;
-  watchRequested(): void;
-  /** A watch found no room: too many are open. */
-  watchRefused(): void;
-  /** A watch was cut off because its client did not read, or nobody's did. */
-  watchDropped(): void;
-  /** A read that lists a whole subtree. */
-  recursiveRead(): void;
-}
-
 /** A request that is traced, as whoever traces it knows it. The gateway hands it on with the work. */
 export interface RequestTrace {
   /** A watch has sent its headers: what follows is waiting, however long. */
@@ -204,7 +188,8 @@ export interface EtcdServer {
   readonly hub: WatcherHub;
   readonly membership: Membership;
   readonly passwords: PasswordHasher;
-  readonly metrics: GatewayMetrics;
+  /** Counts requests, watches and their outcomes. */
+  readonly meter: Meter;
   /**
    * Proposes a write; `done` is called exactly once, possibly much later, never re-entrantly.
    * Refusals are EtcdErrors: those of the store, and 300 with the causes of http-api.md §4.
@@ -240,8 +225,8 @@ export interface EtcdServer {
   setLogLevel(level: string): void;
   /** A request met a fault of the store. This member must not answer any other: its process ends. */
   storageFailed(error: StoreError): void;
-  /** A gateway-level event worth a log line (slow request, refused client). */
-  log(level: "debug" | "info" | "warn" | "error", message: string): void;
+  /** For what the gateway has to say: a slow request, a refused client. */
+  readonly log: Logger;
 }
 
 /** What pages in browsers may do, and under which names. */

@@ -62,7 +62,7 @@ class SnapshotHandler {
   #confirm(): Promise<void> {
     return new Promise((resolve) => {
       const goOn = (reason: string): void => {
-        this.#server.log("warn", `snapshot of this member's own state, as it stands: ${reason}`);
+        this.#server.log.warning(`snapshot of this member's own state, as it stands: ${reason}`);
         resolve();
       };
       const timer = setTimeout(goOn, CONFIRM_TIMEOUT_MS, "the cluster did not confirm it in time");
@@ -89,7 +89,7 @@ class SnapshotHandler {
     } catch (error) {
       if (isStoreFailure(error)) this.#server.storageFailed(error);
       const reason = error instanceof Error ? error.message : String(error);
-      this.#server.log("warn", `a snapshot stream was cut short: ${reason}`);
+      this.#server.log.warning(`a snapshot stream was cut short: ${reason}`);
     }
   }
 }

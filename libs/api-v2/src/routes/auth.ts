@@ -220,7 +220,7 @@ class AuthHandler {
     if (error instanceof AuthRefusal) {
       ({ status, message } = error);
     } else if (error instanceof EtcdError) {
-      this.#parts.server.log("warn", `auth change failed: ${error.message} (${error.cause})`);
+      this.#parts.server.log.warning(`auth change failed: ${error.message} (${error.cause})`);
     } else {
       throw error;
     }

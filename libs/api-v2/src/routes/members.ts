@@ -184,7 +184,7 @@ class MembersHandler {
     else if (error.code === "removed" && method === "DELETE") {
       this.#refuse(res, 410, `Member permanently removed: ${id}`);
     } else {
-      this.#server.log("warn", `membership change refused: ${error.code}: ${error.message}`);
+      this.#server.log.warning(`membership change refused: ${error.code}: ${error.message}`);
       this.#refuse(res, 500, "Internal Server Error");
     }
   }

@@ -1,6 +1,7 @@
 /** Who is let in where, and what all clients together may take: the bounds of the gateway. */
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
+import { NO_METER } from "@etcd2/observability";
 import { setImmediate as turn } from "node:timers/promises";
 import {
   callerOf,
@@ -123,7 +124,7 @@ describe("open watches", () => {
     assert.equal(refused.status, 503);
     assert.equal(refused.headers.get("retry-after"), "1");
     assert.match(refused.body, /"errorCode":300,.*too many watches: 2 are open/);
-    assert.equal(running.server.counters.get("etcd2_watches_refused_total"), 1);
+    assert.equal(running.server.meter.value("etcd2_watches_refused_total"), 1);
     // What it holds is a connection as good as before.
     const read = await third.exchange({ method: "GET", target: "/v2/keys/" });
     assert.equal(read.status, 200);
@@ -141,8 +142,7 @@ describe("open watches", () => {
   });
 
   it("share one budget of bytes, and bytes that were taken count no more", async () => {
-    const counters = { watchRefused: () => undefined, watchDropped: () => undefined };
-    const budget = new WatchBudget(counters, { watchesMax: 0, bytesMax: 100 });
+    const budget = new WatchBudget(NO_METER, { watchesMax: 0, bytesMax: 100 });
     const watchOf = (): BudgetedWatch & { waitingBytes: number } => ({
       waitingBytes: 0,
       progress: 0,
@@ -193,7 +193,7 @@ describe("open watches", () => {
       await writer.exchange({ method: "PUT", target: "/v2/keys/big", headers, body });
     }
     await until(() => running.server.hub.watchers === 0);
-    assert.equal(running.server.counters.get("etcd2_watchers_dropped_total"), 1);
+    assert.equal(running.server.meter.value("etcd2_watchers_dropped_total"), 1);
     stuck.close();
     writer.close();
     await running.close();

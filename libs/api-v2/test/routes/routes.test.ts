@@ -185,17 +185,20 @@ test("profiles are there when asked for, and bounded", async () => {
 });
 
 test("requests are counted by method and outcome", async () => {
-  const { counters } = running.server;
-  const count = (name: string): number => counters.get(name) ?? 0;
-  const names = [
-    'etcd_http_received_total{method="QGET"}',
-    'etcd_http_failed_total{code="404",method="QGET"}',
-    'etcd_http_received_total{method="GET"}',
-    'etcd_http_successful_duration_second_count{method="GET"}',
-    'etcd_http_failed_total{code="400",method="GET"}',
-    "etcd_store_watch_requests_total",
+  const { meter } = running.server;
+  const counts = (): number[] => [
+    meter.value("etcd_http_received_total", "QGET"),
+    meter.value("etcd_http_failed_total", "QGET", "404"),
+    meter.value("etcd_http_received_total", "GET"),
+    meter
+      .samples("etcd_http_successful_duration_second")
+      .find(
+        ({ labels, metricName }) => labels["method"] === "GET" && metricName?.endsWith("_count"),
+      )?.value ?? 0,
+    meter.value("etcd_http_failed_total", "GET", "400"),
+    meter.value("etcd_debugging_store_watch_requests_total"),
   ];
-  const before = names.map(count);
+  const before = counts();
   await get("/v2/keys/none?quorum=true");
   await get("/v2/keys");
   await get("/v2/keys?ttl=x");
@@ -206,7 +209,7 @@ test("requests are counted by method and outcome", async () => {
   }
   await get("/v2/keys/c?wait=true&waitIndex=1");
   assert.deepEqual(
-    names.map((name, i) => count(name) - (before[i] ?? 0)),
+    counts().map((count, i) => count - (before[i] ?? 0)),
     [1, 1, 1, 1, 1, 1],
   );
 });

@@ -2,13 +2,25 @@
  * Counts the calls that the peer service answers: begun, and ended with which status after how
  * long. Knows nothing of what a call does.
  */
+import type { Counter, Histogram, Meter } from "@etcd2/observability";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import type { sendUnaryData } from "@grpc/grpc-js";
 
-/** Methods are Stream, Snapshot and ClusterInfo; codes as gRPC writes them, such as "OK". */
-export interface CallCounters {
-  rpcStarted(method: string): void;
-  rpcHandled(method: string, code: string, seconds: number): void;
+/** The instruments of the peer service. Methods are Stream, Snapshot and ClusterInfo. */
+export interface CallCounts {
+  readonly started: Counter<readonly [method: string]>;
+  /** By method and status as gRPC writes it, such as "OK". */
+  readonly handled: Counter<readonly [method: string, code: string]>;
+  readonly seconds: Histogram<readonly [method: string]>;
+}
+
+/** Gets the instruments from the meter. */
+export function createCallCounts(meter: Meter): CallCounts {
+  return {
+    started: meter.counter("grpc_server_started_total"),
+    handled: meter.counter("grpc_server_handled_total"),
+    seconds: meter.histogram("grpc_server_handling_seconds"),
+  };
 }
 
 /** "OK", "NotFound": the names that dashboards know. */
@@ -23,15 +35,15 @@ export function codeName(code: grpcStatus): string {
 
 /** Counts one call as begun; returns what to tell its end. */
 export function countCall(
-  counters: CallCounters | undefined,
+  counts: CallCounts,
   method: string,
   now: () => number,
 ): (code: grpcStatus) => void {
-  if (counters === undefined) return () => undefined;
-  counters.rpcStarted(method);
+  counts.started.add(1, method);
   const startedAt = now();
   return (code) => {
-    counters.rpcHandled(method, codeName(code), (now() - startedAt) / 1000);
+    counts.handled.add(1, method, codeName(code));
+    counts.seconds.observe((now() - startedAt) / 1000, method);
   };
 }
 

@@ -11,8 +11,7 @@ import type {
   ServerReadableStream,
   ServerUnaryCall,
 } from "@grpc/grpc-js";
-import { countCall, countedAnswer } from "./call-counts.ts";
-import type { CallCounters } from "./call-counts.ts";
+import { countCall, createCallCounts, countedAnswer } from "./call-counts.ts";
 import { CodecError } from "../codec/codec-error.ts";
 import type { Index, NodeId } from "../core/model/types.ts";
 import { decodeClusterInfoRequest, encodeClusterInfo } from "../codec/frames.ts";
@@ -33,8 +32,6 @@ export interface RaftServiceOptions {
    * @param logIndex the entry whose term is asked for too; 0 for none.
    */
   readonly clusterInfo: (logIndex: Index) => ClusterInfo | undefined;
-  /** Counts calls; by default nobody does. */
-  readonly calls?: CallCounters;
 }
 
 /** Callers turned away that are remembered so as to log each once. */
@@ -107,17 +104,18 @@ class OpenStreams {
 export function addRaftService(server: Server, options: RaftServiceOptions): void {
   const { transport, isRemoved, clusterInfo } = options;
   const { context, losses } = transport;
+  const calls = createCallCounts(context.meter);
   const turnedAway = new Set<string>();
   const streams = new OpenStreams();
   const badFrames = new ToldOf(BAD_FRAMES_TOLD_MAX);
   const counted = (method: string): ((code: grpcStatus) => void) =>
-    countCall(options.calls, method, context.now);
+    countCall(calls, method, context.now);
   const host: InboundHost = {
     context,
     losses,
     isRemoved,
     onGreeted: (id) => {
-      context.log("debug", "accepted a stream", { peer: id });
+      context.log.debug("accepted a stream", { peer: id });
       streams.greeted(id);
       transport.peerDialled(id);
     },
@@ -126,11 +124,11 @@ export function addRaftService(server: Server, options: RaftServiceOptions): voi
       if (turnedAway.has(key)) return;
       if (turnedAway.size >= TURNED_AWAY_MAX) turnedAway.clear();
       turnedAway.add(key);
-      context.log("warn", "refused a peer", { peer: caller, reason: refusal.details });
+      context.log.warning("refused a peer", { peer: caller, reason: refusal.details });
     },
     onBadFrame: (fields) => {
       if (badFrames.isDue(context.now())) {
-        context.log("warn", "refused an invalid frame on the peer port", fields);
+        context.log.warning("refused an invalid frame on the peer port", fields);
       }
     },
     onClosed: (stream, code) => {

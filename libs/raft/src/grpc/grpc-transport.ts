@@ -54,7 +54,8 @@ export class GrpcTransport implements Transport {
     this.#snapshots = new SnapshotSender(this.context);
     this.losses = new LinkLosses((id) => {
       if (this.#closed) return;
-      this.context.log("warn", "peer reset its connections", { peer: id });
+      this.context.log.warning("peer reset its connections", { peer: id });
+      this.context.peerCounts(id).connectionsLost.add(1);
       this.context.listener.onConnectionLost(id);
     });
     this.#pinger = setInterval(() => {

@@ -2,35 +2,28 @@
  * What the gRPC transport and its service are given: identity, hooks and limits, each limit with
  * its default. Owns no behaviour beyond filling the defaults in.
  */
+import { NO_LOGGER, NO_METER } from "@etcd2/observability";
+import type { Logger, Meter } from "@etcd2/observability";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { NodeId, Random } from "../core/model/types.ts";
 import type { Hello } from "../codec/frames.ts";
 import type { LifeRegistry } from "../lives/peer-lives.ts";
+import { createPeerCounts } from "./peer-counts.ts";
+import type { PeerCounts } from "./peer-counts.ts";
 import type { TransportListener } from "./transport.ts";
 
-/** How much a log line matters. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
-
-/** One structured log line. Field names are those of docs/glossary.md. */
-export type TransportLog = (
-  level: LogLevel,
-  message: string,
-  fields: Readonly<Record<string, string | number | boolean>>,
-) => void;
-
-/** Called for every frame, so implementations must be cheap: add to a counter and return. */
-export interface TransportMetrics {
-  /**
-   * One frame of `messages` raft messages, `appends` of them a leader's appends, was handed to the
-   * socket, `seconds` after queueing.
-   */
-  onFrameSent(to: NodeId, bytes: number, messages: number, seconds: number, appends: number): void;
-  onFrameReceived(from: NodeId, bytes: number, messages: number, appends: number): void;
-  /** Raft messages dropped: queue full or no connection. */
-  onSendFailed(to: NodeId, messages: number): void;
+/**
+ * Hears of the traffic that /v2/stats shows. Called for every frame with appends, so implementations
+ * must be cheap. What is counted for metrics goes through the meter.
+ */
+export interface TrafficListener {
+  /** A leader's appends were handed to the socket in a frame of so many bytes. */
+  onAppendsSent(to: NodeId, appends: number, bytes: number): void;
+  onAppendsReceived(from: NodeId, appends: number, bytes: number): void;
+  /** Messages were dropped: the queue was full, or there was no connection. */
+  onMessagesDropped(to: NodeId, messages: number): void;
+  /** The link was measured. */
   onRoundTrip(to: NodeId, seconds: number): void;
-  onSnapshotBytesSent(to: NodeId, bytes: number): void;
-  onSnapshotBytesReceived(from: NodeId, bytes: number): void;
 }
 
 /** Bounds of the transport. Times are in milliseconds, sizes in bytes; all are positive. */
@@ -93,8 +86,11 @@ export interface GrpcTransportOptions {
   readonly now?: () => number;
   /** Spreads reconnects; no need to be good. */
   readonly random?: Random;
-  readonly log?: TransportLog;
-  readonly metrics?: TransportMetrics;
+  /** Nothing is logged by default. Fields are named as in docs/glossary.md; peers' ids are `peer`. */
+  readonly log?: Logger;
+  /** Nothing is counted by default. */
+  readonly meter?: Meter;
+  readonly traffic?: TrafficListener;
   readonly limits?: Partial<TransportLimits>;
   readonly credentials?: PeerCredentials;
   /** What is known of data directories; without it members are taken as they come. */
@@ -110,8 +106,11 @@ export interface TransportContext {
   readonly listener: TransportListener;
   readonly now: () => number;
   readonly random: Random;
-  readonly log: TransportLog;
-  readonly metrics: TransportMetrics;
+  readonly log: Logger;
+  readonly meter: Meter;
+  /** The instruments of each peer. */
+  readonly peerCounts: (peer: NodeId) => PeerCounts;
+  readonly traffic: TrafficListener;
   readonly limits: TransportLimits;
   readonly credentials: PeerCredentials | undefined;
   readonly lives: LifeRegistry | undefined;
@@ -125,20 +124,19 @@ export function greeting(context: TransportContext, to: NodeId): Hello {
 }
 
 function ignore(): void {
-  // Nobody asked for this figure.
+  // Nobody listens.
 }
 
-const NO_METRICS: TransportMetrics = {
-  onFrameSent: ignore,
-  onFrameReceived: ignore,
-  onSendFailed: ignore,
+const NO_TRAFFIC: TrafficListener = {
+  onAppendsSent: ignore,
+  onAppendsReceived: ignore,
+  onMessagesDropped: ignore,
   onRoundTrip: ignore,
-  onSnapshotBytesSent: ignore,
-  onSnapshotBytesReceived: ignore,
 };
 
 /** Fills the defaults in. */
 export function transportContext(options: GrpcTransportOptions): TransportContext {
+  const meter = options.meter ?? NO_METER;
   return {
     clusterId: options.clusterId,
     memberId: options.memberId,
@@ -147,8 +145,10 @@ export function transportContext(options: GrpcTransportOptions): TransportContex
     listener: options.listener,
     now: options.now ?? (() => performance.now()),
     random: options.random ?? Math.random,
-    log: options.log ?? ignore,
-    metrics: options.metrics ?? NO_METRICS,
+    log: options.log ?? NO_LOGGER,
+    meter,
+    peerCounts: createPeerCounts(meter, options.memberId),
+    traffic: options.traffic ?? NO_TRAFFIC,
     limits: { ...DEFAULT_TRANSPORT_LIMITS, ...options.limits },
     credentials: options.credentials,
     lives: options.lives,

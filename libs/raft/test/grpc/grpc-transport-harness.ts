@@ -7,6 +7,7 @@ import { connect as dial, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { afterEach } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { createLogger, type LogFields } from "@etcd2/observability";
 import type { Message, NodeId, SnapshotMessage } from "../../src/core/model/types.ts";
 import type { ClusterInfo } from "../../src/codec/frames.ts";
 import { addRaftService } from "../../src/grpc/grpc-service.ts";
@@ -119,7 +120,7 @@ export class RecordingListener implements TransportListener {
 export interface LogLine {
   readonly level: string;
   readonly message: string;
-  readonly fields: Readonly<Record<string, string | number | boolean>>;
+  readonly fields: LogFields;
 }
 
 export interface MemberOptions {
@@ -151,7 +152,7 @@ export class TestMember {
       serverVersion: "2.4.0",
       minClusterVersion: "2.3.0",
       listener: this.listener,
-      log: (level, message, fields) => this.log.push({ level, message, fields }),
+      log: createLogger((level, message, fields = {}) => this.log.push({ level, message, fields })),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...options.transport,
     });

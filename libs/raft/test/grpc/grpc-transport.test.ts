@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import { describe, it } from "node:test";
+import { CountingMeter } from "@etcd2/observability";
 import { freePort } from "@etcd2/test-support";
 import type { Message, NodeId } from "../../src/core/model/types.ts";
 import { ClusterInfoError, fetchClusterInfo } from "../../src/grpc/cluster-info.ts";
@@ -84,23 +85,17 @@ describe("messages between members", () => {
   });
 
   it("of one turn travel in one frame a lane", async () => {
-    const frames: number[] = [];
-    const metrics = {
-      onFrameSent: (_to: NodeId, _bytes: number, messages: number): void => {
-        frames.push(messages);
-      },
-      onFrameReceived: (): void => undefined,
-      onSendFailed: (): void => undefined,
-      onRoundTrip: (): void => undefined,
-      onSnapshotBytesSent: (): void => undefined,
-      onSnapshotBytesReceived: (): void => undefined,
-    };
-    const [a, b] = [await start(1, { transport: { metrics } }), await start(2)];
+    const meter = new CountingMeter();
+    const [a, b] = [await start(1, { transport: { meter } }), await start(2)];
     connect(a, b);
     await connected(a, b);
     for (let i = 1; i <= 30; i++) a.transport.send([append(a.id, b.id, i), heartbeat(a, b, i)]);
-    await until(() => b.listener.messages.length === 60 && frames.length > 1, "arrival");
-    assert.deepEqual(frames, [30, 30]);
+    const sent = (): number => meter.value("etcd2_peer_sent_messages_total", b.id);
+    await until(() => b.listener.messages.length === 60 && sent() === 60, "arrival");
+    const frames = meter
+      .samples("etcd2_peer_send_latency_seconds")
+      .find(({ metricName = "" }) => metricName.endsWith("_count"));
+    assert.equal(frames?.value, 2);
   });
 
   it("that are larger than a batch travel alone, and the rest is cut into several frames", async () => {
@@ -157,17 +152,15 @@ describe("messages between members", () => {
 describe("round trips", () => {
   it("are measured on every link", async () => {
     const seconds: number[] = [];
-    const metrics = {
-      onFrameSent: (): void => undefined,
-      onFrameReceived: (): void => undefined,
-      onSendFailed: (): void => undefined,
+    const traffic = {
+      onAppendsSent: (): void => undefined,
+      onAppendsReceived: (): void => undefined,
+      onMessagesDropped: (): void => undefined,
       onRoundTrip: (_to: NodeId, value: number): void => {
         seconds.push(value);
       },
-      onSnapshotBytesSent: (): void => undefined,
-      onSnapshotBytesReceived: (): void => undefined,
     };
-    const options = { transport: { metrics }, limits: { pingIntervalMs: 20 } };
+    const options = { transport: { traffic }, limits: { pingIntervalMs: 20 } };
     const [a, b] = [await start(1, options), await start(2)];
     connect(a, b);
     await until(() => seconds.length >= 3, "three round trips");
@@ -232,7 +225,7 @@ describe("a peer that cannot be reached", () => {
     const [a, b] = [await start(1, { limits: { dialTimeoutMs: 100 } }), await start(2)];
     a.transport.addPeer({ id: b.id, urls: ["http://127.0.0.1:1", "not a url", mute.url, b.url] });
     await until(() => a.transport.activeSince(b.id) > 0, "the link");
-    const reasons = a.log.filter((line) => line.level === "warn").map((line) => line.message);
+    const reasons = a.log.filter((line) => line.level === "warning").map((line) => line.message);
     assert.deepEqual(reasons, ["cannot reach peer"]);
   });
 

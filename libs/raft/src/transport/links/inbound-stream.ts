@@ -210,7 +210,10 @@ export class InboundStream {
         return;
       }
     }
-    context.metrics.onFrameReceived(this.#from, bytes, messages.length, appends);
+    const counts = context.peerCounts(this.#from);
+    counts.receivedBytes.add(bytes);
+    counts.receivedMessages.add(messages.length);
+    if (appends > 0) context.traffic.onAppendsReceived(this.#from, appends, bytes);
     context.listener.onMessages(messages);
   }
 

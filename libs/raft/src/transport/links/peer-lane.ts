@@ -9,11 +9,13 @@ import { encodeBatchFrame } from "../../codec/frames.ts";
 import type { PeerStream } from "./peer-stream.ts";
 import { SendQueue } from "./send-queue.ts";
 import type { TransportContext } from "../options.ts";
+import type { PeerCounts } from "../peer-counts.ts";
 
 /** One of the two streams to a peer, and the messages that wait for it. */
 export class PeerLane {
   readonly #context: TransportContext;
   readonly #peerId: NodeId;
+  readonly #counts: PeerCounts;
   readonly #queue: SendQueue;
   #stream: PeerStream | undefined;
   /** When the oldest message now queued was queued, nearly. */
@@ -23,6 +25,7 @@ export class PeerLane {
     const { queueCountMax, queueBytesMax } = context.limits;
     this.#context = context;
     this.#peerId = peerId;
+    this.#counts = context.peerCounts(peerId);
     this.#queue = new SendQueue({ countMax: queueCountMax, bytesMax: queueBytesMax }, overflow);
   }
 
@@ -75,7 +78,7 @@ export class PeerLane {
   }
 
   #write(stream: PeerStream, messages: readonly Message[]): void {
-    const { metrics, now } = this.#context;
+    const { traffic, now } = this.#context;
     const frame = this.#encode(messages);
     if (frame === undefined) return;
     const queuedAt = this.#queuedAt;
@@ -83,7 +86,10 @@ export class PeerLane {
     for (const { type } of messages) if (type === "append") appends += 1;
     stream.write(frame, () => {
       const seconds = (now() - queuedAt) / 1000;
-      metrics.onFrameSent(this.#peerId, frame.length, messages.length, seconds, appends);
+      this.#counts.sentBytes.add(frame.length);
+      this.#counts.sentMessages.add(messages.length);
+      this.#counts.sendLatency.observe(seconds);
+      if (appends > 0) traffic.onAppendsSent(this.#peerId, appends, frame.length);
     });
   }
 
@@ -94,8 +100,9 @@ export class PeerLane {
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
       const fields = { peer: this.#peerId, messages: messages.length, reason: error.message };
-      this.#context.log("error", "dropped messages that cannot be encoded", fields);
-      this.#context.metrics.onSendFailed(this.#peerId, messages.length);
+      this.#context.log.error("dropped messages that cannot be encoded", fields);
+      this.#counts.droppedMessages.add(messages.length);
+      this.#context.traffic.onMessagesDropped(this.#peerId, messages.length);
       return undefined;
     }
   }

@@ -28,6 +28,7 @@ import { refusalIn, refuseAnswer } from "../refusal.ts";
 import type { Refusal } from "../refusal.ts";
 import { greeting } from "../options.ts";
 import type { TransportContext } from "../options.ts";
+import type { PeerCounts } from "../peer-counts.ts";
 import type { Peer } from "../transport.ts";
 
 type PeerState = "waiting" | "dialing" | "up" | "closed";
@@ -64,6 +65,7 @@ interface Connection {
 export class PeerLink {
   readonly id: NodeId;
   readonly #context: TransportContext;
+  readonly #counts: PeerCounts;
   readonly #losses: LinkLosses;
   readonly #hooks: PeerHooks;
   readonly #backoff: Backoff;
@@ -84,6 +86,7 @@ export class PeerLink {
     const { backoffMinMs, backoffMaxMs } = context.limits;
     this.id = peer.id;
     this.#context = context;
+    this.#counts = context.peerCounts(peer.id);
     this.#losses = losses;
     this.#hooks = hooks;
     this.#backoff = new Backoff({ minMs: backoffMinMs, maxMs: backoffMaxMs }, context.random);
@@ -187,8 +190,9 @@ export class PeerLink {
   }
 
   #reportLost(): void {
-    const { metrics, now, listener } = this.#context;
-    metrics.onSendFailed(this.id, this.#lostCount);
+    const { traffic, now, listener } = this.#context;
+    this.#counts.droppedMessages.add(this.#lostCount);
+    traffic.onMessagesDropped(this.id, this.#lostCount);
     this.#lostCount = 0;
     if (now() - this.#unreachableAt < UNREACHABLE_REPEAT_MS) return;
     this.#unreachableAt = now();
@@ -273,7 +277,7 @@ export class PeerLink {
     if (control !== undefined) this.#control.attach(control);
     if (appends !== undefined) this.#appends.attach(appends);
     this.#context.lives?.greeted(this.id, hello.life);
-    this.#context.log("info", "connected to peer", { peer: this.id, url: this.url });
+    this.#context.log.info("connected to peer", { peer: this.id, url: this.url });
     this.#flush();
   }
 
@@ -283,7 +287,9 @@ export class PeerLink {
     const now = this.#context.now();
     connection.pingsUnanswered = 0;
     connection.heardAt = now;
-    this.#context.metrics.onRoundTrip(this.id, (now - connection.pingSentAt) / 1000);
+    const seconds = (now - connection.pingSentAt) / 1000;
+    this.#counts.roundTrip.observe(seconds);
+    this.#context.traffic.onRoundTrip(this.id, seconds);
   }
 
   /** One stream ended, and with it the connection, on purpose or by a reset. */
@@ -327,7 +333,7 @@ export class PeerLink {
   #logOnce(key: string, message: string, reason: string): void {
     if (this.#loggedReason === key) return;
     this.#loggedReason = key;
-    this.#context.log("warn", message, { peer: this.id, url: this.url, reason });
+    this.#context.log.warning(message, { peer: this.id, url: this.url, reason });
   }
 
   #retry(waitMs: number): void {

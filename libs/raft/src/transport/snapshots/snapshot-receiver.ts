@@ -73,7 +73,7 @@ export class SnapshotReceiver {
     } catch (error) {
       const status = statusOf(error);
       const fields = { address: call.getPeer(), reason: status.details };
-      log("warn", "a snapshot transfer failed", fields);
+      log.warning("a snapshot transfer failed", fields);
       answer(status);
     } finally {
       clearTimeout(stall);
@@ -142,9 +142,9 @@ export class SnapshotReceiver {
     message: SnapshotMessage,
     stall: NodeJS.Timeout,
   ): Promise<number> {
-    const { listener, log } = this.#host.context;
+    const { listener, log, meter } = this.#host.context;
     const fields = { peer: message.from, index: message.snapshot.index };
-    log("info", "receiving a snapshot", fields);
+    log.info("receiving a snapshot", fields);
     const sink = listener.openSnapshotSink(message);
     let bytes: number;
     try {
@@ -156,8 +156,12 @@ export class SnapshotReceiver {
     }
     // What is left to do is ours: the sender is no longer waited for.
     clearTimeout(stall);
-    await sink.commit();
-    log("info", "received a snapshot", { ...fields, bytes });
+    const installing = meter.gauge("etcd_server_snapshot_apply_in_progress_total");
+    installing.add(1);
+    await sink.commit().finally(() => {
+      installing.add(-1);
+    });
+    log.info("received a snapshot", { ...fields, bytes });
     return bytes;
   }
 
@@ -168,7 +172,7 @@ export class SnapshotReceiver {
     message: SnapshotMessage,
     stall: NodeJS.Timeout,
   ): Promise<number> {
-    const { metrics } = this.#host.context;
+    const counts = this.#host.context.peerCounts(message.from);
     let bytes = 0;
     let checksum = 0;
     for await (const chunk of chunks) {
@@ -183,7 +187,7 @@ export class SnapshotReceiver {
       }
       bytes += chunk.data.length;
       checksum = crc32(chunk.data, checksum);
-      metrics.onSnapshotBytesReceived(message.from, chunk.data.length);
+      counts.snapshotBytesReceived.add(chunk.data.length);
       await sink.write(chunk.data);
     }
     throw transferError(grpcStatus.DATA_LOSS, `the transfer ended after ${bytes} bytes`);

@@ -43,8 +43,9 @@ export class SnapshotSender {
     const full = this.#active.size >= limits.snapshotsMax;
     if (this.#closed || this.#active.has(peer) || full) {
       const reason = full ? "too many transfers at once" : "one is under way";
-      log("debug", "not sending a snapshot now", { peer, reason });
+      log.debug("not sending a snapshot now", { peer, reason });
       setImmediate(() => {
+        this.#context.peerCounts(peer).snapshotsFailed.add(1);
         listener.onSnapshotSent(peer, false);
       });
       return;
@@ -75,21 +76,24 @@ export class SnapshotSender {
   ): Promise<void> {
     const { listener, log } = this.#context;
     const fields = { peer: message.to, index: message.snapshot.index };
-    log("info", "sending a snapshot", fields);
+    log.info("sending a snapshot", fields);
     let ok = false;
     try {
       const bytes = await call.run(source);
       ok = true;
-      log("info", "sent a snapshot", { ...fields, bytes });
+      log.info("sent a snapshot", { ...fields, bytes });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      log("warn", "snapshot was not delivered", { ...fields, reason });
+      log.warning("snapshot was not delivered", { ...fields, reason });
     }
     // The transfer may have failed before the first chunk was asked for.
     await source.return?.();
     call.finished();
     this.#active.delete(message.to);
-    if (!this.#closed) listener.onSnapshotSent(message.to, ok);
+    if (this.#closed) return;
+    const counts = this.#context.peerCounts(message.to);
+    (ok ? counts.snapshotsSent : counts.snapshotsFailed).add(1);
+    listener.onSnapshotSent(message.to, ok);
   }
 }
 
@@ -148,7 +152,8 @@ class SnapshotCall {
     source: AsyncIterator<Uint8Array>,
     stall: NodeJS.Timeout,
   ): Promise<number> {
-    const { metrics, limits } = this.#context;
+    const { limits } = this.#context;
+    const counts = this.#context.peerCounts(this.#message.to);
     const { snapshotInstallMs } = limits;
     const call = this.#open(client);
     await this.#write(call, this.#header());
@@ -158,7 +163,7 @@ class SnapshotCall {
       await this.#write(call, encodeSnapshotData(chunk));
       bytes += chunk.length;
       checksum = crc32(chunk, checksum);
-      metrics.onSnapshotBytesSent(this.#message.to, chunk.length);
+      counts.snapshotBytesSent.add(chunk.length);
       stall.refresh();
     }
     await this.#write(call, encodeSnapshotTrailer(bytes, checksum));

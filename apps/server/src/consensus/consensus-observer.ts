@@ -3,8 +3,7 @@
  * long: requests, confirmations of reads, applied batches, syncs of the log; and of messages that
  * were refused. At most one line per kind and second. What is measured, and when, is the callers'.
  */
-import type { ProposalCounters } from "../consensus/consensus-options.ts";
-import type { ServerCounters } from "../metrics/counters.ts";
+import type { Counter, Histogram, Logger, Meter } from "@etcd2/observability";
 
 const SLOW_REQUEST_SECONDS = 1;
 const SLOW_READ_SECONDS = 0.5;
@@ -20,18 +19,41 @@ interface Said {
   silenced: number;
 }
 
+interface Instruments {
+  readonly proposal: Histogram<readonly []>;
+  readonly commit: Histogram<readonly []>;
+  readonly slowApplies: Counter<readonly []>;
+  readonly slowReads: Counter<readonly []>;
+  readonly failedReads: Counter<readonly []>;
+  readonly lateHeartbeats: Counter<readonly []>;
+  readonly refused: Counter<readonly []>;
+}
+
+function instrumentsOf(meter: Meter): Instruments {
+  return {
+    proposal: meter.histogram("etcd2_proposal_duration_seconds"),
+    commit: meter.histogram("etcd_disk_backend_commit_duration_seconds"),
+    slowApplies: meter.counter("etcd_server_slow_apply_total"),
+    slowReads: meter.counter("etcd_server_slow_read_indexes_total"),
+    failedReads: meter.counter("etcd_server_read_indexes_failed_total"),
+    lateHeartbeats: meter.counter("etcd_server_heartbeat_send_failures_total"),
+    refused: meter.counter("etcd2_raft_messages_refused_total"),
+  };
+}
+
 export interface ConsensusObserverOptions {
-  readonly counters: ServerCounters;
-  readonly warn: (message: string) => void;
+  readonly meter: Meter;
+  readonly log: Logger;
   /** The interval heartbeats are meant to have. */
   readonly heartbeatSeconds: number;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
 
-export class ConsensusObserver implements ProposalCounters {
+/** Hears how long each step took. */
+export class ConsensusObserver {
   readonly #options: ConsensusObserverOptions;
-  readonly #counters: ServerCounters;
+  readonly #counts: Instruments;
   readonly #said: Readonly<Record<Kind, Said>> = {
     request: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
     read: { atMs: Number.NEGATIVE_INFINITY, silenced: 0 },
@@ -43,15 +65,11 @@ export class ConsensusObserver implements ProposalCounters {
 
   constructor(options: ConsensusObserverOptions) {
     this.#options = options;
-    this.#counters = options.counters;
-  }
-
-  proposalFailed(): void {
-    this.#counters.proposalFailed();
+    this.#counts = instrumentsOf(options.meter);
   }
 
   proposalApplied(seconds: number): void {
-    this.#counters.proposalApplied(seconds);
+    this.#counts.proposal.observe(seconds);
     if (seconds < SLOW_REQUEST_SECONDS) return;
     this.#warn("request", `a write took ${shown(seconds)} from proposal to outcome`, [
       SLOW_REQUEST_SECONDS,
@@ -60,23 +78,19 @@ export class ConsensusObserver implements ProposalCounters {
   }
 
   readConfirmed(seconds: number, ok: boolean): void {
-    if (!ok) this.#counters.failedReadIndexes += 1;
+    if (!ok) this.#counts.failedReads.add(1);
     if (seconds < SLOW_READ_SECONDS) return;
-    this.#counters.slowReadIndexes += 1;
+    this.#counts.slowReads.add(1);
     this.#warn("read", `confirming a read with the leader took ${shown(seconds)}`, [
       SLOW_READ_SECONDS,
       "the network to the other members is slow, or there was no leader",
     ]);
   }
 
-  readsExpired(count: number): void {
-    this.#counters.failedReadIndexes += count;
-  }
-
   batchApplied(seconds: number, entries: number): void {
-    this.#counters.backendCommitted(seconds);
+    this.#counts.commit.observe(seconds);
     if (seconds < SLOW_APPLY_SECONDS) return;
-    this.#counters.slowApplies += 1;
+    this.#counts.slowApplies.add(1);
     this.#warn("apply", `applying ${entries} entries took ${shown(seconds)}`, [
       SLOW_APPLY_SECONDS,
       "requests are very large, or this machine is overloaded",
@@ -84,34 +98,15 @@ export class ConsensusObserver implements ProposalCounters {
   }
 
   heartbeatLate(seconds: number): void {
-    this.#counters.heartbeatSendFailures += 1;
+    this.#counts.lateHeartbeats.add(1);
     this.#warn("heartbeat", `heartbeats to the other members are ${shown(seconds)} apart`, [
       this.#options.heartbeatSeconds,
       "the disk is slow, or this machine is overloaded",
     ]);
   }
 
-  learnerPromoted(): void {
-    this.#counters.learnersPromoted += 1;
-  }
-
-  healthJudged(healthy: boolean): void {
-    if (healthy) this.#counters.healthSuccesses += 1;
-    else this.#counters.healthFailures += 1;
-  }
-
-  diverged(): void {
-    this.#counters.hasDiverged = true;
-  }
-
-  compacted(flushSeconds: number, totalSeconds: number): void {
-    this.#counters.backendSnapshotSeconds.observe(flushSeconds);
-    this.#counters.snapshotSyncSeconds.observe(flushSeconds);
-    this.#counters.snapshotSaveSeconds.observe(totalSeconds);
-  }
-
   messageRefused(what: string, reason: string): void {
-    this.#counters.messagesRefused += 1;
+    this.#counts.refused.add(1);
     this.#say("refusal", `refused a message, ${what}: ${reason}`);
   }
 
@@ -137,7 +132,7 @@ export class ConsensusObserver implements ProposalCounters {
     const more = said.silenced === 0 ? "" : ` (and ${said.silenced} more before)`;
     said.atMs = now;
     said.silenced = 0;
-    this.#options.warn(`${line}${more}`);
+    this.#options.log.warning(`${line}${more}`);
   }
 }
 
