@@ -8,7 +8,7 @@
 export type LogLevel = "critical" | "error" | "warning" | "notice" | "info" | "debug" | "trace";
 
 /** Facts beside the message; some formats do not show them, so a message must stand for itself. */
-export type LogFields = Readonly<Record<string, unknown>>;
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Takes the lines of one part of a program. */
 export interface Logger {

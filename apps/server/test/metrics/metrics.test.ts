@@ -102,13 +102,11 @@ const AMOUNTS: Readonly<Record<string, number>> = {
 };
 
 function counterOf(meter: CountingMeter, name: string): Counter<readonly string[]> {
-  return meter.counter(name as "etcd_http_received_total") as unknown as Counter<readonly string[]>;
+  return meter.counter(name as "etcd_http_received_total");
 }
 
 function histogramOf(meter: CountingMeter, name: string): Histogram<readonly string[]> {
-  return meter.histogram(name as "etcd_proxy_handling_duration_seconds") as unknown as Histogram<
-    readonly string[]
-  >;
+  return meter.histogram(name as "etcd_proxy_handling_duration_seconds");
 }
 
 async function page(options: MetricsOptions, from: Figures = figures): Promise<string> {
