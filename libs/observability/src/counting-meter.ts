@@ -73,7 +73,7 @@ export class CountingMeter implements Meter {
 
   counter<Name extends CounterName>(name: Name): Counter<LabelValues<Name>> {
     // The catalogue and the type of the name agree on how many labels there are.
-    return this.#number(name) as Counter<readonly string[]> as Counter<LabelValues<Name>>;
+    return this.#number(name) as Counter<readonly string[]>;
   }
 
   gauge(name: GaugeName): Gauge {
