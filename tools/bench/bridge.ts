@@ -1,7 +1,7 @@
 /**
  * A bridge beside the JSON gateway of the very etcd v3 server that it serves from, driven by wrk in one
- * run: requests per second of PUT and GET at 64 connections, their ratio, and the memory of the idle
- * bridge. Needs `wrk` and etcd 3.4 or newer. Loopback only; ends everything it started.
+ * run: requests per second of PUT and GET at 64 connections, their ratio, PUT also beside the guarded
+ * transaction that it needs, and the memory of the idle bridge. Needs `wrk` and etcd 3.4 or newer. Loopback only; ends everything it started.
  *
  *   node --conditions=etcd2-source tools/bench/bridge.ts [--seconds 5] [--rounds 3] [--reference /usr/bin/etcd]
  */
@@ -61,9 +61,21 @@ function scripts(): Readonly<Record<string, string>> {
   const json = `{ ["Content-Type"] = "application/json" }`;
   const form = `{ ["Content-Type"] = "application/x-www-form-urlencoded" }`;
   const body = `'{"key":"' .. key .. '","value":"${base64(VALUE)}"}'`;
+  // What a bridge has the cluster do for a plain set: its guards, the value, the record of a value before.
+  const version = (key: string, result: string, more = ""): string =>
+    `{"target":"VERSION","version":"0","result":"${result}","key":"${base64(key)}"${more}}`;
+  const guards = [
+    version("/v2.etcd2/d/bench", "GREATER"),
+    version("/v2.etcd2/d/bench/0", "EQUAL"),
+    version("/v2/bench/0/", "EQUAL", `,"range_end":"${base64("/v2/bench/00")}"`),
+  ];
+  const put = `{"requestPut":{"key":"' .. key .. '","value":"${base64(VALUE)}","prev_kv":true}}`;
+  const removal = `{"requestDeleteRange":{"key":"${base64("/v2.etcd2/f/bench/0")}","prev_kv":true}}`;
+  const transaction = `'{"compare":[${guards.join(",")}],"success":[${put},${removal}]}'`;
   const path = `"/v2/keys/bench/" .. (n % ${KEYS})`;
   return {
     "gateway put": `${next}request = function() ${take}\nreturn wrk.format("POST", "/v3/kv/put", ${json}, ${body}) end`,
+    "gateway guarded put": `${next}request = function() ${take}\nreturn wrk.format("POST", "/v3/kv/txn", ${json}, ${transaction}) end`,
     "bridge put": `local n = 0\nrequest = function() n = n + 1\nreturn wrk.format("PUT", ${path}, ${form}, "value=${VALUE}") end`,
     "gateway get": `${next}request = function() ${take}\nreturn wrk.format("POST", "/v3/kv/range", ${json}, '{"key":"' .. key .. '"}') end`,
     "bridge get": `local n = 0\nrequest = function() n = n + 1\nreturn wrk.format("GET", ${path}) end`,
@@ -85,6 +97,10 @@ function residentMiB(pid: number | undefined): number {
 
 async function measure(directory: string, etcdUrl: string, bridgeUrl: string): Promise<void> {
   const totals = new Map<string, number>();
+  // Makes the directory, for which the guarded transactions ask.
+  const body = new URLSearchParams({ value: VALUE });
+  const seeded = await fetch(`${bridgeUrl}/v2/keys/bench/0`, { method: "PUT", body });
+  if (!seeded.ok) throw new Error(`the bridge answers ${seeded.status}`);
   for (let round = 0; round < Number(options.rounds); round += 1) {
     for (const [name, text] of Object.entries(scripts())) {
       const script = join(directory, `${name.replaceAll(" ", "-")}.lua`);
@@ -96,12 +112,13 @@ async function measure(directory: string, etcdUrl: string, bridgeUrl: string): P
   const mean = (name: string): number => (totals.get(name) ?? 0) / Number(options.rounds);
   for (const [bridge, gateway] of [
     ["bridge put", "gateway put"],
+    ["bridge put", "gateway guarded put"],
     ["bridge get", "gateway get"],
     ["bridge quorum get", "gateway get"],
   ] as const) {
     const ratio = (mean(bridge) / mean(gateway)).toFixed(2);
     const figures = `${mean(bridge).toFixed(0)}/s to ${mean(gateway).toFixed(0)}/s`;
-    console.log(`${bridge}, ${CONNECTIONS} connections: ${ratio} (${figures})`);
+    console.log(`${bridge}, ${CONNECTIONS} connections: ${ratio} of ${gateway} (${figures})`);
   }
 }
 

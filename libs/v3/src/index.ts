@@ -22,4 +22,4 @@ export { RangeWatch } from "./client/watch.ts";
 export type { RevisionChanges, WatchRangeOptions } from "./client/watch.ts";
 export { Bridge, ForeignPrefixError } from "./bridge/bridge.ts";
 export type { BridgeOptions, WatchStart } from "./bridge/bridge.ts";
-export type { UpstreamObserver } from "./bridge/upstream.ts";
+export type { UpstreamObserver } from "./upstream/upstream.ts";

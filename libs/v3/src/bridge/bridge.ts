@@ -18,15 +18,15 @@ import type { Credentials, V3Client } from "../client/v3-client.ts";
 import { V3Error } from "../client/v3-error.ts";
 import { KeySpace } from "../mapping/key-space.ts";
 import { CLIENTS, latin1 } from "../mapping/tree-rows.ts";
-import { Expiry } from "./expiry.ts";
-import { Feed } from "./feed.ts";
-import { Horizon } from "./horizon.ts";
-import { Leases } from "./leases.ts";
-import * as ops from "./operations.ts";
-import { type ReadOptions, Reads } from "./reads.ts";
-import { asEtcdError } from "./upstream-errors.ts";
-import { Upstream, type UpstreamObserver } from "./upstream.ts";
-import { Writes } from "./writes.ts";
+import { Expiry } from "../writes/expiry.ts";
+import { Feed } from "../watches/feed.ts";
+import { Horizon } from "../upstream/horizon.ts";
+import { Leases } from "../upstream/leases.ts";
+import * as ops from "../upstream/operations.ts";
+import { type ReadOptions, Reads } from "../reads/reads.ts";
+import { asEtcdError } from "../upstream/upstream-errors.ts";
+import { Upstream, type UpstreamObserver } from "../upstream/upstream.ts";
+import { Writes } from "../writes/writes.ts";
 
 export interface BridgeOptions {
   readonly client: V3Client;

@@ -59,6 +59,56 @@ describe("a bridge", { skip: noRealEtcd }, () => {
     await assert.rejects(names("/mixed"), { code: 100 });
   });
 
+  it("keeps a plain set in one row, and tells watchers of what a record said before", async () => {
+    const rows = async (): Promise<readonly string[]> => {
+      const ranges = ["/v2/row/", "/v2.etcd2/f/row/"].map((start) =>
+        v3.call(methods.range, {
+          key: Buffer.from(start),
+          rangeEnd: Buffer.from(`${start.slice(0, -1)}0`),
+        }),
+      );
+      const answers = await Promise.all(ranges);
+      return answers.flatMap(({ kvs }) => kvs.map(({ key }) => Buffer.from(key).toString()));
+    };
+    const data = "/v2/row/a";
+    const record = "/v2.etcd2/f/row/a";
+    const created = (await write("create", "/row/a", { value: "1" })).node.createdIndex;
+    assert.deepEqual(await rows(), [data, record]);
+    const indexes: [number, number | undefined, number | undefined][] = [];
+    other.bridge.hub.watch({
+      path: "/1/row",
+      recursive: true,
+      stream: true,
+      sinceIndex: created + 1,
+      deliver: ({ node, prevNode }) => {
+        indexes.push([node.createdIndex, prevNode?.createdIndex, prevNode?.modifiedIndex]);
+        return "taken";
+      },
+      ended: () => undefined,
+    });
+    const updated = (await write("update", "/row/a", { value: "2" })).node;
+    assert.equal(updated.createdIndex, created);
+    const first = await write("set", "/row/a", { value: "3" });
+    assert.equal(first.prevNode?.createdIndex, created);
+    assert.deepEqual(await rows(), [data]);
+    const second = await write("set", "/row/a", { value: "4" });
+    const third = await write("set", "/row/a", { value: "5", expirationMs: Date.now() + 60_000 });
+    assert.deepEqual(await rows(), [data, record]);
+    const fourth = await write("set", "/row/a", { value: "6" });
+    assert.equal(fourth.prevNode?.expirationMs, third.node.expirationMs);
+    assert.deepEqual(await rows(), [data]);
+    const at = [first, second, third, fourth].map(({ node }) => node.modifiedIndex);
+    await until("events", () => indexes.length >= 5);
+    assert.deepEqual(indexes, [
+      [created, created, created],
+      [at[0], created, updated.modifiedIndex],
+      [at[1], at[0], at[0]],
+      [at[2], at[1], at[1]],
+      [at[3], at[2], at[2]],
+    ]);
+    await write("compareAndSwap", "/row/a", { value: "7", prevIndex: at[3] ?? 0 });
+  });
+
   it("does not show keys that v2 cannot name, and says so once", async () => {
     await v3Put("/v2//odd", "1");
     await v3Put("/v2//odd", "2");

@@ -12,9 +12,9 @@ import {
   encodeFileRecord,
   type NodeRecord,
 } from "../mapping/node-record.ts";
-import * as ops from "./operations.ts";
-import type { RowChange } from "./row-space.ts";
-import type { Level, Snapshot } from "./snapshot.ts";
+import * as ops from "../upstream/operations.ts";
+import type { RowChange } from "../rows/row-space.ts";
+import type { Level, Snapshot } from "../rows/snapshot.ts";
 
 /** Directories that one transaction can make on the way to a key. */
 export const NEW_DIRECTORIES_MAX = 100;
@@ -65,12 +65,26 @@ function nodeRecord(input: PlanInput, node: TreeNode): NodeRecord {
   };
 }
 
-function putFile(input: PlanInput, path: ByteString, node: TreeNode): ops.Operation[] {
-  const { space, lease } = input;
-  const record = encodeFileRecord(nodeRecord(input, node));
+/** Whether a value without a record says the same: it counts as set at its own revision, for good. */
+function isSaidByValue({ action, createdIndex, expirationMs, refresh }: NodeRecord): boolean {
+  return action === "set" && createdIndex === 0 && expirationMs === undefined && !refresh;
+}
+
+/**
+ * A value and what v2 needs besides. Where the value says it all, it stands alone, which is one row less
+ * to write; a record of an earlier value goes in the same revision, where watchers see it.
+ */
+export function putFile(
+  space: KeySpace,
+  path: ByteString,
+  value: ByteString,
+  record: NodeRecord,
+  lease: bigint,
+): ops.Operation[] {
+  const key = space.key("file", path);
   return [
-    ops.put(space.key("data", path), Buffer.from(node.value, "latin1"), lease),
-    ops.put(space.key("file", path), record, lease),
+    ops.put(space.key("data", path), Buffer.from(value, "latin1"), lease),
+    isSaidByValue(record) ? ops.remove(key) : ops.put(key, encodeFileRecord(record), lease),
   ];
 }
 
@@ -165,7 +179,10 @@ function operationsOf(input: PlanInput): ops.Operation[] {
     if (node === undefined) operations.push(...removeTarget(input, path, previous));
     else if (path !== target) operations.push(putDirectory(input, path, node, true));
     else if (node.dir) operations.push(...putTargetDirectory(input, path, node, previous));
-    else operations.push(...putFile(input, path, node));
+    else {
+      const record = nodeRecord(input, node);
+      operations.push(...putFile(space, path, node.value, record, input.lease));
+    }
     makes ||= node !== undefined;
   }
   if (makes) operations.push(...adopt(input));

@@ -18,16 +18,15 @@ import {
 import type { Credentials } from "../client/v3-client.ts";
 import { V3Error } from "../client/v3-error.ts";
 import type { KeySpace } from "../mapping/key-space.ts";
-import { encodeFileRecord } from "../mapping/node-record.ts";
 import { CLIENTS, fileNode, latin1 } from "../mapping/tree-rows.ts";
-import type { Leases } from "./leases.ts";
-import * as ops from "./operations.ts";
-import { RowSpace } from "./row-space.ts";
-import { levelReads, levelsOf, Snapshot, takeLevels } from "./snapshot.ts";
+import type { Leases } from "../upstream/leases.ts";
+import * as ops from "../upstream/operations.ts";
+import { RowSpace } from "../rows/row-space.ts";
+import { levelReads, levelsOf, Snapshot, takeLevels } from "../rows/snapshot.ts";
 import { Turns } from "./turns.ts";
-import { asEtcdError } from "./upstream-errors.ts";
-import type { Upstream } from "./upstream.ts";
-import { NEW_DIRECTORIES_MAX, planWrite } from "./write-plan.ts";
+import { asEtcdError } from "../upstream/upstream-errors.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import { NEW_DIRECTORIES_MAX, planWrite, putFile } from "./write-plan.ts";
 
 /** Times that a write begins anew after somebody else was there first. */
 const ATTEMPTS_MAX = 100;
@@ -57,15 +56,19 @@ interface Present {
 }
 
 /** What goes on for one command. */
-interface Work {
+interface Task {
   readonly command: WriteCommand;
   /** Path of the command as clients have it. */
   readonly path: ByteString;
   readonly credentials: Credentials | undefined;
-  readonly levels: readonly ByteString[];
-  readonly reads: readonly ops.Operation[];
   readonly deadlineMs: number;
   lease: Promise<bigint> | undefined;
+}
+
+/** A task that must look before it writes. */
+interface Work extends Task {
+  readonly levels: readonly ByteString[];
+  readonly reads: readonly ops.Operation[];
 }
 
 const DIRECTORY = new TreeNode(true, "", 0, 0, undefined, undefined);
@@ -85,35 +88,34 @@ export class Writes {
    * @throws EtcdError The refusal, or why the outcome is not known.
    */
   async write(command: WriteCommand, credentials: Credentials | undefined): Promise<RecordedEvent> {
-    const { space, upstream } = this.#options;
+    const { upstream } = this.#options;
     const path = command.path.slice(CLIENTS.length);
-    const levels = levelsOf(path);
-    const work: Work = {
-      command,
-      path,
-      credentials,
-      levels,
-      reads: [
-        ...levelReads(space, levels),
-        ops.readRange(space.below("directory", path), { limit: 1, keysOnly: true }),
-        ops.readKey(space.key("sequence", path)),
-      ],
-      deadlineMs: performance.now() + upstream.timeoutMs,
-      lease: undefined,
-    };
+    const deadlineMs = performance.now() + upstream.timeoutMs;
+    const task = { command, path, credentials, deadlineMs, lease: undefined };
     try {
-      if (isPlainSet(command, path)) return await this.#set(work);
-      // Writers of this process that would only overtake each other wait for their turn.
-      return await this.#turns.take(path, () => this.#decide(work));
+      return await (isPlainSet(command, path) ? this.#set(task) : this.#inTurn(task));
     } catch (error) {
       throw asEtcdError(error, upstream.horizon.revision);
     }
   }
 
+  /** Writers of this process that would only overtake each other wait for their turn. */
+  #inTurn(task: Task): Promise<RecordedEvent> {
+    const { space } = this.#options;
+    const { path } = task;
+    const levels = levelsOf(path);
+    const reads = [
+      ...levelReads(space, levels),
+      ops.readRange(space.below("directory", path), { limit: 1, keysOnly: true }),
+      ops.readKey(space.key("sequence", path)),
+    ];
+    return this.#turns.take(path, () => this.#decide({ ...task, levels, reads }));
+  }
+
   /** Sets a value in one round trip where its directory has a record; needs no look before. */
-  async #set(work: Work): Promise<RecordedEvent> {
+  async #set(task: Task): Promise<RecordedEvent> {
     const { space, leases } = this.#options;
-    const { command, path } = work;
+    const { command, path } = task;
     const parent = parentPath(path);
     const guards = [
       ...(parent === "" ? [] : [ops.present(space.key("directory", parent))]),
@@ -121,24 +123,16 @@ export class Writes {
       ops.emptyRange(space.below("data", path)),
     ];
     const expirationMs = setExpiration(command);
-    const lease = await this.#lease(work, expirationMs);
-    const record = encodeFileRecord({
-      action: "set",
-      createdIndex: 0,
-      expirationMs,
-      refresh: false,
-    });
-    const operations = [
-      ops.put(space.key("data", path), Buffer.from(command.value, "latin1"), lease),
-      ops.put(space.key("file", path), record, lease),
-    ];
-    const answer = await this.#commit(work, guards, operations, []);
-    if (!answer.succeeded) return this.#turns.take(path, () => this.#decide(work));
+    const lease = await this.#lease(task, expirationMs);
+    const record = { action: "set", createdIndex: 0, expirationMs, refresh: false } as const;
+    const operations = putFile(space, path, command.value, record, lease);
+    const answer = await this.#commit(task, guards, operations, []);
+    if (!answer.succeeded) return this.#inTurn(task);
     const data = ops.previousOf(answer.responses[0]);
     const file = ops.previousOf(answer.responses[1]);
     const previous = data && fileNode(data, file);
     if (data !== undefined) leases.release(data.lease);
-    this.#keepLease(work, lease, expirationMs);
+    this.#keepLease(task, lease, expirationMs);
     return this.#replay(command, freeway(path, previous), revisionOf(answer));
   }
 
@@ -219,26 +213,26 @@ export class Writes {
 
   /** Commits; a lease that ran out before its keys were put is replaced by another. */
   async #commit(
-    work: Work,
+    task: Task,
     guards: readonly ops.Guard[],
     operations: readonly ops.Operation[],
     failure: readonly ops.Operation[],
   ): Promise<TxnResponse> {
     try {
-      return await this.#options.upstream.write(guards, operations, failure, work.credentials);
+      return await this.#options.upstream.write(guards, operations, failure, task.credentials);
     } catch (error) {
-      if (error instanceof V3Error && !error.mayHaveHappened) this.#giveUpLease(work);
+      if (error instanceof V3Error && !error.mayHaveHappened) this.#giveUpLease(task);
       throw error;
     }
   }
 
-  #lease(work: Work, expirationMs: number | undefined): Promise<bigint> {
+  #lease(task: Task, expirationMs: number | undefined): Promise<bigint> {
     if (expirationMs === undefined) return Promise.resolve(0n);
-    return (work.lease ??= this.#options.leases.grant(expirationMs, work.credentials));
+    return (task.lease ??= this.#options.leases.grant(expirationMs, task.credentials));
   }
 
   #keepLease(
-    { credentials }: Work,
+    { credentials }: Task,
     lease: bigint,
     expirationMs: number | undefined,
     directory?: ByteString,
@@ -254,7 +248,7 @@ export class Writes {
     leases.endAt(lease, expirationMs, credentials, end);
   }
 
-  #giveUpLease({ lease, credentials }: Work): void {
+  #giveUpLease({ lease, credentials }: Task): void {
     lease?.then(
       (id) => {
         this.#options.leases.abandon(id, credentials);

@@ -11,7 +11,7 @@ import { translate } from "../mapping/translate.ts";
 import { latin1 } from "../mapping/tree-rows.ts";
 import { BridgeHub } from "./bridge-hub.ts";
 import { EventRing } from "./event-ring.ts";
-import type { Horizon } from "./horizon.ts";
+import type { Horizon } from "../upstream/horizon.ts";
 
 export interface FeedOptions {
   readonly client: V3Client;

@@ -14,7 +14,7 @@ import {
   impliedDirectory,
   isCurrent,
 } from "../mapping/tree-rows.ts";
-import type { Upstream } from "./upstream.ts";
+import type { Upstream } from "../upstream/upstream.ts";
 
 const PAGE_ROWS = 1000;
 

@@ -8,7 +8,7 @@ import type { V3Client } from "../client/v3-client.ts";
 import type { KeySpace } from "../mapping/key-space.ts";
 import { Backfill } from "./backfill.ts";
 import type { EventRing } from "./event-ring.ts";
-import type { Horizon } from "./horizon.ts";
+import type { Horizon } from "../upstream/horizon.ts";
 
 export interface BridgeHubOptions {
   readonly client: V3Client;

@@ -8,7 +8,7 @@ import type { KeyValue, ResponseOp } from "@etcd2/proto/v3/kv";
 import { type ByteString, parentPath, type TreeNode } from "@etcd2/store";
 import type { KeySpace } from "../mapping/key-space.ts";
 import { directoryNode, fileNode, impliedDirectory } from "../mapping/tree-rows.ts";
-import { type Operation, readKey, readRange, rowsOf } from "./operations.ts";
+import { type Operation, readKey, readRange, rowsOf } from "../upstream/operations.ts";
 
 /** What is known of one path. */
 export interface Level {

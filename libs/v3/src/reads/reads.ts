@@ -17,13 +17,13 @@ import type { Credentials } from "../client/v3-client.ts";
 import { V3Error } from "../client/v3-error.ts";
 import type { KeySpace } from "../mapping/key-space.ts";
 import { CLIENTS, directoryNode, fileNode, isCurrent } from "../mapping/tree-rows.ts";
-import type { Leases } from "./leases.ts";
+import type { Leases } from "../upstream/leases.ts";
 import { listDirectory } from "./listing.ts";
-import * as ops from "./operations.ts";
-import { RowSpace } from "./row-space.ts";
-import { levelReads, levelsOf, Snapshot, takeLevels } from "./snapshot.ts";
-import { asEtcdError } from "./upstream-errors.ts";
-import type { Upstream } from "./upstream.ts";
+import * as ops from "../upstream/operations.ts";
+import { RowSpace } from "../rows/row-space.ts";
+import { levelReads, levelsOf, Snapshot, takeLevels } from "../rows/snapshot.ts";
+import { asEtcdError } from "../upstream/upstream-errors.ts";
+import type { Upstream } from "../upstream/upstream.ts";
 
 export interface ReadOptions {
   readonly recursive: boolean;

@@ -6,8 +6,8 @@
 import type { ByteString } from "@etcd2/store";
 import { decodeDirectoryRecord } from "../mapping/node-record.ts";
 import type { KeySpace } from "../mapping/key-space.ts";
-import * as ops from "./operations.ts";
-import type { Upstream } from "./upstream.ts";
+import * as ops from "../upstream/operations.ts";
+import type { Upstream } from "../upstream/upstream.ts";
 import { announce, removeSubtree } from "./write-plan.ts";
 
 export interface ExpiryOptions {
