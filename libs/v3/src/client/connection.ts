@@ -62,6 +62,15 @@ function brokenStream(stream: ClientHttp2Stream, cause: unknown): V3Error {
   return new V3Error("unavailable", text, { mayHaveHappened: !isRefused, cause });
 }
 
+/**
+ * A server that has read enough closes a stream without an error: it refused a request that it did not
+ * take in, which it does with one that is too long. Its status can be lost on the way.
+ */
+function refusedUnread(endpoint: string, bytes: number): V3Error {
+  const text = `${endpoint} did not read a request of ${bytes} bytes: it is probably larger than max`;
+  return new V3Error("resourceExhausted", text, { mayHaveHappened: false });
+}
+
 /** The error in the headers or trailers of an answer; undefined when they say ok or nothing. */
 function statusError(fields: IncomingHttpHeaders): V3Error | undefined {
   const status = fields["grpc-status"];
@@ -171,6 +180,10 @@ export class Connection {
           stream.close(constants.NGHTTP2_CANCEL);
         }
       });
+      let isSent = false;
+      stream.on("finish", () => {
+        isSent = true;
+      });
       stream.on("error", (error) => {
         failure ??= brokenStream(stream, error);
       });
@@ -178,8 +191,10 @@ export class Connection {
         clearTimeout(timer);
         options.signal?.removeEventListener("abort", abort);
         if (failure !== undefined) reject(failure);
-        else if (answer === undefined) reject(brokenStream(stream, undefined));
-        else resolve(answer);
+        else if (answer !== undefined) resolve(answer);
+        else if (!isSent && stream.rstCode === constants.NGHTTP2_NO_ERROR && this.#isUsable) {
+          reject(refusedUnread(this.endpoint, message.length));
+        } else reject(brokenStream(stream, undefined));
       });
       if (options.signal?.aborted === true) abort();
       stream.end(encodeFrame(message));

@@ -49,6 +49,12 @@ const CERTAINLY_NOT = [
   "etcdserver: not leader",
 ];
 
+/**
+ * An answer with a status that seems certain, of a request that may have been carried out: a server looks
+ * at its quota once more after it has applied a write, and says only then that there is no space.
+ */
+const NO_SPACE = "database space exceeded";
+
 export class V3Error extends Error {
   override readonly name = "V3Error";
   /** gRPC status; "unavailable" when no answer came. */
@@ -65,7 +71,13 @@ export class V3Error extends Error {
     this.code = code;
     this.mayHaveHappened =
       options.mayHaveHappened ??
-      (OPEN_OUTCOMES.has(code) && !CERTAINLY_NOT.some((text) => message.startsWith(text)));
+      (message.includes(NO_SPACE) ||
+        (OPEN_OUTCOMES.has(code) && !CERTAINLY_NOT.some((text) => message.startsWith(text))));
+  }
+
+  /** The cluster has no space left for what is put; it still removes. */
+  get isNoSpace(): boolean {
+    return this.message.includes(NO_SPACE);
   }
 
   /** The token of an authenticated call is not, or no longer, known to the server. */

@@ -48,6 +48,10 @@ export function removeRange({ key, rangeEnd }: KeyRange): Operation {
   return { request: { case: "requestDeleteRange", value: { key, rangeEnd } } };
 }
 
+export function isPut(operation: Operation): boolean {
+  return operation.request?.case === "requestPut";
+}
+
 /** The key has not changed since it was read; undefined stands for its absence then. */
 export function unchanged(key: Uint8Array, row: KeyValue | undefined): Guard {
   return row === undefined

@@ -7,6 +7,10 @@ import { V3Error } from "../client/v3-error.ts";
 
 const LOST = "etcdserver: request timed out, possibly due to connection lost";
 
+/** The last write before the space came to an end is carried out and refused all the same. */
+const NO_SPACE =
+  "etcdserver: mvcc: database space exceeded; a write may have been carried out all the same";
+
 /** What of a v3 cluster's refusal is about who asks. */
 function isRefusal({ code, message }: V3Error): boolean {
   if (code === "permissionDenied" || code === "unauthenticated") return true;
@@ -25,9 +29,7 @@ export function asEtcdError(error: unknown, index: number): EtcdError {
   const { code, message } = error;
   if (isRefusal(error)) return new EtcdError(110, "Insufficient credentials", 0);
   if (isTooLarge(error)) return new EtcdError(209, "etcdserver: request is too large", index);
-  if (message.includes("database space exceeded")) {
-    return new EtcdError(310, "etcdserver: mvcc: database space exceeded", index);
-  }
+  if (error.isNoSpace) return new EtcdError(310, NO_SPACE, index);
   if (error.isCompacted) {
     return new EtcdError(401, "the requested history has been cleared", index);
   }

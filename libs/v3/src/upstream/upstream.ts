@@ -8,7 +8,7 @@ import * as methods from "../client/methods.ts";
 import type { Credentials, V3Client } from "../client/v3-client.ts";
 import { V3Error } from "../client/v3-error.ts";
 import type { Horizon } from "./horizon.ts";
-import { type Guard, type Operation, OPERATIONS_MAX } from "./operations.ts";
+import { type Guard, isPut, type Operation, OPERATIONS_MAX } from "./operations.ts";
 
 /** Figures of the way to the v3 cluster. */
 export interface UpstreamObserver {
@@ -125,6 +125,29 @@ export class Upstream {
     this.#noticed(answer);
     if (!answer.succeeded) this.observer.conflicted();
     return answer;
+  }
+
+  /**
+   * A write that removes and announces it. A cluster without space takes no announcement: then the
+   * removal goes without, so that space can be made; watchers are told of it as of one by a v3 program.
+   * @throws V3Error
+   */
+  async remove(
+    guards: readonly Guard[],
+    operations: readonly Operation[],
+    failure: readonly Operation[],
+    credentials: Credentials | undefined,
+  ): Promise<TxnResponse> {
+    try {
+      return await this.write(guards, operations, failure, credentials);
+    } catch (error) {
+      if (!(error instanceof V3Error) || !error.isNoSpace) throw error;
+      const removals = operations.filter((operation) => !isPut(operation));
+      const answer = await this.write(guards, removals, [], credentials);
+      // Overtaken, by the first attempt or by others: nobody knows which.
+      if (!answer.succeeded) throw error;
+      return answer;
+    }
   }
 
   /**

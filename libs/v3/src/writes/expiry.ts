@@ -104,7 +104,7 @@ export class Expiry {
     // Too long a life for a lease.
     if (expirationMs === undefined || expirationMs > Date.now() + RETRY_MS) return;
     // Another bridge, or a client that gave it a new life, may be first: then there is nothing to do.
-    await upstream.write(
+    await upstream.remove(
       [ops.unchanged(directory, record), ops.unchanged(lifetime, life)],
       [
         ...removeSubtree(space, path),

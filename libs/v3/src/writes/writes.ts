@@ -219,7 +219,11 @@ export class Writes {
     failure: readonly ops.Operation[],
   ): Promise<TxnResponse> {
     try {
-      return await this.#options.upstream.write(guards, operations, failure, task.credentials);
+      const { upstream } = this.#options;
+      const { command, credentials } = task;
+      return command.action === "delete" || command.action === "compareAndDelete"
+        ? await upstream.remove(guards, operations, failure, credentials)
+        : await upstream.write(guards, operations, failure, credentials);
     } catch (error) {
       if (error instanceof V3Error && !error.mayHaveHappened) this.#giveUpLease(task);
       throw error;

@@ -1,6 +1,6 @@
 /** Bridges on a real server, opened and closed together. */
 import { Bridge } from "../../src/bridge/bridge.ts";
-import { V3Client } from "../../src/client/v3-client.ts";
+import { type Credentials, V3Client } from "../../src/client/v3-client.ts";
 
 export interface OpenedBridge {
   readonly bridge: Bridge;
@@ -12,13 +12,16 @@ export interface OpenedBridge {
 export async function openBridge(
   endpoints: readonly string[],
   prefix = "/v2",
+  more: { readonly credentials?: Credentials; readonly timeoutMs?: number } = {},
 ): Promise<OpenedBridge> {
-  const client = new V3Client({ endpoints });
+  const { credentials, timeoutMs } = more;
+  const client = new V3Client({ endpoints, credentials });
   let conflicts = 0;
   const logged: string[] = [];
   const bridge = await Bridge.open({
     client,
     prefix,
+    ...(timeoutMs !== undefined && { timeoutMs }),
     observer: {
       called: () => undefined,
       retried: () => undefined,

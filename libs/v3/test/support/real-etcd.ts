@@ -23,29 +23,56 @@ export const noRealEtcd: string | false = isInstalled()
   ? false
   : `${PROGRAM} is no etcd 3 (set ETCD_V3_SERVER to one)`;
 
+interface MemberOptions {
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+  readonly cluster: string;
+  readonly flags: readonly string[];
+}
+
 export class RealEtcd {
   readonly endpoint: string;
   readonly #directory: string;
   readonly #flags: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(directory: string, clientPort: number, peerPort: number) {
+  private constructor(directory: string, options: MemberOptions) {
+    const { name, clientPort, peerPort, cluster, flags } = options;
     this.endpoint = `http://127.0.0.1:${clientPort}`;
     this.#directory = directory;
     const peer = `http://127.0.0.1:${peerPort}`;
     this.#flags = [
-      ["--data-dir", join(directory, "data")],
+      ["--name", name, "--data-dir", join(directory, "data")],
       ["--listen-client-urls", this.endpoint, "--advertise-client-urls", this.endpoint],
       ["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
-      ["--initial-cluster", `default=${peer}`, "--logger", "zap", "--log-level", "error"],
+      ["--initial-cluster", cluster, "--logger", "zap", "--log-level", "error"],
+      flags,
     ].flat();
   }
 
-  static async start(): Promise<RealEtcd> {
-    const directory = mkdtempSync(join(tmpdir(), "etcd2-v3-"));
-    const server = new RealEtcd(directory, await freePort(), await freePort());
-    await server.restart();
+  /** @param flags More flags of the program. */
+  static async start(flags: readonly string[] = []): Promise<RealEtcd> {
+    const [server] = await RealEtcd.startCluster(1, flags);
+    if (server === undefined) throw new Error("unreachable: one was asked for");
     return server;
+  }
+
+  /** A cluster of so many members. */
+  static async startCluster(size: number, flags: readonly string[] = []): Promise<RealEtcd[]> {
+    const members: Omit<MemberOptions, "cluster" | "flags">[] = [];
+    for (let n = 0; n < size; n += 1) {
+      members.push({ name: `m${n}`, clientPort: await freePort(), peerPort: await freePort() });
+    }
+    const cluster = members
+      .map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`)
+      .join(",");
+    const servers = members.map(
+      (member) =>
+        new RealEtcd(mkdtempSync(join(tmpdir(), "etcd2-v3-")), { ...member, cluster, flags }),
+    );
+    await Promise.all(servers.map((server) => server.restart()));
+    return servers;
   }
 
   /** Starts the server on its data, after stop() or kill(). */
@@ -66,6 +93,11 @@ export class RealEtcd {
     } finally {
       client.close();
     }
+  }
+
+  /** Sends a signal that does not end the process. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#child?.kill(signal);
   }
 
   /** Ends the process by a signal and waits for its end. */
