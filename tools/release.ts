@@ -12,6 +12,7 @@ import {
   embeddedLibraries,
   notShipped,
   programs,
+  runtimePackage,
   shippedLibraries,
   stage,
 } from "./release/stage.ts";
@@ -42,7 +43,7 @@ async function main(): Promise<void> {
     version: string;
   };
   const lockfile = Lockfile.read(join(root, "package-lock.json"));
-  const roots = ["node_modules/node", ...programs.map(({ folder }) => folder)];
+  const roots = [runtimePackage, ...programs.map(({ folder }) => folder)];
   const seconds = epochSeconds();
   const bin = join(root, "node_modules", ".bin");
   // A signal ends the process through "exit", where half-made files are removed.

@@ -1,9 +1,10 @@
-// `npm start`: installs what is missing, builds what it must, and becomes one server.
+// `npm start`: installs what is missing, bundles the programs where they are older than their sources,
+// and becomes one server. Types are not checked here: `npm run build` and `npm test` do that.
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { ensureInstalled, root, run } from "./ensure-installed.mjs";
+import { join, relative } from "node:path";
+import { ensureInstalled, root, runWithProgress, runtime } from "./ensure-installed.mjs";
 
 const programs = ["apps/server", "apps/etcdctl", "apps/migrate"];
 const sources = [
@@ -35,11 +36,14 @@ function isBuilt() {
   return sources.every((path) => newest(join(root, path)) <= oldest);
 }
 
-ensureInstalled();
+await ensureInstalled({ forStart: true });
 if (!isBuilt()) {
-  console.error("building...");
-  run("nx", ["run-many", "-t", "bundle", "--output-style=static"], { stdio: ["ignore", 2, 2] });
+  // The server carries the files of the console.
+  await runWithProgress("bundling the console", [[runtime, join(root, "apps/console/build.mjs")]]);
+  const bundle = (folder) => [runtime, join(root, "tools/bundle.mjs"), join(root, folder)];
+  await runWithProgress("bundling the programs", programs.map(bundle));
 }
+
 /** The console is opened on localhost unless somebody said otherwise, or its port is taken. */
 async function consoleUrl() {
   const said = /^--?(?:listen-console-urls|config-file|proxy|v3-endpoints)(?:=|$)/;
@@ -60,8 +64,31 @@ const opened = await consoleUrl();
 const cwd = process.env.INIT_CWD ?? process.cwd();
 const child = spawn(join(root, "apps/server/bin/etcd"), process.argv.slice(2), {
   cwd,
-  stdio: "inherit",
+  stdio: ["inherit", "inherit", "inherit", "ipc"],
   env: { ...process.env, ...(opened !== undefined && { ETCD_LISTEN_CONSOLE_URLS: opened }) },
+});
+
+/** What can be done with the server that has just started: `ready` is what it told. */
+function showWhatNext(ready) {
+  const [client = ""] = ready.clientUrls;
+  const path = relative(cwd, join(root, "node_modules/.bin/etcdctl"));
+  // The client looks at these ports by itself.
+  const isUsual = /^http:\/\/(?:localhost|127\.0\.0\.1):(?:2379|4001)$/.test(client);
+  const etcdctl = isUsual ? path : `${path} --endpoints ${client}`;
+  const lines = ["", "etcd2 is ready.", `  clients: ${ready.clientUrls.join(" ")}`];
+  if (ready.consoleUrls.length > 0) lines.push(`  console: ${ready.consoleUrls.join(" ")}`);
+  if (client.startsWith("http://")) {
+    lines.push(
+      "Try in another terminal:",
+      `  ${etcdctl} set greeting "hello world"`,
+      `  ${etcdctl} get greeting`,
+      `  curl ${client}/v2/keys/greeting`,
+    );
+  }
+  console.error([...lines, "Ctrl-C stops it.", ""].join("\n"));
+}
+child.on("message", (message) => {
+  if (message?.type === "etcd2-ready") showWhatNext(message);
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 // npm ends by a signal without passing it on; the server ends with it all the same.

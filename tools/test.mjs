@@ -7,7 +7,7 @@ import { join } from "node:path";
 /** Enough for a handful of failures with their stacks. */
 const FAILURE_LINES_MAX = 120;
 
-ensureInstalled();
+await ensureInstalled();
 const bin = join(root, "node_modules", ".bin");
 const child = spawn(
   join(bin, "nx"),

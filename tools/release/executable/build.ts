@@ -42,7 +42,7 @@ export interface ExecutableOptions {
 export async function buildExecutable(options: ExecutableOptions): Promise<void> {
   const { root, work, target } = options;
   const runtime = join(work, "runtime");
-  copyFileSync(join(root, "node_modules", "node", "bin", "node"), runtime);
+  copyFileSync(join(root, "node_modules", ".bin", "node"), runtime);
   chmodSync(runtime, 0o755);
   // Before, not after: what is added to the file afterwards would not survive it.
   execFileSync("strip", [runtime]);
@@ -127,7 +127,7 @@ function assemble(
     assets,
   };
   writeFileSync(config, JSON.stringify(content));
-  const node = join(root, "node_modules", "node", "bin", "node");
+  const node = join(root, "node_modules", ".bin", "node");
   execFileSync(node, ["--build-sea", config], { stdio: ["ignore", "ignore", "inherit"] });
   chmodSync(output, 0o755);
 }
