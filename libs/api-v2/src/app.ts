@@ -63,7 +63,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
     }),
   );
   app.use(createMembersRouter(server, isAdmin));
-  app.use(createAdminRouter(server, isAdmin));
+  app.use(createAdminRouter(server, isAdmin, options.stateHashes));
   app.use(createAuthRouter({ server, store, admin, isAdmin }));
   app.use(createMachinesRouter(server));
   app.use("/v2/stats", createStatsRouter(server));

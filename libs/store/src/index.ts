@@ -33,6 +33,7 @@ export type {
   WatchHandle,
   WatcherHub,
 } from "./model/ports.ts";
+export type { StateHash } from "./snapshot/state-hash.ts";
 export { isSnapshotStart } from "./snapshot/snapshot-frames.ts";
 export { importSnapshot, verifySnapshot } from "./snapshot/snapshot.ts";
 export type { ImportOptions, SnapshotInfo } from "./snapshot/snapshot.ts";

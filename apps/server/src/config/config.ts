@@ -135,6 +135,8 @@ export interface ServerConfig {
   readonly diskReserveBytes: number;
   readonly connectionsMax: number;
   readonly clientWatchersMax: number;
+  /** Between two comparisons of the members' states; 0 is never. */
+  readonly stateCheckMs: number;
   /** Cost of password hashes, 4 to 31. */
   readonly bcryptCost: number;
 }
@@ -288,6 +290,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     diskReserveBytes: flags.count("disk-reserve-bytes"),
     connectionsMax: flags.count("max-connections"),
     clientWatchersMax: flags.count("max-client-watchers"),
+    stateCheckMs: flags.count("state-check-interval") * 60_000,
     bcryptCost: flags.count("bcrypt-cost"),
   };
 }

@@ -288,6 +288,13 @@ const limits = [
     "0",
     "watches open at this member, long polls and streams; more get 503 (0: no limit)",
   ),
+  row(
+    "state-check-interval",
+    "count",
+    "60",
+    "minutes between two comparisons of this member's state with the others' (0: never)",
+    { max: 10_080 },
+  ),
 ];
 
 const unsafe = [

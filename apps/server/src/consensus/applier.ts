@@ -10,6 +10,7 @@ import { decodeCommand, EtcdError } from "@etcd2/store";
 import type { AppliedEntry, Command, StoreEvent } from "@etcd2/store";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
+import type { HashPoints } from "./hash-points.ts";
 import type { Pending, ProposalTable } from "./proposals.ts";
 
 /** What a request learns when its entry has been applied. */
@@ -47,6 +48,7 @@ export class Applier {
   readonly #cluster: Cluster;
   readonly #proposals: ProposalTable<Applied>;
   readonly #listener: ApplierListener;
+  readonly #hashPoints: HashPoints;
   /** Highest term applied by this process. */
   #term = 0;
 
@@ -55,11 +57,13 @@ export class Applier {
     cluster: Cluster,
     proposals: ProposalTable<Applied>,
     listener: ApplierListener,
+    hashPoints: HashPoints,
   ) {
     this.#storage = storage;
     this.#cluster = cluster;
     this.#proposals = proposals;
     this.#listener = listener;
+    this.#hashPoints = hashPoints;
   }
 
   apply(entries: readonly Entry[], confChanges: ConfChangeDecider): void {
@@ -71,6 +75,11 @@ export class Applier {
         this.#applyConfChange(entry, confChanges);
       } else {
         run.push(this.#decode(entry));
+      }
+      if (entry.index === this.#hashPoints.next) {
+        this.#applyRun(run);
+        run = [];
+        this.#hashPoints.reached(entry.index);
       }
     }
     this.#applyRun(run);

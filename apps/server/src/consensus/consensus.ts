@@ -32,6 +32,7 @@ import { disownedText, divergedText } from "../lives/last-words.ts";
 import { Lives } from "../lives/lives.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 import { Applier } from "./applier.ts";
+import { HashPoints } from "./hash-points.ts";
 import type { ConsensusEvents, ConsensusOptions, TransportHost } from "./consensus-options.ts";
 import { validateEntry } from "./entry-check.ts";
 import { PeerLinks } from "./peer-links.ts";
@@ -57,6 +58,7 @@ export class Consensus implements TransportHost {
   readonly requests: Requests;
   readonly events = new EventEmitter<ConsensusEvents>();
   readonly proposals = createProposals();
+  readonly hashPoints = new HashPoints(() => this.storage.machine);
   readonly electionMs: number;
   /** Milliseconds a request may take: 5 s and two election timeouts. */
   readonly requestTimeoutMs: number;
@@ -95,7 +97,7 @@ export class Consensus implements TransportHost {
         node.holdReads(isHeld);
       },
       onProved: (id, entry, term) => {
-        this.#diverged(divergedText(entry, { id, term }, this.#self()));
+        this.diverged(divergedText(entry, { id, term }, this.#self()));
       },
     });
     this.#snapshots = new SnapshotExchange({
@@ -336,35 +338,41 @@ export class Consensus implements TransportHost {
 
   #createApplier(): Applier {
     const { storage, observer, tracing } = this.#options;
-    return new Applier(storage, this.cluster, this.proposals, {
-      onConfChange: (change, requestId, refusal) => {
-        if (refusal === undefined) this.#confChanged(change);
-        this.events.emit("confChange", requestId, refusal);
-      },
-      onClusterVersion: () => {
-        this.#clusterVersionChanged();
-      },
-      onAuthWritten: () => {
-        this.events.emit("authWritten");
-      },
-      onTermApplied: (term) => {
-        this.#termApplied(term);
-      },
-      onApplied: () => {
-        this.events.emit("applied");
-      },
-      onBatch: (seconds, entries) => {
-        observer.batchApplied(seconds, entries);
-      },
-      onProposalApplied: (seconds) => {
-        observer.proposalApplied(seconds);
-      },
-      ...(tracing !== undefined && {
-        onRunApplied: (run, startedAt, endedAt) => {
-          tracing.runApplied(run, startedAt, endedAt);
+    return new Applier(
+      storage,
+      this.cluster,
+      this.proposals,
+      {
+        onConfChange: (change, requestId, refusal) => {
+          if (refusal === undefined) this.#confChanged(change);
+          this.events.emit("confChange", requestId, refusal);
         },
-      }),
-    });
+        onClusterVersion: () => {
+          this.#clusterVersionChanged();
+        },
+        onAuthWritten: () => {
+          this.events.emit("authWritten");
+        },
+        onTermApplied: (term) => {
+          this.#termApplied(term);
+        },
+        onApplied: () => {
+          this.events.emit("applied");
+        },
+        onBatch: (seconds, entries) => {
+          observer.batchApplied(seconds, entries);
+        },
+        onProposalApplied: (seconds) => {
+          observer.proposalApplied(seconds);
+        },
+        ...(tracing !== undefined && {
+          onRunApplied: (run, startedAt, endedAt) => {
+            tracing.runApplied(run, startedAt, endedAt);
+          },
+        }),
+      },
+      this.hashPoints,
+    );
   }
 
   /**
@@ -384,7 +392,7 @@ export class Consensus implements TransportHost {
   }
 
   /** There is another history: this one ends here, for good, and stays to be looked at. */
-  #diverged(reason: string): void {
+  diverged(reason: string): void {
     const { log, life, meter } = this.#options;
     log.critical(reason);
     meter.gauge("etcd2_data_diverged").set(1);

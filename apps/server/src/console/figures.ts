@@ -8,6 +8,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { sendUnaryData, Server, ServerUnaryCall } from "@grpc/grpc-js";
 import {
+  ConsoleService,
   GetFiguresResponseSchema,
   GetHealthRequestSchema,
   GetHealthResponseSchema,
@@ -21,18 +22,14 @@ import type { Alarms } from "../member/alarms.ts";
 import type { Consensus } from "../consensus/consensus.ts";
 import { compatVersion } from "../base/version.ts";
 import { HealthSamples } from "./health-samples.ts";
-import {
-  type ConsoleCall,
-  isUnknownCall,
-  type PeerAnswer,
-  PeerCalls,
-  pathOf,
-} from "./peer-calls.ts";
+import { bytesMethod, isUnknownCall, type PeerAnswer, PeerCalls } from "../consensus/peer-calls.ts";
 
 type Figures = MessageInitShape<typeof GetFiguresResponseSchema>;
 type Health = MessageInitShape<typeof GetHealthResponseSchema>;
 
-const asBytes = (bytes: Buffer): Buffer => bytes;
+const FIGURES_PATH = `/${ConsoleService.typeName}/GetFigures`;
+const HEALTH_PATH = `/${ConsoleService.typeName}/GetHealth`;
+const ASK_TIMEOUT_MS = 1500;
 
 /** Where the figures are read. */
 export interface FigureSources {
@@ -78,14 +75,9 @@ function ownFigures(consensus: Consensus, sources: FigureSources): Figures {
 
 /** Lets other members ask for the figures and the health. */
 export function addConsoleService(server: Server, console: MemberFigures): void {
-  const definition = (call: ConsoleCall): object => ({
-    ...{ path: pathOf(call), requestStream: false, responseStream: false },
-    ...{ requestSerialize: asBytes, requestDeserialize: asBytes },
-    ...{ responseSerialize: asBytes, responseDeserialize: asBytes },
-  });
   type Call = ServerUnaryCall<Buffer, Buffer>;
   server.addService(
-    { getFigures: definition("GetFigures"), getHealth: definition("GetHealth") } as never,
+    { getFigures: bytesMethod(FIGURES_PATH), getHealth: bytesMethod(HEALTH_PATH) },
     {
       getFigures: (_call: Call, answer: sendUnaryData<Buffer>) => {
         const message = create(GetFiguresResponseSchema, console.own());
@@ -165,7 +157,7 @@ export class MemberFigures implements ConsoleData {
   async members(): Promise<string> {
     const members = await this.#gather(
       () => this.own(),
-      (url) => this.#calls.call(url, "GetFigures", new Uint8Array(0)),
+      (url) => this.#calls.call(url, FIGURES_PATH, new Uint8Array(0), ASK_TIMEOUT_MS),
       (bytes) => fromBinary(GetFiguresResponseSchema, bytes),
     );
     const { node } = this.#attached();
@@ -179,7 +171,7 @@ export class MemberFigures implements ConsoleData {
     const request = toBinary(GetHealthRequestSchema, create(GetHealthRequestSchema, { sinceMs }));
     const members = await this.#gather(
       () => this.ownHealth(sinceMs),
-      (url) => this.#calls.call(url, "GetHealth", request),
+      (url) => this.#calls.call(url, HEALTH_PATH, request, ASK_TIMEOUT_MS),
       (bytes) => fromBinary(GetHealthResponseSchema, bytes),
     );
     const shown = members.map(({ id, name, said, problem }) => ({

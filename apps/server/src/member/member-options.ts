@@ -13,6 +13,8 @@ export interface MemberOptions extends ConsensusOptions {
   readonly catchUpEntries: number;
   readonly strictReconfigCheck: boolean;
   readonly passwords: PasswordHasher;
+  /** Milliseconds between two comparisons of this member's state with the others'; 0 for none. */
+  readonly stateCheckMs: number;
   /** Why client writes are refused just now; undefined when they are not. */
   readonly writeRefusal: (action: WriteAction) => EtcdError | undefined;
   /** Why the member is unhealthy although it has a leader; "" when it is not. */

@@ -4,7 +4,9 @@
  * rules live in its own file. Gives the gateway its server and main something to close.
  */
 import { Membership } from "../cluster/membership.ts";
+import { StateCheck } from "../consistency/state-check.ts";
 import { Consensus } from "../consensus/consensus.ts";
+import { PeerCalls } from "../consensus/peer-calls.ts";
 import { Compactor } from "../storage/compactor.ts";
 import { EtcdServer } from "./etcd-server.ts";
 import { Leaderless, type LeaderlessView } from "./leaderless.ts";
@@ -20,10 +22,12 @@ const SETTLE_TIMEOUT_MS = 500;
 
 export class Member {
   readonly server: EtcdServer;
+  readonly stateCheck: StateCheck;
   readonly #consensus: Consensus;
   readonly #publisher: Publisher;
   readonly #ttl: TtlSync;
   readonly #timer: NodeJS.Timeout;
+  readonly #calls: PeerCalls;
   #isClosed = false;
 
   private constructor(options: MemberOptions, consensus: Consensus) {
@@ -49,6 +53,11 @@ export class Member {
       onFatal,
     });
     const leaderless = new Leaderless({ now: () => performance.now(), log });
+    this.#calls = new PeerCalls(() => options.peerCredentials);
+    this.stateCheck = new StateCheck({
+      ...{ consensus, calls: this.#calls, intervalMs: options.stateCheckMs },
+      ...{ log, meter: options.meter },
+    });
     this.#timer = setInterval(() => {
       leaderless.look(consensus.node.leader !== "", () => leaderlessView(consensus));
       consensus.requests.expire();
@@ -75,6 +84,7 @@ export class Member {
    */
   async join(): Promise<{ readonly published: Promise<void> }> {
     await this.#consensus.join();
+    this.stateCheck.start();
     const published = this.#consensus.lives.admitted
       .then(() => this.#publisher.publish())
       .then(() => this.#publisher.ensureClusterVersion());
@@ -90,6 +100,8 @@ export class Member {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
+    this.stateCheck.close();
+    this.#calls.close();
     this.#ttl.close();
     this.#publisher.close();
     this.#consensus.quiet();

@@ -211,6 +211,7 @@ function memberOptions(
     catchUpEntries: config.catchUpEntries,
     strictReconfigCheck: config.strictReconfigCheck,
     forceNewCluster: config.forceNewCluster,
+    stateCheckMs: config.stateCheckMs,
     tracing: tracing?.member(storage.memberId),
     writeRefusal: (action) => alarms.refusal(action),
     alarm: () => alarms.reason,
@@ -352,7 +353,9 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     isHealthy: async () => (await server.health()).healthy,
   });
   addConsoleService(listeners.grpc, figures);
-  const gateway = gatewayOptions(config);
+  member.stateCheck.serve(listeners.grpc);
+  const stateHashes = async (): Promise<string> => JSON.stringify(await member.stateCheck.check());
+  const gateway = { ...gatewayOptions(config), stateHashes };
   const app = createApp(server, gateway);
   const { published } = await member.join();
   // A fresh lone member first writes what it has to say about itself; others serve reads at once.

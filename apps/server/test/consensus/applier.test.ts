@@ -4,6 +4,7 @@ import type { ConfChangeDecider, Entry } from "@etcd2/raft";
 import { encodeCommand, MemoryKv, StateMachine, StoreWatcherHub, writeCommand } from "@etcd2/store";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { Applier } from "../../src/consensus/applier.ts";
+import { HashPoints } from "../../src/consensus/hash-points.ts";
 import type { Applied, ApplierListener } from "../../src/consensus/applier.ts";
 import { ProposalTable } from "../../src/consensus/proposals.ts";
 import type { MemberStorage } from "../../src/storage/member-storage.ts";
@@ -31,7 +32,13 @@ describe("what is applied", () => {
     const proposals = new ProposalTable<Applied>(1, 100);
     // Ordinary entries concern nothing else of the two.
     const storage = { machine } as unknown as MemberStorage;
-    const applier = new Applier(storage, {} as unknown as Cluster, proposals, listener);
+    const applier = new Applier(
+      storage,
+      {} as unknown as Cluster,
+      proposals,
+      listener,
+      new HashPoints(() => machine),
+    );
     const order: string[] = [];
     const told = new Promise<void>((resolve) => {
       hub.watch({

@@ -259,6 +259,8 @@ export interface GatewayOptions extends PageOptions {
    * allNeedAuth root alone may ask while authentication is on.
    */
   readonly consoleData?: ConsoleData;
+  /** Compares the states of all members now, as JSON: GET /v2/admin/hash, which is absent without. */
+  readonly stateHashes?: () => Promise<string>;
   /** Watches open at one time; 0, the default, for any number. */
   readonly watchesMax?: number;
   /**

@@ -1,13 +1,20 @@
 /**
  * GET /v2/admin/snapshot, beyond the original: the replicated state as one checksummed stream. Owns
- * how many run at once, who may ask and the pace of the stream; its content is the store's.
+ * how many run at once, who may ask and the pace of the stream; its content is the store's. And GET
+ * /v2/admin/hash: whether all members hold the same state.
  */
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Router, type Request, type Response } from "express";
-import { isStoreFailure } from "@etcd2/store";
+import { isStoreFailure, toByteString } from "@etcd2/store";
 import { byMethod } from "../http/method-router.ts";
-import { answerMessage, answerUnauthorized, CLUSTER_ID, jsonHeaders } from "../http/answer.ts";
+import {
+  answerJson,
+  answerMessage,
+  answerUnauthorized,
+  CLUSTER_ID,
+  jsonHeaders,
+} from "../http/answer.ts";
 import type { EtcdServer } from "../ports/ports.ts";
 import { paced } from "../http/pace.ts";
 import type { AdminCheck } from "./members.ts";
@@ -22,10 +29,22 @@ const SNAPSHOTS_MAX = 2;
 const CONFIRM_TIMEOUT_MS = 500;
 
 /** Routes below /v2/admin. */
-export function createAdminRouter(server: EtcdServer, isAdmin: AdminCheck): Router {
+export function createAdminRouter(
+  server: EtcdServer,
+  isAdmin: AdminCheck,
+  stateHashes?: () => Promise<string>,
+): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const handler = new SnapshotHandler(server, isAdmin);
   router.all("/v2/admin/snapshot", byMethod("GET", { GET: (req, res) => handler.get(req, res) }));
+  if (stateHashes !== undefined) {
+    const answerHashes = async (req: Request, res: Response): Promise<void> => {
+      if (await isAdmin(req.headers.authorization)) {
+        answerJson(res, 200, toByteString(await stateHashes()));
+      } else answerUnauthorized(res);
+    };
+    router.all("/v2/admin/hash", byMethod("GET", { GET: answerHashes }));
+  }
   return router;
 }
 

@@ -116,6 +116,15 @@ export const CONSENSUS_METRICS = {
     type: "gauge",
     help: "1 when the data of this member contradicts the cluster's: it serves nothing any more.",
   },
+  etcd2_state_checks_total: {
+    type: "counter",
+    labels: ["verdict"],
+    help: "Comparisons of this member's state with the others', by verdict.",
+  },
+  etcd2_states_different: {
+    type: "gauge",
+    help: "Members that held another state than the majority when the states were compared last.",
+  },
   etcd2_proposal_duration_seconds: {
     type: "histogram",
     help: "Seconds from a proposal to its outcome.",

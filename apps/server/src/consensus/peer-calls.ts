@@ -1,25 +1,16 @@
 /**
- * The calls by which members ask each other for what the console shows. A connection is kept between
+ * Calls by which members ask each other something beside consensus. A connection is kept between
  * two questions, so that the time of an answer is a round trip and not that of a handshake.
  */
 import { status as grpcStatus } from "@grpc/grpc-js";
-import type { Client, ServiceError } from "@grpc/grpc-js";
+import type { Client, MethodDefinition, ServiceError } from "@grpc/grpc-js";
 import { createPeerClient } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
-import { ConsoleService } from "@etcd2/proto/console";
 
-const ASK_TIMEOUT_MS = 1500;
-/** Ten minutes of samples take a tenth of this. */
+/** Far more than any answer takes. */
 const ANSWER_BYTES_MAX = 1 << 20;
-/** A page that is open asks every few seconds. */
+/** A console that is open asks every few seconds. */
 const IDLE_CLOSE_MS = 30_000;
-
-export type ConsoleCall = "GetFigures" | "GetHealth";
-
-/** Where a call of the service is found. */
-export function pathOf(call: ConsoleCall): string {
-  return `/${ConsoleService.typeName}/${call}`;
-}
 
 export interface PeerAnswer {
   readonly bytes: Buffer;
@@ -33,6 +24,15 @@ interface Kept {
 
 const asBytes = (bytes: Buffer): Buffer => bytes;
 
+/** The definition of a method that takes and gives encoded messages. */
+export function bytesMethod(path: string): MethodDefinition<Buffer, Buffer> {
+  return {
+    ...{ path, requestStream: false, responseStream: false },
+    ...{ requestSerialize: asBytes, requestDeserialize: asBytes },
+    ...{ responseSerialize: asBytes, responseDeserialize: asBytes },
+  };
+}
+
 export class PeerCalls {
   readonly #credentials: () => PeerCredentials;
   readonly #kept = new Map<string, Kept>();
@@ -41,10 +41,18 @@ export class PeerCalls {
     this.#credentials = credentials;
   }
 
-  /** @throws ServiceError when there is no answer within a second and a half. */
-  async call(url: string, call: ConsoleCall, request: Uint8Array): Promise<PeerAnswer> {
+  /**
+   * @param path Of the method: `/service/Method`.
+   * @throws ServiceError when there is no answer in time.
+   */
+  async call(
+    url: string,
+    path: string,
+    request: Uint8Array,
+    timeoutMs: number,
+  ): Promise<PeerAnswer> {
     const client = this.#clientOf(url);
-    const deadline = Date.now() + ASK_TIMEOUT_MS;
+    const deadline = Date.now() + timeoutMs;
     try {
       await new Promise<void>((resolve, reject) => {
         client.waitForReady(deadline, (error) => {
@@ -59,7 +67,7 @@ export class PeerCalls {
           else resolve(response ?? Buffer.alloc(0));
         };
         const body = Buffer.from(request);
-        client.makeUnaryRequest(pathOf(call), asBytes, asBytes, body, { deadline }, done);
+        client.makeUnaryRequest(path, asBytes, asBytes, body, { deadline }, done);
       });
       return { bytes, roundTripMs: performance.now() - start };
     } catch (error) {
