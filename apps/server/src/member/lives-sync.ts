@@ -5,12 +5,12 @@
  * what is longer. It goes through the log but changes nothing that is replicated.
  */
 import type { NodeId } from "@etcd2/raft";
-import type { LivesCursor } from "@etcd2/store";
+import { EtcdError, type LivesCursor } from "@etcd2/store";
 import type { Consensus } from "../consensus/consensus.ts";
 import type { MemberStorage } from "../storage/member-storage.ts";
 
-/** Lives told by one log entry; one entry at a time, and one in each check(). */
-const LIVES_BATCH_MAX = 1000;
+/** Lives told by one log entry, which is applied in one turn; the next follows when it is settled. */
+const LIVES_BATCH_MAX = 128;
 
 /** A member that takes longer to have what the leader has applied is behind. */
 const BEHIND_MS = 1000;
@@ -44,9 +44,14 @@ export class LivesSync {
   #isWalking = false;
   #cursor: LivesCursor | undefined;
   #isProposing = false;
+  #isClosed = false;
 
   constructor(options: LivesSyncOptions) {
     this.#options = options;
+  }
+
+  close(): void {
+    this.#isClosed = true;
   }
 
   /** Goes on telling, or looks for somebody to tell. Call it regularly. */
@@ -99,8 +104,13 @@ export class LivesSync {
     const lives = page.lives.filter(({ leftMs }) => leftMs >= LEFT_MIN_MS);
     if (lives.length === 0) return;
     this.#isProposing = true;
-    consensus.requests.propose({ action: "expire", expired: [], lives }, () => {
+    consensus.requests.propose({ action: "expire", expired: [], lives }, (result) => {
       this.#isProposing = false;
+      // After a refusal the walk goes on with the next check.
+      if (result instanceof EtcdError || !this.#isWalking) return;
+      setImmediate(() => {
+        if (!this.#isClosed) this.check();
+      });
     });
   }
 }

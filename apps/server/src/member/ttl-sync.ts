@@ -124,6 +124,7 @@ export class TtlSync {
 
   close(): void {
     this.#isClosed = true;
+    this.#lives.close();
     clearInterval(this.#timer);
   }
 }
