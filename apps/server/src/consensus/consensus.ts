@@ -228,7 +228,7 @@ export class Consensus implements TransportHost {
     this.hub.close();
     await this.node.close();
     await this.transport.close();
-    this.lives.close();
+    await this.lives.close();
   }
 
   #createLives({ term }: HardState): Lives {

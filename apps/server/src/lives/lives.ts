@@ -53,6 +53,7 @@ export class Lives implements LifeRegistry {
   #isLeaderless = true;
   #writtenAt: number;
   #writtenChanges = 0;
+  #writing: Promise<void> | undefined;
 
   constructor(options: LivesOptions) {
     const { life, memberDir, memberId, found, cluster, consensus, now, log, voters } = options;
@@ -64,7 +65,7 @@ export class Lives implements LifeRegistry {
       hasRun: (id) => cluster.get(id)?.started === true,
       acknowledgedBy: (id) => consensus.node.acknowledgedBy(id),
       onStart: () => {
-        this.#write(true);
+        this.#write();
       },
     });
     this.#admission = new Admission({
@@ -146,22 +147,44 @@ export class Lives implements LifeRegistry {
     const wasAdmitted = this.#admission.isAdmitted;
     this.#admission.look();
     if (this.#admission.isAdmitted && !wasAdmitted) this.#campaignSoon();
-    if (this.#options.now() - this.#writtenAt >= WRITE_INTERVAL_MS) this.#write(false);
+    if (this.#options.now() - this.#writtenAt >= WRITE_INTERVAL_MS) this.#writeLater();
   }
 
-  close(): void {
-    this.#write(false);
+  /** The last write of the files: the locks of the directory can be given back after this. */
+  async close(): Promise<void> {
+    await this.#writing;
+    this.#write();
   }
 
-  #write(isDurable: boolean): void {
+  #write(): void {
     this.#writtenAt = this.#options.now();
-    if (this.#peers.changes === this.#writtenChanges) return;
-    const { changes } = this.#peers;
+    const { changes, entries } = this.#peers;
+    if (changes === this.#writtenChanges) return;
     try {
-      if (this.#file.write(this.#peers.entries, isDurable)) this.#writtenChanges = changes;
+      if (this.#file.write(entries)) this.#writtenChanges = changes;
     } catch (error) {
-      // Whoever is greeting somebody just now could take it for a fault of theirs.
-      this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
+      this.#fail(error);
     }
+  }
+
+  #writeLater(): void {
+    this.#writtenAt = this.#options.now();
+    const { changes, entries } = this.#peers;
+    if (this.#writing !== undefined || changes === this.#writtenChanges) return;
+    this.#writing = this.#file.writeLater(entries).then(
+      (isWritten) => {
+        this.#writing = undefined;
+        if (isWritten) this.#writtenChanges = changes;
+      },
+      (error: unknown) => {
+        this.#writing = undefined;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** Whoever is greeting somebody just now could take it for a fault of theirs. */
+  #fail(error: unknown): void {
+    this.#options.onFatal(error instanceof Error ? error : new Error(String(error)));
   }
 }

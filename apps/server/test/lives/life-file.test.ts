@@ -1,6 +1,14 @@
 /** The record by which a data directory is known: starts, copies, full disks. */
 import assert from "node:assert/strict";
-import fs, { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import fs, {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -50,6 +58,63 @@ describe("the life of a data directory", () => {
       syncBuiltinESMExports();
     }
     assert.equal(LifeFile.open(directory, undefined).incarnation, INCARNATION);
+  });
+
+  /** Calls of this kind fail with the code. */
+  function withFailing(
+    call: "openSync" | "renameSync" | "fsyncSync",
+    code: string,
+    work: () => void,
+  ): void {
+    const original = fs[call] as (...given: unknown[]) => unknown;
+    const failing = mock.method(fs, call, (...given: unknown[]) => {
+      // The file that is there can be written in place still.
+      if (call === "openSync" && given[1] !== "w") return original(...given);
+      throw Object.assign(new Error(code), { code });
+    });
+    syncBuiltinESMExports();
+    try {
+      work();
+    } finally {
+      failing.mock.restore();
+      syncBuiltinESMExports();
+    }
+  }
+
+  it("is written in place on a full disk: starts count, doubts settle, and nothing is left behind", () => {
+    for (const code of ["ENOSPC", "EDQUOT"]) {
+      for (const call of ["openSync", "renameSync"] as const) {
+        const path = join(directory, "life");
+        LifeFile.create(directory, { incarnation: INCARNATION, doubt: "founding" });
+        withFailing(call, code, () => {
+          const second = LifeFile.open(directory, undefined);
+          assert.deepEqual([second.starts, second.doubt], [2, "founding"]);
+          second.settle();
+        });
+        assert.deepEqual(readdirSync(directory), ["life"], `${call} ${code}`);
+        assert.equal(statSync(path).size, 1024);
+        const third = LifeFile.open(directory, undefined);
+        assert.deepEqual([third.incarnation, third.starts, third.doubt], [INCARNATION, 3, "none"]);
+      }
+    }
+  });
+
+  it("is refused, and stays as it was, when the disk fails or has no room for a first one", () => {
+    withFailing("openSync", "ENOSPC", () => {
+      assert.throws(
+        () => LifeFile.create(directory, { incarnation: INCARNATION, doubt: "founding" }),
+        /cannot write .*life/,
+      );
+    });
+    assert.deepEqual(readdirSync(directory), []);
+    LifeFile.create(directory, { incarnation: INCARNATION, doubt: "founding" });
+    const before = readFileSync(join(directory, "life"));
+    for (const call of ["openSync", "renameSync", "fsyncSync"] as const) {
+      withFailing(call, "EIO", () => {
+        assert.throws(() => LifeFile.open(directory, undefined), /cannot write .*life/);
+      });
+      assert.deepEqual(readFileSync(join(directory, "life")), before, call);
+    }
   });
 
   it("is in doubt until that is settled, over restarts", () => {
