@@ -109,6 +109,38 @@ describe("a bridge", { skip: noRealEtcd }, () => {
     await write("compareAndSwap", "/row/a", { value: "7", prevIndex: at[3] ?? 0 });
   });
 
+  it("costs the cluster one watch, however many clients watch", async () => {
+    const figure = async (name: string): Promise<number> => {
+      const page = await (await fetch(`${etcd.endpoint}/metrics`)).text();
+      return Number(new RegExp(`^${name} (\\S+)$`, "m").exec(page)?.[1]);
+    };
+    const names = ["etcd_debugging_mvcc_watcher_total", "etcd_debugging_mvcc_watch_stream_total"];
+    // One of each bridge.
+    for (const name of names) assert.equal(await figure(name), 2, name);
+    let told = 0;
+    const watchers = 5000;
+    for (let n = 0; n < watchers; n += 1) {
+      const path = `/1/many/${n % 100}`;
+      const start = { recursive: n % 2 === 0, sinceIndex: 0 };
+      const { sinceIndex } = await opened.bridge.startWatch(path, start, undefined);
+      opened.bridge.hub.watch({
+        path,
+        recursive: n % 2 === 0,
+        stream: false,
+        sinceIndex,
+        deliver: () => {
+          told += 1;
+          return "taken";
+        },
+        ended: () => undefined,
+      });
+    }
+    assert.equal(opened.bridge.hub.watchers, watchers);
+    for (const name of names) assert.equal(await figure(name), 2, name);
+    for (let n = 0; n < 100; n += 1) await write("set", `/many/${n}`, { value: "1" });
+    await until("all watchers", () => told === watchers);
+  });
+
   it("does not show keys that v2 cannot name, and says so once", async () => {
     await v3Put("/v2//odd", "1");
     await v3Put("/v2//odd", "2");
