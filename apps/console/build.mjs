@@ -1,5 +1,5 @@
 // Builds the page: one script and one style with hashed names, and bundle/files.json, which holds
-// each file plain, with gzip and with brotli for the server to carry. Refuses to outgrow its limit.
+// each file with gzip and with brotli for the server to carry. Refuses to outgrow its limit.
 import { build, transform } from "esbuild";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
@@ -38,7 +38,6 @@ function add(path, ending, bytes, isFirst = true) {
   if (isFirst) firstLoad += br.length;
   files[path] = {
     type: `${types[ending]}; charset=utf-8`,
-    plain: Buffer.from(bytes).toString("base64"),
     gzip: gzipSync(bytes, { level: 9 }).toString("base64"),
     br: br.toString("base64"),
   };

@@ -8,7 +8,7 @@ import type { ConfState, HardState, NodeId } from "@etcd2/raft/wal";
 import { Wal } from "@etcd2/raft/wal";
 import type { AppliedEntry, StateMachine } from "@etcd2/store";
 import { StoreDirectory } from "@etcd2/store";
-import { RocksKv } from "@etcd2/store/rocks";
+import type { RocksKv } from "@etcd2/store/rocks";
 import { confStateRow } from "./meta-rows.ts";
 
 /** Memory of the engine while the store is written; absent values have the store's defaults. */
@@ -35,7 +35,9 @@ export class NewStore {
     mkdirSync(dirname(storeDir), { recursive: true, mode: 0o700 });
     const directory = new StoreDirectory(storeDir);
     const path = directory.next();
-    return new NewStore(directory, path, await RocksKv.open(path, options));
+    // Programs that only look at a layout load no native code.
+    const { RocksKv: Store } = await import("@etcd2/store/rocks");
+    return new NewStore(directory, path, await Store.open(path, options));
   }
 
   /**

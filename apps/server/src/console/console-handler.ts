@@ -3,12 +3,12 @@
  * everything else to the API of the client port. Owns the headers that bind the page: it loads
  * and asks nothing but what is here.
  */
+import { gunzipSync } from "node:zlib";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 
 interface PageFile {
   readonly type: string;
-  /** Base64 of the three encodings. */
-  readonly plain: string;
+  /** Base64 of the two encodings. */
   readonly gzip: string;
   readonly br: string;
 }
@@ -51,7 +51,8 @@ function encodingFor(req: IncomingMessage): "br" | "gzip" | "plain" {
 
 function sendFile(req: IncomingMessage, res: ServerResponse, path: string, file: PageFile): void {
   const encoding = encodingFor(req);
-  const body = Buffer.from(file[encoding], "base64");
+  const packed = Buffer.from(file[encoding === "br" ? "br" : "gzip"], "base64");
+  const body = encoding === "plain" ? gunzipSync(packed) : packed;
   res.setHeader("Content-Type", file.type);
   res.setHeader("Content-Length", body.length);
   res.setHeader("Vary", "Accept-Encoding");

@@ -10,8 +10,14 @@ import { inspectDataDir, unknownNames } from "../storage/data-dir.ts";
 import { DiscoveryError } from "../discovery/discovery-error.ts";
 import { withSrvCluster } from "../discovery/find-cluster.ts";
 import type { RunningServer, ServerEvents } from "./running-server.ts";
-import { startMember } from "./start-member.ts";
+import type { StartMemberOptions } from "./start-member.ts";
 import { versionLines } from "../base/version.ts";
+
+/** A bridge and a proxy load neither consensus nor storage. */
+async function startMember(options: StartMemberOptions): Promise<RunningServer> {
+  const { startMember: start } = await import("./start-member.ts");
+  return start(options);
+}
 
 export async function startServer(
   config: ServerConfig,

@@ -13,7 +13,7 @@ import {
   memberLayout,
   namesIn,
 } from "@etcd2/member-dir";
-import { isLockName } from "@etcd2/raft";
+import { isLockName } from "@etcd2/raft/wal";
 import { makeDirectories } from "@etcd2/store";
 import type { UndoDirectories } from "@etcd2/store";
 import { StartError } from "../base/start-error.ts";
