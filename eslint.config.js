@@ -10,6 +10,7 @@ const root = import.meta.dirname;
 // A project may depend on earlier layers only.
 const layers = [
   "layer:test-support",
+  "layer:checker",
   "layer:net-url",
   "layer:observability",
   "layer:completion",
@@ -30,8 +31,10 @@ const projects = [
   .map((dir) => ({ dir, ...JSON.parse(readFileSync(join(root, dir, "package.json"), "utf8")) }));
 const layerOf = new Map(projects.map((p) => [p.name, layers.indexOf(p.nx.tags[0])]));
 
+const testOnly = ["@etcd2/test-support", "@etcd2/checker"];
 const boundaries = projects.map(({ name, dir, dependencies = {}, devDependencies = {} }) => {
-  if ("@etcd2/test-support" in dependencies) throw new Error(`${name}: tests alone may use it`);
+  if (testOnly.some((name) => name in dependencies))
+    throw new Error(`${name}: tests alone may use it`);
   const declared = Object.keys({ ...dependencies, ...devDependencies }).filter((d) =>
     layerOf.has(d),
   );

@@ -4,8 +4,7 @@
  * operations of unknown outcome do not pile up on one.
  */
 import { Agent } from "node:http";
-import type { Operation } from "../linearizability/checker.ts";
-import type { RegisterInput, RegisterOutput } from "../linearizability/register.ts";
+import type { Operation, RegisterInput, RegisterOutput } from "@etcd2/checker";
 import { keysJson, NoAnswer, send } from "./http.ts";
 import type { Answer, RequestOptions } from "./http.ts";
 import { pause } from "@etcd2/test-support";

@@ -2,10 +2,8 @@
  * One run of clients against a cluster under faults, and its verdict: is the history linearizable,
  * and do all members hold the same tree once everything is well again?
  */
-import { checkHistory } from "../linearizability/checker.ts";
-import type { Model } from "../linearizability/checker.ts";
-import { registerModel } from "../linearizability/register.ts";
-import type { RegisterOutput } from "../linearizability/register.ts";
+import { checkHistory, registerModel } from "@etcd2/checker";
+import type { Model, RegisterOutput } from "@etcd2/checker";
 import { Cluster } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import { HistoryClients } from "./history.ts";

@@ -13,7 +13,7 @@ import { RocksKv } from "../src/kv/rocks-kv.ts";
 import type { RecordedEvent } from "../src/tree/recorded-event.ts";
 import { matchesWatch } from "../src/tree/watch-rule.ts";
 import { StoreWatcherHub } from "../src/events/watcher-hub.ts";
-import { type ModelEvent, type ModelOutcome, NaiveModel } from "./naive-model.ts";
+import { type ModelEvent, type ModelOutcome, NaiveModel } from "../src/testing/naive-model.ts";
 import { SeededRandom, TestStore, command, testSeed } from "./support.ts";
 
 const ACTIONS: readonly WriteAction[] = [

@@ -1,6 +1,7 @@
 /** What consensus is made of, whom it counts for, and what it tells. Types only. */
 import type { Logger, Meter } from "@etcd2/observability";
-import type { ClusterInfo, PeerCredentials, Transport, TransportListener } from "@etcd2/raft";
+import type { ClusterInfo, fetchClusterInfo, PeerCredentials } from "@etcd2/raft";
+import type { Transport, TransportListener } from "@etcd2/raft";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { LifeFile } from "../lives/life-file.ts";
 import type { Lives } from "../lives/lives.ts";
@@ -37,6 +38,8 @@ export interface ConsensusOptions {
   readonly meter: Meter;
   /** undefined unless tracing is on: then nothing is wrapped. */
   readonly tracing: MemberTracing | undefined;
+  /** Asks a peer about the cluster, beside the transport. Default: over gRPC. */
+  readonly askPeer?: typeof fetchClusterInfo;
   /** Makes the transport for this listener; given the ids the storage holds. */
   readonly createTransport: (listener: TransportListener, host: TransportHost) => Transport;
   /** Lines of the server, etcdserver in etcd 2.3.8. */

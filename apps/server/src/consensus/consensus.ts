@@ -92,6 +92,7 @@ export class Consensus implements TransportHost {
     this.#contradictions = new Contradictions({
       clusterId: storage.clusterId,
       credentials: options.peerCredentials,
+      ask: options.askPeer,
       peerUrls: (id) => cluster.get(id)?.peerURLs ?? [],
       holdReads: (isHeld) => {
         node.holdReads(isHeld);

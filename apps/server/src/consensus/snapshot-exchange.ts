@@ -8,7 +8,6 @@ import { PassThrough } from "node:stream";
 import type { RaftNode, SnapshotMessage, SnapshotSink } from "@etcd2/raft";
 import { importSnapshot, isStoreFailure, StoreError } from "@etcd2/store";
 import type { Kv, SnapshotInfo, StoreWatcherHub } from "@etcd2/store";
-import { RocksKv } from "@etcd2/store/rocks";
 import type { Cluster } from "../cluster/cluster.ts";
 import { messageOf } from "../base/message-of.ts";
 import { TakeoverError } from "../storage/member-storage.ts";
@@ -118,7 +117,7 @@ class IncomingSnapshot implements SnapshotSink {
   }
 
   async #import(): Promise<Kv> {
-    const kv = await RocksKv.open(this.#path);
+    const kv = await this.#options.storage.openGeneration(this.#path);
     try {
       this.#check(await importSnapshot(kv, this.#pipe as AsyncIterable<Uint8Array>));
       return kv;

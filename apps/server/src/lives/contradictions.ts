@@ -14,6 +14,8 @@ const CALM_MS = 3000;
 export interface ContradictionsOptions {
   readonly clusterId: NodeId;
   readonly credentials: PeerCredentials | undefined;
+  /** Asks a peer about the cluster. Default: over gRPC. */
+  readonly ask?: typeof fetchClusterInfo | undefined;
   readonly peerUrls: (id: NodeId) => readonly string[];
   readonly holdReads: (isHeld: boolean) => void;
   /** Two committed logs differ at this entry; called once. */
@@ -52,8 +54,9 @@ export class Contradictions {
 
   async #ask(id: NodeId, entry: CommittedEntry): Promise<void> {
     const { credentials, clusterId, peerUrls, holdReads, onProved } = this.#options;
+    const ask = this.#options.ask ?? fetchClusterInfo;
     for (const url of peerUrls(id)) {
-      const info = await fetchClusterInfo(url, {
+      const info = await ask(url, {
         ...{ timeoutMs: ASK_TIMEOUT_MS, logIndex: entry.index },
         ...(credentials !== undefined && { credentials }),
       }).catch(() => undefined);

@@ -17,10 +17,16 @@ import {
 import { decodeConfState, isLockName, Wal } from "@etcd2/raft";
 import type { ConfState, HardState, LogStorage, NodeId, SnapshotMetadata } from "@etcd2/raft";
 import { StateMachine, StoreDirectory, StoreError, SteadyClock } from "@etcd2/store";
+import type { Kv } from "@etcd2/store";
 import { RocksKv } from "@etcd2/store/rocks";
 import { MemberLocks } from "./member-locks.ts";
 import { StartError } from "../base/start-error.ts";
 import { messageOf } from "../base/message-of.ts";
+
+/** Opens the ordered byte store in a directory, which is made unless it must exist. @throws StoreError */
+export type OpenKv = (path: string, options: { readonly mustExist?: boolean }) => Promise<Kv>;
+
+const openRocks: OpenKv = (path, options) => RocksKv.open(path, options);
 
 export interface StorageOptions {
   readonly layout: DataDirLayout;
@@ -29,6 +35,8 @@ export interface StorageOptions {
   readonly onSlowWalSync: (seconds: number) => void;
   /** Held already; the storage releases them when it is closed. Default: it takes them itself. */
   readonly locks?: MemberLocks | undefined;
+  /** Opens the rows of a state in a directory. Default: RocksDB. */
+  readonly openKv?: OpenKv;
   /** Something an operator should know, such as a repaired tail. */
   readonly log: Logger;
 }
@@ -38,7 +46,7 @@ function openMachine(
   options: StorageOptions,
   { mustExist }: { readonly mustExist: boolean },
 ): Promise<StateMachine> {
-  return RocksKv.open(path, { mustExist }).then(
+  return (options.openKv ?? openRocks)(path, { mustExist }).then(
     async (kv) => {
       try {
         return await StateMachine.open({
@@ -344,6 +352,11 @@ export class MemberStorage {
         commit: Math.min(commit, wal.log.lastIndex()),
       },
     });
+  }
+
+  /** Opens the rows of a generation that a snapshot is written to. @throws StoreError */
+  openGeneration(path: string): Promise<Kv> {
+    return (this.#options.openKv ?? openRocks)(path, {});
   }
 
   /** A new generation for an incoming snapshot. */

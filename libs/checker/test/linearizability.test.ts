@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import type { Operation } from "../linearizability/checker.ts";
-import { checkHistory, checkPartition } from "../linearizability/checker.ts";
-import { parseJepsenLog } from "../linearizability/jepsen-log.ts";
-import type { RegisterInput, RegisterOutput } from "../linearizability/register.ts";
-import { registerModel } from "../linearizability/register.ts";
+import type { Operation } from "../src/linearizability.ts";
+import { checkHistory, checkPartition } from "../src/linearizability.ts";
+import { parseJepsenLog } from "../src/jepsen-log.ts";
+import type { RegisterInput, RegisterOutput } from "../src/register.ts";
+import { registerModel } from "../src/register.ts";
 
 const fixtures = join(import.meta.dirname, "fixtures", "jepsen-histories");
 

@@ -1,5 +1,5 @@
 /** Reads recorded Jepsen logs of one register: a line an event, tab-separated. */
-import type { Operation } from "./checker.ts";
+import type { Operation } from "./linearizability.ts";
 import type { RegisterInput, RegisterOutput } from "./register.ts";
 
 const LINE = /^INFO\s+jepsen\.util - (\d+)\t:(invoke|ok|fail|info)\t:(read|write|cas)\t(.*)$/;

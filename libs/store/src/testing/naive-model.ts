@@ -2,10 +2,15 @@
  * The v2 store as simply as it can be said: nested maps, written from http-api.md §5 to §9 and
  * sharing no code with the store. Slow and obvious on purpose.
  */
-import type { ExpiredNode, WriteCommand } from "../src/model/command.ts";
-import type { EventAction, NodeExtern } from "../src/model/event.ts";
-import type { StoreStats } from "../src/model/ports.ts";
-import type { FakeClock } from "./support.ts";
+import type { ExpiredNode, WriteCommand } from "../model/command.ts";
+import type { EventAction, NodeExtern } from "../model/event.ts";
+import type { StoreStats } from "../model/ports.ts";
+
+/** Both clocks as of now, in milliseconds. */
+export interface ModelClock {
+  readonly wall: number;
+  readonly steady: number;
+}
 
 interface ModelNode {
   value: string;
@@ -16,6 +21,7 @@ interface ModelNode {
   deadlineMs: number;
 }
 
+/** A change as the model tells it. */
 export interface ModelEvent {
   action: EventAction;
   node: NodeExtern;
@@ -53,6 +59,7 @@ function directory(index: number): ModelNode {
   };
 }
 
+/** The store, one write after the other. */
 export class NaiveModel {
   readonly root = directory(0);
   readonly stats: Partial<Record<Stat, number>> = {};
@@ -60,9 +67,9 @@ export class NaiveModel {
   /** Which paths existed below a removed directory, by index; undefined: too many to know. */
   readonly removed = new Map<number, Set<string> | undefined>();
   index = 0;
-  readonly #clock: FakeClock;
+  readonly #clock: ModelClock;
   readonly #removedNamesMax: number;
-  constructor(clock: FakeClock, removedNamesMax: number) {
+  constructor(clock: ModelClock, removedNamesMax: number) {
     this.#clock = clock;
     this.#removedNamesMax = removedNamesMax;
     this.root.children?.set("0", directory(0));
@@ -111,6 +118,16 @@ export class NaiveModel {
         refresh: false,
       });
     }
+  }
+
+  /** Silent: no index, no event. */
+  setClusterVersion(value: string): void {
+    const cluster = this.find("/0");
+    const node = directory(this.index);
+    node.children = undefined;
+    node.value = value;
+    cluster?.children?.set("version", node);
+    this.#count("setsSuccess");
   }
 
   /** Nodes whose deadline has passed, as a set of paths. */

@@ -1,5 +1,5 @@
 /** The sequential models histories are checked against: a register with compare-and-swap. */
-import type { Model } from "./checker.ts";
+import type { Model } from "./linearizability.ts";
 
 export type RegisterInput =
   | { readonly kind: "read" }
