@@ -1,7 +1,8 @@
 /**
  * Keeps a data directory from being used by a server while it is read or repaired. This project's own
  * directories are locked as its server locks them. Old servers lock their log files (0.4 locks
- * nothing): whether one runs is told by the system's list of file locks, where there is one.
+ * nothing): whether one runs is told by the system's list of file locks, which also knows the process, and
+ * by asking for the lock itself, which sees servers of other containers and machines too.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,6 +15,7 @@ import {
 } from "@etcd2/raft/wal";
 import type { DetectedSource, SourceOwn } from "./detect.ts";
 import { MigrateError } from "./errors.ts";
+import { isLockedByOther } from "./foreign-lock.ts";
 
 /** "read" lets others read as well; "repair" keeps them out. */
 export type Purpose = "read" | "repair";
@@ -79,10 +81,11 @@ function inUse(file: string, pid: number, cause?: unknown): MigrateError {
 
 function refuseLocked(source: DetectedSource): void {
   const holders = readLockHolders();
-  if (holders.size === 0) return;
   for (const path of lockableFiles(source)) {
     const pid = holderOf(path, holders);
     if (pid !== undefined) throw inUse(path, pid);
+    // Closing a file would drop a lock that this process has on it, so our own are not opened here.
+    if (source.kind === "etcd2" && isLockedByOther(path) === true) throw inUse(path, 0);
   }
 }
 
