@@ -11,6 +11,8 @@ export interface ConfChange2 {
   readonly memberId: string;
   /** Empty for removals. */
   readonly peerUrls: readonly string[];
+  /** What the configuration that founded the cluster calls it; empty for members added later. */
+  readonly name: string;
   /** 3.4: an "add" that makes a learner a voter. */
   readonly isPromotion: boolean;
   readonly isLearner: boolean;
@@ -33,13 +35,14 @@ export function decodeConfChange(data: Buffer): ConfChange2 {
   const kind = KINDS[type];
   if (kind === undefined) throw new FormatError(`unknown membership change ${type}`);
   if (context === undefined || context.length === 0) {
-    return { kind, memberId, peerUrls: [], isPromotion: false, isLearner: false };
+    return { kind, memberId, peerUrls: [], name: "", isPromotion: false, isLearner: false };
   }
   const json = JsonObject.parse(context.toString("utf8"));
   return {
     kind,
     memberId,
     peerUrls: json.texts("peerURLs"),
+    name: json.text("name"),
     isPromotion: json.boolean("isPromote"),
     isLearner: json.boolean("isLearner") || kind === "addLearner",
   };

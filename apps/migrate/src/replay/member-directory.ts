@@ -17,6 +17,8 @@ export interface ReplayMember {
   readonly id: string;
   readonly peerUrls: readonly string[];
   readonly isLearner: boolean;
+  /** Shown until the member publishes a name itself; empty when nobody said it. */
+  readonly configuredName: string;
 }
 
 export class MemberDirectory {
@@ -80,6 +82,7 @@ export class MemberDirectory {
         : isUpdate
           ? (known?.isLearner ?? false)
           : change.isLearner,
+      configuredName: isUpdate ? (known?.configuredName ?? "") : change.name,
     };
     this.#members.set(id, member);
     const value = encodeRaftAttributes(member);
@@ -111,22 +114,30 @@ function idOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1).padStart(16, "0");
 }
 
-function decodeRaftAttributes(value: string): Pick<ReplayMember, "peerUrls" | "isLearner"> {
+function decodeRaftAttributes(value: string): Omit<ReplayMember, "id"> {
   try {
     const json = JsonObject.parse(fromByteString(value));
-    return { peerUrls: json.texts("peerURLs"), isLearner: json.boolean("isLearner") };
+    return {
+      peerUrls: json.texts("peerURLs"),
+      isLearner: json.boolean("isLearner"),
+      configuredName: json.text("name"),
+    };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw new MigrateError("corrupt", `unreadable member record: ${error.message}`);
   }
 }
 
-/** The JSON etcd stores for a member's part in raft. */
-export function encodeRaftAttributes(member: Pick<ReplayMember, "peerUrls" | "isLearner">): string {
-  const fields = member.isLearner
-    ? { peerURLs: member.peerUrls, isLearner: true }
-    : { peerURLs: member.peerUrls };
-  return goJson(fields);
+/** The JSON stored for a member's part in raft: as etcd has it, with the configured name beside it. */
+export function encodeRaftAttributes(
+  member: Pick<ReplayMember, "peerUrls" | "isLearner"> & { readonly configuredName?: string },
+): string {
+  const { peerUrls, isLearner, configuredName = "" } = member;
+  return goJson({
+    peerURLs: peerUrls,
+    ...(isLearner && { isLearner }),
+    ...(configuredName !== "" && { name: configuredName }),
+  });
 }
 
 /** The JSON etcd stores for a member's name and client URLs. */

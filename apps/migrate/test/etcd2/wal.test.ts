@@ -312,12 +312,14 @@ describe("an entry", () => {
     const context = {
       id: 18446744073709551615n.toString(),
       peerURLs: ["http://b:2", "http://a:1"],
+      name: "infra0",
     };
     const change = decodeConfChange(confChange(0, 0xffffffffffffffffn, context));
     assert.deepEqual(change, {
       kind: "add",
       memberId: "ffffffffffffffff",
       peerUrls: ["http://b:2", "http://a:1"],
+      name: "infra0",
       isPromotion: false,
       isLearner: false,
     });

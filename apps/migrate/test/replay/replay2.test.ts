@@ -222,6 +222,22 @@ describe("membership during a replay", () => {
     assert.ok(!others.has("/0/members/b2"));
   });
 
+  it("keeps the names that the founding configuration gave, also of members that never started", async () => {
+    const { others } = await replaySteps([
+      member(SELF, "http://a:1", { name: "infra0" }),
+      member(B, "http://b:1", { name: "<infra1>" }),
+      member(C, "http://c:1", { name: "" }),
+      // What changes a member later does not repeat its name.
+      { conf: confChange(2, B, { id: 0, peerURLs: ["http://b:2"] }) },
+    ]);
+    const part = (id: string): unknown =>
+      JSON.parse(others.get(`/0/members/${id}/raftAttributes`) ?? "");
+    assert.deepEqual(part("a1"), { peerURLs: ["http://a:1"], name: "infra0" });
+    assert.deepEqual(part("b2"), { peerURLs: ["http://b:2"], name: "<infra1>" });
+    assert.deepEqual(part("c3"), { peerURLs: ["http://c:1"] });
+    assert.ok(!others.has("/0/members/b2/attributes"), "it has not published itself");
+  });
+
   it("knows learners and their promotion", async () => {
     const learner = {
       conf: confChange(3, B, { id: 0, peerURLs: ["http://b:1"], isLearner: true }),
