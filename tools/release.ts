@@ -1,11 +1,14 @@
 /**
- * `npm run release`: builds the programs and leaves `dist/etcd2-<version>-linux-x64.tar.gz`, its
- * SHA-256 and its bill of materials. A machine that unpacks it needs neither Node nor npm.
+ * `npm run release`: builds the programs and leaves in `dist` the archive, its SHA-256 and its bill of
+ * materials, and what is made from the archive: packages for dpkg, rpm and npm, and an image. A machine
+ * that installs one of them, but for that of npm, needs neither Node nor npm.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Lockfile } from "./release/lockfile.ts";
+import { makePackages } from "./release/packages/make-packages.ts";
+import { keysOf, sign } from "./release/packages/signature.ts";
 import { publish } from "./release/publish.ts";
 import { sbom } from "./release/sbom.ts";
 import {
@@ -71,7 +74,13 @@ async function main(): Promise<void> {
         stdio: ["ignore", "inherit", "inherit"],
         env: { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` },
       });
-      await stage(root, folder, lockfile, work);
+      await stage({ root, target: folder, lockfile, work, version, epochSeconds: seconds });
+    },
+    extras(folder, work, out) {
+      makePackages({ root, archive: folder, work, directory: out, version, epochSeconds: seconds });
+    },
+    finish(directory, names) {
+      sign(directory, names, keysOf(process.env));
     },
   });
   console.log(`made ${archive}`);

@@ -6,12 +6,14 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   createReadStream,
   createWriteStream,
   fsyncSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readFileSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -33,6 +35,24 @@ export interface Release {
   readonly sbom: string;
   /** Fills the folder; the second one is for what is needed on the way. */
   readonly stage: (folder: string, work: string) => void | Promise<void>;
+  /** Lists and signs the files, whose names it gets, in their folder. */
+  readonly finish?: (directory: string, names: readonly string[]) => void;
+  /** Makes further files of the release in `out` from the folder of the archive. */
+  readonly extras?: (folder: string, work: string, out: string) => void | Promise<void>;
+}
+
+/** The list of all files of the release, whose signature may lie beside it. */
+export const CHECKSUMS = "SHA256SUMS";
+
+/** What an earlier run left: what it listed goes first, the list itself last. */
+function removeEarlier(directory: string, targets: readonly string[]): void {
+  const list = join(directory, CHECKSUMS);
+  const listed = existsSync(list)
+    ? readFileSync(list, "utf8").matchAll(/^[0-9a-f]{64} {2}([^/\n]+)$/gm)
+    : [];
+  const names = [...targets, ...[...listed].flatMap(([, name]) => name ?? [])];
+  const lists = ["", ".sig", ".minisig", ".asc"].map((ending) => `${CHECKSUMS}${ending}`);
+  for (const name of [...names, ...lists]) rmSync(join(directory, name), { force: true });
 }
 
 /** @returns the path of the archive. */
@@ -40,7 +60,7 @@ export async function publish(release: Release): Promise<string> {
   const { name, directory } = release;
   mkdirSync(directory, { recursive: true });
   const targets = [`${name}.tar.gz`, `${name}.tar.gz.sha256`, `${name}.cdx.json`];
-  for (const target of targets) rmSync(join(directory, target), { force: true });
+  removeEarlier(directory, targets);
   // One that was killed could not clean up.
   for (const name of readdirSync(directory)) {
     if (name.startsWith(WORK_PREFIX))
@@ -61,10 +81,15 @@ export async function publish(release: Release): Promise<string> {
     const digest = await pack(work, release, archive);
     writeFileSync(`${archive}.sha256`, `${digest}  ${name}.tar.gz\n`);
     writeFileSync(join(work, `${name}.cdx.json`), release.sbom);
+    const out = join(work, "extras");
+    mkdirSync(out);
+    await release.extras?.(folder, scratch, out);
+    for (const target of targets) renameSync(join(work, target), join(out, target));
+    release.finish?.(out, readdirSync(out));
+    const names = readdirSync(out).filter((name) => name !== targets[0]);
+    for (const made of names) renameSync(join(out, made), join(directory, made));
     // The archive comes last: where it is, everything else is.
-    for (const target of targets.reverse()) {
-      renameSync(join(work, target), join(directory, target));
-    }
+    renameSync(join(out, `${name}.tar.gz`), join(directory, `${name}.tar.gz`));
     return join(directory, `${name}.tar.gz`);
   } finally {
     cleanUp();

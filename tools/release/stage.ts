@@ -8,7 +8,6 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
-  mkdirSync,
   readFileSync,
   readdirSync,
   writeFileSync,
@@ -16,7 +15,9 @@ import {
 import { basename, dirname, join } from "node:path";
 import { buildExecutable } from "./executable/build.ts";
 import type { Lockfile, LockedPackage } from "./lockfile.ts";
+import { licenceOf, systemLicence } from "./licences.ts";
 import type { EmbeddedLibrary } from "./sbom.ts";
+import { stageCompletions, stageManual } from "./stage-shell.ts";
 
 /** The folder of each program and the name people type. */
 export const programs = [
@@ -91,17 +92,22 @@ export function checkBundled(maps: readonly string[], packages: readonly LockedP
   }
 }
 
+export interface StageOptions {
+  readonly root: string;
+  readonly target: string;
+  readonly lockfile: Lockfile;
+  /** An empty folder for what is needed on the way. */
+  readonly work: string;
+  readonly version: string;
+  readonly epochSeconds: number;
+}
+
 /**
  * Fills `target` from the project at `root`, whose bundles are built.
- * @param work An empty folder for what is needed on the way.
  * @throws Error when something is missing.
  */
-export async function stage(
-  root: string,
-  target: string,
-  lockfile: Lockfile,
-  work: string,
-): Promise<void> {
+export async function stage(options: StageOptions): Promise<void> {
+  const { root, target, lockfile, work, version, epochSeconds } = options;
   const runtime = join(target, "etcd2-runtime");
   await buildExecutable({ root, work, target: runtime });
   stageLibraries(runtime, target);
@@ -112,6 +118,7 @@ export async function stage(
   }
   stagePapers(root, target);
   stageCompletions(target);
+  stageManual(target, version, epochSeconds);
   const roots = [runtimePackage, ...programs.map(({ folder }) => folder)];
   const shipped = lockfile.closure(roots, notShipped);
   const maps = programs.flatMap(({ folder }) => {
@@ -148,19 +155,6 @@ export function removeDeadLinks(target: string): void {
   }
 }
 
-/** The scripts that each program prints itself, for packages to put where shells look for them. */
-function stageCompletions(target: string): void {
-  const folder = join(target, "completions");
-  mkdirSync(folder);
-  const options = { encoding: "utf8", timeout: 20_000 } as const;
-  for (const program of ["etcd", "etcdctl", "etcd-migrate"]) {
-    for (const shell of ["bash", "zsh", "fish"]) {
-      const text = execFileSync(join(target, program), ["completion", shell], options);
-      writeFileSync(join(folder, `${program}.${shell}`), text);
-    }
-  }
-}
-
 /**
  * Copies the shared libraries that the runtime needs and a small system may lack.
  * @throws Error when the runtime needs one that is neither shipped nor part of every system.
@@ -188,10 +182,12 @@ function stageLibraries(runtime: string, target: string): void {
 function notices(root: string, packages: readonly LockedPackage[]): string {
   const embedded = embeddedLibraries(root).map(
     ({ name, version = "", license, within }) =>
-      `${name} ${version}`.trim() + ` (inside ${within})\n\nLicence: ${license}\n`,
+      `${name} ${version}`.trim() +
+      ` (inside ${within})\n\nLicence: ${license}\n\n${licenceOf(name)}\n`,
   );
   const libraries = shippedLibraries.map(
-    ({ file, license, source }) => `${file}\n\nLicence: ${license}\nSource: ${source}\n`,
+    ({ file, license, source }) =>
+      `${file}\n\nLicence: ${license}\nSource: ${source}\n\n${systemLicence("libatomic1", "GPL-3")}\n`,
   );
   const parts = packages.flatMap((locked) => {
     if (locked.isWorkspace) return [];
