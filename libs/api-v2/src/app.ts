@@ -15,7 +15,7 @@ import { answerUnexpected, createErrorHandler } from "./http/error-handler.ts";
 import { createFrontDoor, targetOf } from "./http/front-door.ts";
 import { useGatewayMessages } from "./http/http-messages.ts";
 import { toByteString } from "@etcd2/store";
-import type { EtcdServer, GatewayOptions } from "./ports/ports.ts";
+import type { EtcdServer, GatewayOptions, KeysServer } from "./ports/ports.ts";
 import { createAdminRouter } from "./routes/admin.ts";
 import { createAuthRouter } from "./routes/auth.ts";
 import { createConsoleRouter } from "./routes/console.ts";
@@ -29,6 +29,43 @@ import { createStatsRouter } from "./routes/stats.ts";
 import { createVersionRouter } from "./routes/version.ts";
 import { WatchBudget } from "./keys/watch-budget.ts";
 
+function createWatchBudget({ meter }: KeysServer, options: GatewayOptions): WatchBudget {
+  return new WatchBudget(meter, {
+    watchesMax: options.watchesMax ?? 0,
+    bytesMax: options.watchBytesMax,
+    stallMs: options.watchStallMs,
+    gauge: options.watchGauge,
+  });
+}
+
+/**
+ * Makes the request handler of a thread that serves the keys alone.
+ * @param forward serves all other requests, each as it came.
+ */
+export function createKeysApp(
+  server: KeysServer,
+  options: GatewayOptions,
+  forward: RequestListener,
+): RequestListener {
+  const access = new Access(new AuthStore(server), new PasswordChecks(server.passwords));
+  const keys = new KeysHandler(server, access, createWatchBudget(server, options));
+  const door = createFrontDoor(options, keys);
+  return (req, res) => {
+    const { url } = req;
+    const goOn = (): void => {
+      // Whoever serves it lets it in itself.
+      if (url !== undefined) req.url = url;
+      for (const name of res.getHeaderNames()) res.removeHeader(name);
+      forward(req, res);
+    };
+    try {
+      door(req as Request, res as Response, goOn);
+    } catch (error) {
+      answerUnexpected(server, req, res, error);
+    }
+  };
+}
+
 /** Makes the request handler of the client port. */
 export function createApp(server: EtcdServer, options: GatewayOptions): RequestListener {
   const app = express();
@@ -41,11 +78,7 @@ export function createApp(server: EtcdServer, options: GatewayOptions): RequestL
   const store = new AuthStore(server);
   const access = new Access(store, new PasswordChecks(server.passwords));
   const admin = new AuthAdmin(store, server.passwords);
-  const budget = new WatchBudget(server.meter, {
-    watchesMax: options.watchesMax ?? 0,
-    bytesMax: options.watchBytesMax,
-    stallMs: options.watchStallMs,
-  });
+  const budget = createWatchBudget(server, options);
   const isAdmin = access.isAdmin.bind(access);
   app.use(receiveBody);
   const { unavailable } = options;

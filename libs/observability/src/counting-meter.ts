@@ -12,7 +12,12 @@ import {
   type MetricName,
 } from "./catalogue/catalogue.ts";
 import { sortedLabels, type MetricSpec, type Sample } from "./catalogue/spec.ts";
-import { CountingHistogram, CountingHistograms, CountingNumber } from "./instruments.ts";
+import {
+  CountingHistogram,
+  CountingHistograms,
+  CountingNumber,
+  type Observations,
+} from "./instruments.ts";
 import type { Counter, Figure, Figures, Gauge, Histogram, Meter } from "./meter.ts";
 
 const SPECS: Readonly<Record<string, MetricSpec>> = CATALOGUE;
@@ -52,6 +57,16 @@ function histogramSamples(
 function figureSamples(figure: Figure): readonly Sample[] {
   if (figure === undefined) return [];
   return typeof figure === "object" ? figure : [{ labels: NO_LABELS, value: Number(figure) }];
+}
+
+/** What a meter has counted in some time, as plain data. */
+export interface Counts {
+  readonly numbers: readonly (readonly [name: string, key: string, amount: number])[];
+  readonly histograms: readonly (readonly [
+    name: string,
+    labels: readonly string[],
+    observations: Observations,
+  ])[];
 }
 
 /** Counts everything that one process counts. */
@@ -110,6 +125,33 @@ export class CountingMeter implements Meter {
     const histogram = this.#histograms.get(name);
     if (histogram instanceof CountingHistogram) return [[[], histogram]];
     return histogram?.entries() ?? [];
+  }
+
+  /** What was counted and observed since the last call, to be added to the meter of another thread. */
+  take(): Counts {
+    const numbers: Counts["numbers"][number][] = [];
+    for (const [name, number] of this.#numbers) {
+      for (const [key, amount] of number.take()) numbers.push([name, key, amount]);
+    }
+    const histograms: Counts["histograms"][number][] = [];
+    for (const [name, histogram] of this.#histograms) {
+      const series =
+        histogram instanceof CountingHistogram ? [[[], histogram] as const] : histogram.entries();
+      for (const [labels, one] of series) {
+        const observations = one.take();
+        if (observations.count > 0) histograms.push([name, labels, observations]);
+      }
+    }
+    return { numbers, histograms };
+  }
+
+  /** Adds what the meter of another thread has taken. */
+  add({ numbers, histograms }: Counts): void {
+    for (const [name, key, amount] of numbers) this.#number(name).merge(key, amount);
+    for (const [name, labels, observations] of histograms) {
+      const [first = "", second] = labels;
+      this.#histograms.get(name)?.of(first, second).merge(observations);
+    }
   }
 
   /** Asks for all figures: the page that is made next shows these. */

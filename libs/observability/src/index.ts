@@ -20,5 +20,5 @@ export {
   type Histogram,
   type Meter,
 } from "./meter.ts";
-export { CountingMeter, FAMILIES } from "./counting-meter.ts";
+export { CountingMeter, FAMILIES, type Counts } from "./counting-meter.ts";
 export { CountingHistogram } from "./instruments.ts";

@@ -27,6 +27,24 @@ export class CountingNumber implements Counter<readonly string[]>, Gauge {
     return first === undefined ? this : this.#at(keyOf(first, second));
   }
 
+  /** What was counted since the last call, by the key of its series; "" without labels. */
+  take(): readonly (readonly [key: string, amount: number])[] {
+    const taken: (readonly [key: string, amount: number])[] = [];
+    if (this.value !== 0) taken.push(["", this.value]);
+    this.value = 0;
+    for (const [key, series] of this.#series) {
+      if (series.value !== 0) taken.push([key, series.value]);
+      series.value = 0;
+    }
+    return taken;
+  }
+
+  /** Adds what another one has taken. */
+  merge(key: string, amount: number): void {
+    if (key === "") this.value += amount;
+    else this.#at(key).value += amount;
+  }
+
   /** Every series with labels, by its label values. */
   entries(): readonly (readonly [labels: readonly string[], value: number])[] {
     return [...this.#series].map(([key, { value }]) => [key.split("\t"), value]);
@@ -40,6 +58,14 @@ export class CountingNumber implements Counter<readonly string[]>, Gauge {
     }
     return series;
   }
+}
+
+/** What a histogram has observed, as plain data. */
+export interface Observations {
+  /** In each bucket alone. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+  readonly count: number;
 }
 
 /** A histogram without labels: counts by bucket, made cumulative only when somebody asks. */
@@ -77,6 +103,21 @@ export class CountingHistogram implements Histogram<readonly []> {
 
   of(): this {
     return this;
+  }
+
+  /** What was observed since the last call. */
+  take(): Observations {
+    const taken = { counts: [...this.#counts], sum: this.#sum, count: this.#count };
+    this.#counts.fill(0);
+    [this.#sum, this.#count] = [0, 0];
+    return taken;
+  }
+
+  /** Adds what one of the same bounds has observed. */
+  merge({ counts, sum, count }: Observations): void {
+    for (const [at, added] of counts.entries()) this.#counts[at] = (this.#counts[at] ?? 0) + added;
+    this.#sum += sum;
+    this.#count += count;
   }
 
   /** Observations at or below each bound. */

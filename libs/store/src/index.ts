@@ -11,9 +11,15 @@ export type {
   WriteCommand,
 } from "./model/command.ts";
 export { writeCommand } from "./model/command.ts";
-export { decodeCommand, decodeRequestId, encodeCommand } from "./encoding/command-codec.ts";
+export {
+  decodeCommand,
+  decodeRequestId,
+  encodeCommand,
+  encodeCommandBody,
+  withRequestId,
+} from "./encoding/command-codec.ts";
 export { EtcdError, isStoreFailure, StoreError } from "./model/errors.ts";
-export type { ErrorCode } from "./model/errors.ts";
+export type { ErrorCode, StoreErrorCode } from "./model/errors.ts";
 export type { EventAction, NodeExtern, StoreEvent } from "./model/event.ts";
 export type { Kv } from "./kv/kv.ts";
 export { makeDirectories } from "./disk/make-directories.ts";
@@ -35,6 +41,11 @@ export type {
 } from "./model/ports.ts";
 export type { StateHash } from "./snapshot/state-hash.ts";
 export { isSnapshotStart } from "./snapshot/snapshot-frames.ts";
+export { OutcomeWriter, readOutcomes } from "./shared/outcome-codec.ts";
+export { SharedHistory } from "./shared/shared-history.ts";
+export { SharedReader } from "./shared/shared-reader.ts";
+export type { SharedStore } from "./shared/shared-reader.ts";
+export { SharedState } from "./shared/shared-state.ts";
 export { importSnapshot, verifySnapshot } from "./snapshot/snapshot.ts";
 export type { ImportOptions, SnapshotInfo } from "./snapshot/snapshot.ts";
 export { StateMachine } from "./state-machine.ts";

@@ -25,6 +25,7 @@ import {
 } from "./encoding/state-row.ts";
 import { writeSteadyTime } from "./clock/steady-clock.ts";
 import type { StoreClock } from "./clock/store-clock.ts";
+import type { SharedState } from "./shared/shared-state.ts";
 import { TreeReader } from "./nodes/tree-reader.ts";
 import { type Instant, Tree } from "./tree/tree.ts";
 import type { RecordedEvent } from "./tree/recorded-event.ts";
@@ -86,6 +87,7 @@ export class StateMachine {
   /** Steady time as it was saved last by this process. */
   #savedMs = Number.NEGATIVE_INFINITY;
   #sweepScheduled = false;
+  #shared: SharedState | undefined;
   #closed = false;
 
   private constructor(options: StateMachineOptions, state: StoreState) {
@@ -204,6 +206,18 @@ export class StateMachine {
     return () => {
       this.#listeners.delete(listener);
     };
+  }
+
+  /** From now on other threads are told how far the store has come; nobody is with undefined. */
+  share(shared: SharedState | undefined): void {
+    this.#shared = shared;
+    if (shared !== undefined) this.#publish(shared);
+  }
+
+  /** Adds reads that another thread answered to the counters. */
+  countReads(succeeded: number, failed: number): void {
+    this.#tree.stats.getsSuccess += succeeded;
+    this.#tree.stats.getsFail += failed;
   }
 
   /** A value that the host stored with apply(). */
@@ -354,6 +368,7 @@ export class StateMachine {
     const batch = this.kv.batch();
     // A deadline never stands beside a time before it was set.
     if (this.#table.changesDeadlines && steadyMs > this.#savedMs) this.#saveTime(batch, steadyMs);
+    const sweeps = this.#table.sweeps.hasUnwritten;
     this.#table.flush(batch);
     if (this.#events.length > 0) {
       this.history.append(this.#events, batch);
@@ -362,8 +377,31 @@ export class StateMachine {
     }
     if (meta !== undefined) for (const [key, value] of meta) batch.put(hostKey(key), value);
     writeState(this.#writer, batch, this.#state());
-    batch.write({ sync: false });
+    const shared = this.#shared;
+    if (shared === undefined) batch.write({ sync: false });
+    else this.#writeShared(batch, shared, sweeps);
     if (this.#table.sweeps.pending) this.#continueSweep();
+  }
+
+  /** Writes a batch so that other threads never see half of what it means. */
+  #writeShared(batch: KvBatch, shared: SharedState, sweeps: boolean): void {
+    // Rows that this batch takes from the history are out of bounds before they are gone.
+    shared.historyFirst = this.history.firstIndex;
+    if (sweeps) shared.beginChange();
+    batch.write({ sync: false });
+    this.#publish(shared);
+    if (sweeps) shared.endChange();
+  }
+
+  #publish(shared: SharedState): void {
+    shared.publish({
+      etcdIndex: this.#tree.etcdIndex,
+      raftIndex: this.#raftIndex,
+      raftTerm: this.#raftTerm,
+      historyFirst: this.history.firstIndex,
+      historyLast: this.history.lastIndex,
+      unlistedFrom: this.#table.sweeps.firstUnlisted ?? Number.MAX_SAFE_INTEGER,
+    });
   }
 
   #state(): StoreState {
@@ -389,6 +427,7 @@ export class StateMachine {
       for (const sweep of this.#table.sweep(batch, SWEEP_ROWS)) this.history.listed(sweep, batch);
       writeState(this.#writer, batch, this.#state());
       batch.write({ sync: false });
+      if (this.#shared !== undefined) this.#publish(this.#shared);
       this.#continueSweep();
     });
   }

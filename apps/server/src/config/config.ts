@@ -137,6 +137,8 @@ export interface ServerConfig {
   readonly clientWatchersMax: number;
   /** Between two comparisons of the members' states; 0 is never. */
   readonly stateCheckMs: number;
+  /** Threads that serve clients; 0 to 64, 0 for none of their own. */
+  readonly gatewayThreads: number;
   /** Cost of password hashes, 4 to 31. */
   readonly bcryptCost: number;
 }
@@ -291,6 +293,7 @@ function buildConfig(flags: FlagSet): ServerConfig {
     connectionsMax: flags.count("max-connections"),
     clientWatchersMax: flags.count("max-client-watchers"),
     stateCheckMs: flags.count("state-check-interval") * 60_000,
+    gatewayThreads: gatewayThreads(flags),
     bcryptCost: flags.count("bcrypt-cost"),
   };
 }
@@ -479,6 +482,25 @@ function proxyConfig(flags: FlagSet): ProxyConfig {
     writeTimeoutMs: flags.count("proxy-write-timeout"),
     readTimeoutMs: flags.count("proxy-read-timeout"),
   };
+}
+
+const GATEWAY_THREADS_MAX = 64;
+
+function gatewayThreads(flags: FlagSet): number {
+  const threads = flags.count("gateway-threads");
+  if (threads === 0) return 0;
+  if (threads > GATEWAY_THREADS_MAX) {
+    throw wrong(
+      `invalid value "${threads.toFixed(0)}" for -gateway-threads: at most ${GATEWAY_THREADS_MAX.toFixed(0)}`,
+    );
+  }
+  if (flags.on("enable-distributed-tracing")) {
+    throw wrong("-gateway-threads and -enable-distributed-tracing exclude each other");
+  }
+  const isMember = flags.text("proxy") === "off" && flags.text("v3-endpoints") === "";
+  if (!isMember)
+    throw wrong("-gateway-threads is for members: leave it out with -proxy and -v3-endpoints");
+  return threads;
 }
 
 /** The flags that need `--v3-endpoints`. */

@@ -295,6 +295,12 @@ const limits = [
     "minutes between two comparisons of this member's state with the others' (0: never)",
     { max: 10_080 },
   ),
+  row(
+    "gateway-threads",
+    "count",
+    "0",
+    "threads that serve clients beside the one that runs consensus (0: that one serves them too)",
+  ),
 ];
 
 const unsafe = [

@@ -58,6 +58,10 @@ export interface ConsensusEvents {
   applied: [];
   /** Something at or below /2 may have changed. */
   authWritten: [];
+  /** Role, leader or term may have changed. */
+  termChanged: [];
+  /** This member serves nothing any more, for the reason given. */
+  condemned: [reason: string];
   /** The version of the cluster was set, or came in a snapshot. */
   clusterVersion: [];
   /** The conf change asked for by this request took effect, or was refused for the reason given. */

@@ -399,6 +399,7 @@ export class Consensus implements TransportHost {
     meter.gauge("etcd2_data_diverged").set(1);
     life.condemn(reason);
     this.#condemned = reason;
+    this.events.emit("condemned", reason);
     this.requests.stop();
     this.hub.close();
     void this.node.close().then(() => this.transport.close());
@@ -453,6 +454,7 @@ export class Consensus implements TransportHost {
     const { raftLog, stats } = this.#options;
     const id = formatId(this.storage.memberId);
     const { term } = this.node;
+    this.events.emit("termChanged");
     if (state.role !== this.#role.role) {
       const role = state.role === "preCandidate" ? "pre-candidate" : state.role;
       raftLog.info(`${id} became ${role} at term ${term}`);

@@ -6,7 +6,7 @@ import type { Counter, Meter } from "@etcd2/observability";
 import { randomInt } from "node:crypto";
 import type { RequestTrace } from "@etcd2/api-v2";
 import type { NodeId, RaftNode } from "@etcd2/raft";
-import { type Command, encodeCommand, EtcdError } from "@etcd2/store";
+import { type Command, encodeCommand, EtcdError, withRequestId } from "@etcd2/store";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Applied } from "./applier.ts";
 import { PendingReads, type ReadDone } from "./pending-reads.ts";
@@ -65,8 +65,16 @@ export class Requests {
     });
   }
 
-  /** Proposes a command; `settle` is called once, in a later turn. */
-  propose(command: Command, settle: Settle<Applied>, trace?: RequestTrace): void {
+  /**
+   * Proposes a command; `settle` is called once, in a later turn.
+   * @param body the command as bytes without an id, where it came as such.
+   */
+  propose(
+    command: Command,
+    settle: Settle<Applied>,
+    trace?: RequestTrace,
+    body?: Uint8Array,
+  ): void {
     const { proposals, node, now, timeoutMs } = this.#options;
     if (this.#isStopped || proposals.isFull) {
       this.#failed.add(1);
@@ -77,7 +85,7 @@ export class Requests {
       return;
     }
     const id = proposals.nextId();
-    const data = encodeCommand(id, command);
+    const data = body === undefined ? encodeCommand(id, command) : withRequestId(id, body);
     const startedAt = now();
     proposals.add({
       sequence: id.sequence,

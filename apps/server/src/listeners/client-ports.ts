@@ -15,6 +15,19 @@ import type { SocketUrl } from "../config/urls.ts";
 /** The only paths of the metrics ports. */
 const metricsPaths = new Set(["/metrics", "/health", "/livez", "/readyz"]);
 
+/** Threads that serve the ports of clients. */
+export interface ClientThreads {
+  /** Called when they had to close a new connection at once. */
+  onShed: (() => void) | undefined;
+  /** Connections of all of them at this moment. */
+  readonly connections: number;
+  /** Bytes of their connections, as of the last look. */
+  bytes(): { readonly received: number; readonly sent: number };
+  /** Listens on all URLs, which nobody else has. @throws StartError, with nothing left bound. */
+  listen(connectionsMax: number): Promise<void>;
+  close(graceMs: number): Promise<void>;
+}
+
 export interface ClientPortsOptions {
   readonly config: Pick<ServerConfig, "listenClientUrls" | "listenMetricsUrls">;
   readonly tls: TlsSide | undefined;
@@ -25,16 +38,19 @@ export interface ClientPortsOptions {
   readonly consoleUrls?: readonly SocketUrl[];
   /** Put before the lines that announce the ports of clients. */
   readonly announcePrefix?: string;
+  /** Who serves the ports of clients in place of this thread. */
+  readonly clientThreads?: ClientThreads | undefined;
 }
 
 const SHED_LINE_INTERVAL_MS = 10_000;
 
 type Limits = Pick<
   ConstructorParameters<typeof ClientListeners>[0],
-  "connectionsMax" | "onConnection" | "onShed" | "onSwept"
+  "connectionsMax" | "onConnection" | "onShed" | "onSwept" | "gauge" | "isShared"
 >;
 
-function httpListeners(
+/** Listeners of one kind of port, not bound yet. */
+export function httpListeners(
   urls: readonly SocketUrl[],
   tls: TlsSide | undefined,
   limits: Limits,
@@ -58,12 +74,19 @@ export class ClientPorts {
   readonly #clients: ClientListeners;
   readonly #metrics: ClientListeners;
   readonly #console: ClientListeners;
+  readonly #threads: ClientThreads | undefined;
   #warnedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ClientPortsOptions) {
     const { config, tls, budget, meter, log, consoleUrls = [] } = options;
     const { connectionsMax, metricsConnectionsMax } = budget;
     this.connectionsMax = connectionsMax;
+    this.#threads = options.clientThreads;
+    if (this.#threads !== undefined) {
+      this.#threads.onShed = () => {
+        this.#warnOfShedding(log);
+      };
+    }
     const accepted = meter.counter("etcd2_client_connections_accepted_total");
     const shed = meter.counter("etcd2_client_connections_shed_total");
     const swept = meter.counter("etcd2_client_connections_swept_total");
@@ -103,24 +126,33 @@ export class ClientPorts {
 
   /** Client connections at this moment. */
   get connections(): number {
-    return this.#clients.connections;
+    return this.#clients.connections + (this.#threads?.connections ?? 0);
   }
 
   /** Bytes of client connections so far. */
   bytes(): { readonly received: number; readonly sent: number } {
-    return this.#clients.bytes();
+    const [own, others] = [this.#clients.bytes(), this.#threads?.bytes()];
+    if (others === undefined) return own;
+    return { received: own.received + others.received, sent: own.sent + others.sent };
   }
 
   /** Binds all ports or none. @throws StartError */
   async listen(): Promise<void> {
     await this.#clients.listen();
     try {
+      if (this.#threads !== undefined) await this.#handOver(this.#threads);
       await this.#metrics.listen();
       await this.#console.listen();
     } catch (error) {
-      await Promise.all([this.#clients.close(0), this.#metrics.close(0)]);
+      await Promise.all([this.#clients.close(0), this.#metrics.close(0), this.#threads?.close(0)]);
       throw error;
     }
+  }
+
+  /** Leaves the ports to threads, once it is sure that no other process has them. */
+  async #handOver(threads: ClientThreads): Promise<void> {
+    await this.#clients.close(0);
+    await threads.listen(this.connectionsMax);
   }
 
   /** Lets requests of the console through. */
@@ -134,12 +166,12 @@ export class ClientPorts {
       if (metricsPaths.has((request.url ?? "").replace(/\?.*$/, ""))) plain(request, response);
       else response.writeHead(404, { "Content-Type": "text/plain" }).end("404 page not found\n");
     });
-    this.#clients.open(handler);
+    if (this.#threads === undefined) this.#clients.open(handler);
   }
 
   async close(graceMs: number): Promise<void> {
     await Promise.all([
-      this.#clients.close(graceMs),
+      this.#threads === undefined ? this.#clients.close(graceMs) : this.#threads.close(graceMs),
       this.#metrics.close(0),
       this.#console.close(0),
     ]);

@@ -24,6 +24,10 @@ export interface ListenersOptions {
   readonly onServer: (server: Server) => void;
   /** Connections at one time over all listeners; further ones are closed at once. */
   readonly connectionsMax: number;
+  /** Counts them where other threads have connections too; entered() gives their number. */
+  readonly gauge?: ConnectionGauge;
+  /** Other threads listen on the same addresses, and the kernel shares the connections out. */
+  readonly isShared?: boolean;
   /** A connection was accepted. */
   readonly onConnection?: () => void;
   readonly onShed: () => void;
@@ -31,6 +35,14 @@ export interface ListenersOptions {
   readonly onSwept?: () => void;
   readonly sweepLimits?: SweepLimits;
   readonly sweepIntervalMs?: number;
+}
+
+/** The connections of all threads. */
+export interface ConnectionGauge {
+  readonly open: number;
+  /** @returns How many are open now. */
+  entered(): number;
+  left(): void;
 }
 
 interface ByteCounts {
@@ -128,7 +140,8 @@ export class ClientListeners {
   };
 
   readonly #sweepConnections = (): void => {
-    const isScarce = this.#sockets.size > this.#options.connectionsMax * 0.75;
+    const open = this.#options.gauge?.open ?? this.#sockets.size;
+    const isScarce = open > this.#options.connectionsMax * 0.75;
     for (const socket of this.#sweep.due(performance.now(), isScarce)) {
       this.#options.onSwept?.();
       socket.destroy();
@@ -166,7 +179,9 @@ export class ClientListeners {
         reject(bindError(url, error));
       });
       const host = bindHost(url.host);
-      server.listen({ port: url.port, ...(host !== "" && { host }), backlog: 4096 }, () => {
+      const reusePort = this.#options.isShared === true;
+      const address = { port: url.port, ...(host !== "" && { host }) };
+      server.listen({ ...address, backlog: 4096, reusePort }, () => {
         server.removeAllListeners("error");
         resolve();
       });
@@ -175,7 +190,10 @@ export class ClientListeners {
   }
 
   #accept(socket: Socket, isPlain: boolean): void {
-    if (this.#sockets.size >= this.#options.connectionsMax) {
+    const { gauge, connectionsMax } = this.#options;
+    const open = gauge?.entered() ?? this.#sockets.size + 1;
+    if (open > connectionsMax) {
+      gauge?.left();
       this.#options.onShed();
       socket.destroy();
       return;
@@ -186,6 +204,7 @@ export class ClientListeners {
     if (isPlain) this.#watchOver(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
+      gauge?.left();
       this.#addBytes(socket, counted);
     });
   }

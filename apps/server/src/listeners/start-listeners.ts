@@ -8,7 +8,7 @@ import type { RequestListener } from "node:http";
 import type { DataDirLayout } from "@etcd2/member-dir";
 import { createPeerServer } from "@etcd2/raft";
 import type { PeerCredentials, PeerServer } from "@etcd2/raft";
-import type { ClientPorts } from "./client-ports.ts";
+import type { ClientPorts, ClientThreads } from "./client-ports.ts";
 import { openClientPorts } from "./client-ports.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { connectionBudget, fdLimit } from "../system/fd-limit.ts";
@@ -20,7 +20,7 @@ import { outgoingTls } from "../tls/outgoing-tls.ts";
 import { createPeerCredentials, createPeerTlsServer } from "../tls/peer-credentials.ts";
 import type { TlsSide } from "../tls/tls-side.ts";
 import type { TlsSides } from "../tls/tls-sides.ts";
-import { certificateFigures, createTlsSides } from "../tls/tls-sides.ts";
+import { certificateFigures, clientSideUrls, createTlsSides } from "../tls/tls-sides.ts";
 import { urlTexts } from "../config/urls.ts";
 
 export interface OpenListenersOptions {
@@ -28,6 +28,8 @@ export interface OpenListenersOptions {
   readonly layout: DataDirLayout;
   readonly logging: Logging;
   readonly meter: Meter;
+  /** Who serves the ports of clients in place of this thread. */
+  readonly clientThreads?: ClientThreads | undefined;
 }
 
 interface Ports {
@@ -119,7 +121,7 @@ async function openPorts(
   const peers = await openPeers(config, sides.peer, budget.peerConnectionsMax);
   for (const url of config.listenPeerUrls) log.info(`listening for peers on ${url.text}`);
   try {
-    const { meter } = options;
+    const { meter, clientThreads } = options;
     const clients = await openClientPorts({
       config,
       tls: sides.client,
@@ -127,6 +129,7 @@ async function openPorts(
       meter,
       log,
       consoleUrls: config.listenConsoleUrls,
+      clientThreads,
     });
     return { peers, clients };
   } catch (error) {
@@ -146,12 +149,7 @@ export async function openListeners(options: OpenListenersOptions): Promise<List
   let sides: TlsSides = { client: undefined, peer: undefined };
   try {
     const urls = {
-      client: [
-        ...config.listenClientUrls,
-        ...config.listenMetricsUrls,
-        ...config.listenConsoleUrls,
-        ...config.advertiseClientUrls,
-      ],
+      client: clientSideUrls(config),
       peer: [...config.listenPeerUrls, ...config.advertisePeerUrls],
     };
     sides = await createTlsSides({ ...options, urls });

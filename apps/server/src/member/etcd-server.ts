@@ -119,6 +119,7 @@ export class EtcdServer implements EtcdServerPort {
     command: WriteCommand,
     done: (result: Committed | EtcdError) => void,
     trace?: RequestTrace,
+    body?: Uint8Array,
   ): void {
     const refusal = this.#parts.writeRefusal(command.action);
     if (refusal !== undefined) {
@@ -126,7 +127,7 @@ export class EtcdServer implements EtcdServerPort {
       return;
     }
     // A write command always has an event, so Applied is Committed here.
-    this.#consensus.requests.propose(command, done as Settle<Applied>, trace);
+    this.#consensus.requests.propose(command, done as Settle<Applied>, trace, body);
   }
 
   readIndex(done: ReadDone, trace?: RequestTrace): void {

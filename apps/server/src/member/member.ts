@@ -23,7 +23,7 @@ const SETTLE_TIMEOUT_MS = 500;
 export class Member {
   readonly server: EtcdServer;
   readonly stateCheck: StateCheck;
-  readonly #consensus: Consensus;
+  readonly consensus: Consensus;
   readonly #publisher: Publisher;
   readonly #ttl: TtlSync;
   readonly #timer: NodeJS.Timeout;
@@ -31,7 +31,7 @@ export class Member {
   #isClosed = false;
 
   private constructor(options: MemberOptions, consensus: Consensus) {
-    this.#consensus = consensus;
+    this.consensus = consensus;
     const membership = createMembership(options, consensus);
     this.server = new EtcdServer({
       ...{ consensus, membership, ops: options.ops(consensus), stats: options.stats },
@@ -74,7 +74,7 @@ export class Member {
 
   /** True when no other voter must agree. */
   get isAlone(): boolean {
-    return this.#consensus.isAlone;
+    return this.consensus.isAlone;
   }
 
   /**
@@ -83,9 +83,9 @@ export class Member {
    * member writes itself.
    */
   async join(): Promise<{ readonly published: Promise<void> }> {
-    await this.#consensus.join();
+    await this.consensus.join();
     this.stateCheck.start();
-    const published = this.#consensus.lives.admitted
+    const published = this.consensus.lives.admitted
       .then(() => this.#publisher.publish())
       .then(() => this.#publisher.ensureClusterVersion());
     return { published };
@@ -104,17 +104,17 @@ export class Member {
     this.#calls.close();
     this.#ttl.close();
     this.#publisher.close();
-    this.#consensus.quiet();
-    await this.#consensus.handOver();
+    this.consensus.quiet();
+    await this.consensus.handOver();
     await this.#settle();
-    await this.#consensus.close();
+    await this.consensus.close();
     await drain();
-    await this.#consensus.storage.close();
+    await this.consensus.storage.close();
   }
 
   /** Lets requests under way come to their end, so that a planned stop fails none of them. */
   async #settle(): Promise<void> {
-    const { requests, proposals, node } = this.#consensus;
+    const { requests, proposals, node } = this.consensus;
     requests.refuseNew();
     const deadline = performance.now() + SETTLE_TIMEOUT_MS;
     while (proposals.size > 0 && node.leader !== "" && performance.now() < deadline) {

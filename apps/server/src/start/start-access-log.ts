@@ -12,9 +12,17 @@ import { messageOf } from "../base/message-of.ts";
 export interface AccessLogging {
   /** Puts --access-log around a handler. */
   around(handler: RequestListener): RequestListener;
+  /** Takes a line with its end that another thread made. */
+  write(line: string): void;
   /** Writes what was gathered. */
   close(): void;
 }
+
+const nothing: AccessLogging = {
+  around: (handler) => handler,
+  write: () => undefined,
+  close: () => undefined,
+};
 
 /** Off it loads nothing and wraps nothing. @throws StartError when the log cannot be opened */
 export async function startAccessLog(
@@ -22,7 +30,7 @@ export async function startAccessLog(
   logging: Logging,
   meter: Meter,
 ): Promise<AccessLogging> {
-  if (config.accessLog === "") return { around: (handler) => handler, close: () => undefined };
+  if (config.accessLog === "") return nothing;
   const { withAccessLog } = await import("../logging/access-log.ts");
   const { openAccessSink } = await import("../logging/access-sink.ts");
   try {
@@ -40,7 +48,13 @@ export async function startAccessLog(
     };
     // A process that ends by a fault of its own says last what it was asked.
     process.once("exit", close);
-    return { around: (handler) => withAccessLog(handler, sink), close };
+    return {
+      around: (handler) => withAccessLog(handler, sink),
+      write: (line) => {
+        sink.write(line);
+      },
+      close,
+    };
   } catch (error) {
     const reason = messageOf(error);
     throw new StartError(`cannot open the access log: ${reason}`, { cause: error });

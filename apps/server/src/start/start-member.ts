@@ -3,7 +3,7 @@
  * raft member, then the gateway opens. Everything that can refuse does so before anything is
  * written. Owns this order and the order of stopping.
  */
-import { CountingMeter, type Meter } from "@etcd2/observability";
+import { CountingMeter } from "@etcd2/observability";
 import { authWatch, createApp } from "@etcd2/api-v2";
 import type { GatewayOptions } from "@etcd2/api-v2";
 import type { DataDirLayout } from "@etcd2/member-dir";
@@ -40,12 +40,13 @@ import { addConsoleService, MemberFigures } from "../console/figures.ts";
 import { RegistrationFile } from "../discovery/registration-file.ts";
 import { StartError } from "../base/start-error.ts";
 import { prepareWhenNeeded, WorkerPasswordHasher } from "../passwords/passwords.ts";
-import { startAccessLog } from "./start-access-log.ts";
+import { type AccessLogging, startAccessLog } from "./start-access-log.ts";
 import { peerUrlsWarning } from "../cluster/peer-urls-check.ts";
 import { openListeners } from "../listeners/start-listeners.ts";
 import type { Listeners } from "../listeners/start-listeners.ts";
 import { startTracing } from "../tracing/start-tracing.ts";
 import { announceConfig } from "./announce.ts";
+import type { GatewayThreads } from "../gateways/gateway-threads.ts";
 import type { RunningServer, ServerEvents } from "./running-server.ts";
 import type { Tracing } from "../consensus/tracing-port.ts";
 import { createTransportLog } from "../logging/transport-log.ts";
@@ -185,6 +186,8 @@ interface Surroundings {
   readonly figures: MemberFigures;
   readonly passwords: WorkerPasswordHasher;
   readonly tracing: Tracing | undefined;
+  /** Undefined where this thread serves clients itself. */
+  readonly threads: GatewayThreads | undefined;
 }
 
 function memberOptions(
@@ -246,7 +249,7 @@ function memberOptions(
 /** What the process reports of itself and of the consensus it takes part in. */
 function serverOps(
   { config, logging }: StartMemberOptions,
-  { meter, listeners, alarms, figures }: Surroundings,
+  { meter, listeners, alarms, figures, threads }: Surroundings,
   consensus: Consensus,
 ): ServerOps {
   figures.attach(consensus);
@@ -255,10 +258,14 @@ function serverOps(
     void observers.start();
   }, METRICS_START_DELAY_MS).unref();
   return {
-    metricsPage: () => observers.page(),
+    metricsPage: async () => {
+      await threads?.count();
+      return observers.page();
+    },
     debugVars: () => observers.debugVars(),
     setLogLevel: (level) => {
       logging.setLevel(level);
+      threads?.levelsChanged();
     },
     log: logging.logger("etcdhttp"),
   };
@@ -286,15 +293,19 @@ interface OpenedPorts {
   readonly listeners: Listeners;
   /** Undefined where opening the ports wrote nothing. */
   readonly locks: MemberLocks | undefined;
+  /** Undefined where this thread serves clients itself. */
+  readonly threads: GatewayThreads | undefined;
 }
 
 /** Opens all ports. Certificates made on the way are written, so the directories are locked first. */
-async function openPorts(options: StartMemberOptions, meter: Meter): Promise<OpenedPorts> {
+async function openPorts(options: StartMemberOptions, meter: CountingMeter): Promise<OpenedPorts> {
   const { config, layout, logging } = options;
   const makesFiles = config.clientTls.autoTls || config.peerTls.autoTls;
   const locks = makesFiles ? lockDirectories(options) : undefined;
   try {
-    return { listeners: await openListeners({ config, layout, logging, meter }), locks };
+    const threads = await createThreads(options, meter);
+    const ports = { config, layout, logging, meter, clientThreads: threads };
+    return { listeners: await openListeners(ports), locks, threads };
   } catch (error) {
     if (!options.isInitialized) locks?.undo();
     throw error;
@@ -312,6 +323,31 @@ function gatewayOptions(config: ServerConfig): GatewayOptions {
   };
 }
 
+/** Lets the threads serve clients, if there are any. */
+function openThreads(
+  threads: GatewayThreads | undefined,
+  { server, consensus }: Member,
+  gateway: GatewayOptions,
+  accessLog: AccessLogging,
+): void {
+  if (threads === undefined) return;
+  // Which name a request may be addressed to was judged where it came in.
+  const app = createApp(server, { ...gateway, hostWhitelist: ["*"] });
+  const serving = whileServing(app, () => server.condemned);
+  threads.open({ server, consensus, app: serving, accessLog });
+}
+
+/** Loads nothing where this thread serves clients itself. */
+async function createThreads(
+  { config, layout, logging, events }: StartMemberOptions,
+  meter: CountingMeter,
+): Promise<GatewayThreads | undefined> {
+  if (config.gatewayThreads === 0) return undefined;
+  const { GatewayThreads } = await import("../gateways/gateway-threads.ts");
+  const { dataDir } = layout;
+  return new GatewayThreads({ config, dataDir, logging, meter, onFatal: events.onFatal });
+}
+
 export async function startMember(options: StartMemberOptions): Promise<RunningServer> {
   const { config, logging } = options;
   const log = logging.logger("etcdserver");
@@ -324,7 +360,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   });
   const accessLog = await startAccessLog(config, logging, meter);
   const tracing = await startTracing(config, logging);
-  const { listeners, locks } = await openPorts(options, meter);
+  const { listeners, locks, threads } = await openPorts(options, meter);
   const passwords = new WorkerPasswordHasher({ cost: config.bcryptCost });
   let member: Member;
   let alarms: Alarms;
@@ -340,7 +376,9 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
     alarms = createAlarms(options, opened.storage);
     await alarms.start();
     figures = new MemberFigures({ listeners, alarms, meter });
-    const surroundings = { meter, observer, listeners, alarms, figures, passwords, tracing };
+    const surroundings = {
+      ...{ meter, observer, listeners, alarms, figures, passwords, tracing, threads },
+    };
     member = await Member.start(memberOptions(options, opened, surroundings));
   } catch (error) {
     await listeners.close(0);
@@ -364,6 +402,7 @@ export async function startMember(options: StartMemberOptions): Promise<RunningS
   const traced = tracing?.around(logged) ?? logged;
   const serving = whileServing(traced, () => server.condemned);
   listeners.open(withRequestLines(serving, logging.logger("etcdhttp")), app);
+  openThreads(threads, member, gateway, accessLog);
   if (config.listenConsoleUrls.length > 0) {
     const behind = createApp(server, { ...gateway, consoleData: figures });
     listeners.openConsole(whileServing(consoleHandler(behind), () => server.condemned));

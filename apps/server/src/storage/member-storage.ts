@@ -158,6 +158,8 @@ export class MemberStorage {
   readonly memberId: NodeId;
   readonly clusterId: NodeId;
   readonly hardState: HardState;
+  /** Called when another state machine is in use, before the old one is closed. */
+  onReplaced: ((incoming: StateMachine, old: StateMachine) => Promise<void>) | undefined;
   readonly #directory: StoreDirectory;
   readonly #options: StorageOptions;
   readonly #locks: MemberLocks;
@@ -389,6 +391,8 @@ export class MemberStorage {
     }
     const old = this.#machine;
     this.#machine = incoming;
+    // Other threads may read the old one until they have the new one.
+    await this.onReplaced?.(incoming, old);
     try {
       await old.close();
       this.#directory.removeOthers();

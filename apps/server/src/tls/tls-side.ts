@@ -30,6 +30,8 @@ export interface TlsSideOptions {
   readonly autoTlsDirectory: string;
   /** Hosts of the https URLs that others are told to use; a certificate that lacks one is told. */
   readonly advertisedHosts?: readonly string[];
+  /** Another thread of the process says what is to be said of the files. */
+  readonly isQuiet?: boolean;
   /** Time between looks at the files. */
   readonly pollIntervalMs?: number;
 }
@@ -173,14 +175,15 @@ export class TlsSide {
       this.#told = "";
       for (const listener of this.#listeners) listener(context);
       const until = material.notAfter.toISOString();
-      log.notice(`${name} certificates were reloaded, valid until ${until}`, { notAfter: until });
+      if (this.#options.isQuiet !== true)
+        log.notice(`${name} certificates were reloaded, valid until ${until}`, { notAfter: until });
       this.#warnOfValidity();
       this.#warnOfMisfits(material);
     } catch (error) {
       // The signature stays: the files are tried again at the next look, and a half-written
       // pair is no more than one line.
       const complaint = messageOf(error);
-      if (complaint !== this.#complaint && !isFirst) {
+      if (complaint !== this.#complaint && !isFirst && this.#options.isQuiet !== true) {
         log.warning(`cannot reload ${name} certificates, the old ones stay in use: ${complaint}`);
       }
       this.#complaint = complaint;
@@ -189,7 +192,7 @@ export class TlsSide {
 
   #warnOfMisfits({ cert }: TlsMaterial): void {
     // Nobody checks a certificate that was made here.
-    if (this.isSelfSigned) return;
+    if (this.isSelfSigned || this.#options.isQuiet === true) return;
     const { log, name, advertisedHosts: hosts = [] } = this.#options;
     const given = { path: this.#config.certFile, pem: cert };
     for (const misfit of certificateMisfits(given, { side: name, hosts })) log.warning(misfit);
@@ -206,6 +209,7 @@ export class TlsSide {
 
   /** Once an hour while the certificate is not valid, once a day while its end is near. */
   #warnOfValidity(): void {
+    if (this.#options.isQuiet === true) return;
     const now = new Date();
     const { log, name } = this.#options;
     const { certFile } = this.#config;
@@ -272,7 +276,8 @@ export async function createTlsSide(options: TlsSideOptions): Promise<TlsSide | 
     const files = await selfSigned({ directory, hosts, years: config.selfSignedYears });
     effective = { ...config, certFile: files.certFile, keyFile: files.keyFile };
     const verb = files.isNew ? "made" : "uses";
-    log.info(`${name} auto-tls ${verb} the self-signed certificate ${files.certFile}`);
+    if (options.isQuiet !== true)
+      log.info(`${name} auto-tls ${verb} the self-signed certificate ${files.certFile}`);
   }
   const side = new TlsSide(options, effective, loadTlsFiles(effective));
   await side.look();

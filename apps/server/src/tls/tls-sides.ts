@@ -4,7 +4,8 @@
  */
 import type { DataDirLayout } from "@etcd2/member-dir";
 import { certificateName } from "@etcd2/net-url";
-import type { ServerConfig } from "../config/config.ts";
+import type { Logger } from "@etcd2/observability";
+import type { ServerConfig, TlsConfig } from "../config/config.ts";
 import type { Logging } from "../logging/logger.ts";
 import type { CertificateFigures } from "../metrics/figures.ts";
 import type { SocketUrl } from "../config/urls.ts";
@@ -49,11 +50,8 @@ async function makeSides(options: TlsSidesOptions): Promise<TlsSides> {
     if (!isOutgoing && urls[name].every(({ scheme }) => scheme === "http")) return undefined;
     const advertised = name === "client" ? config.advertiseClientUrls : config.advertisePeerUrls;
     return createTlsSide({
-      name,
-      config: tls,
+      ...files(name, tls, urls[name], layout),
       log,
-      hosts: urls[name].map(({ host }) => certificateName(host)),
-      autoTlsDirectory: `${layout.dataDir}/tls/${name}`,
       // A proxy advertises nothing.
       advertisedHosts: isPeerOutgoing
         ? []
@@ -69,6 +67,44 @@ async function makeSides(options: TlsSidesOptions): Promise<TlsSides> {
     peer?.close();
     throw error;
   }
+}
+
+/** Where a side has its certificate from. */
+function files(
+  name: "client" | "peer",
+  config: TlsConfig,
+  urls: readonly SocketUrl[],
+  { dataDir }: Pick<DataDirLayout, "dataDir">,
+) {
+  const hosts = urls.map(({ host }) => certificateName(host));
+  return { name, config, hosts, autoTlsDirectory: `${dataDir}/tls/${name}` };
+}
+
+/** The URLs that the certificate of clients is for. */
+export function clientSideUrls(config: ServerConfig): readonly SocketUrl[] {
+  return [
+    ...config.listenClientUrls,
+    ...config.listenMetricsUrls,
+    ...config.listenConsoleUrls,
+    ...config.advertiseClientUrls,
+  ];
+}
+
+/**
+ * The side of clients once more, for another thread of a process that has made it, and says what is to
+ * be said of its files. @throws TlsFileError
+ */
+export async function clientSideAgain(
+  config: ServerConfig,
+  layout: Pick<DataDirLayout, "dataDir">,
+  log: Logger,
+): Promise<TlsSide | undefined> {
+  const { clientTls } = config;
+  const urls = clientSideUrls(config);
+  const isPlain = clientTls.certFile === "" && !clientTls.autoTls;
+  if (isPlain || urls.every(({ scheme }) => scheme === "http")) return undefined;
+  const { createTlsSide } = await import("./tls-side.ts");
+  return createTlsSide({ ...files("client", clientTls, urls, layout), log, isQuiet: true });
 }
 
 const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);

@@ -11,7 +11,7 @@ import {
 } from "@etcd2/store";
 import { JsonDecodeError, JsonDocument } from "../json/json-document.ts";
 import { AUTH_DOCUMENTS_MAX } from "../ports/limits.ts";
-import type { EtcdServer } from "../ports/ports.ts";
+import type { KeysServer } from "../ports/ports.ts";
 import {
   readRole,
   readUser,
@@ -31,13 +31,13 @@ type Flag = "missing" | "off" | "on" | "damaged";
 
 /** Users, roles and the flag as the replicated store has them, kept while nothing there changes. */
 export class AuthStore {
-  readonly #server: EtcdServer;
+  readonly #server: KeysServer;
   #generation: number | undefined;
   #flag: Flag = "missing";
   readonly #users = new Map<ByteString, AuthUser | undefined>();
   readonly #roles = new Map<ByteString, AuthRole | undefined>();
 
-  constructor(server: EtcdServer) {
+  constructor(server: KeysServer) {
     this.#server = server;
   }
 
@@ -211,7 +211,7 @@ function parseRole(name: ByteString, text: ByteString): AuthRole {
 }
 
 /** Makes a way to ask whether authentication is on, for those who start what it needs. */
-export function authWatch(server: EtcdServer): () => boolean {
+export function authWatch(server: KeysServer): () => boolean {
   const store = new AuthStore(server);
   return () => store.peekEnabled();
 }

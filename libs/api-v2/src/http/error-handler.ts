@@ -9,11 +9,11 @@ import { answerBusy, answerKeyError, answerMessage, jsonHeaders } from "./answer
 import { BrokenBodyError } from "./body-limit.ts";
 import { isBusy } from "./busy-error.ts";
 import { RETRY_AFTER_SECONDS } from "../ports/limits.ts";
-import type { EtcdServer } from "../ports/ports.ts";
+import type { KeysServer } from "../ports/ports.ts";
 
 /** Logs an unexpected failure of a request and answers it as far as that is still possible. */
 export function answerUnexpected(
-  server: EtcdServer,
+  server: KeysServer,
   req: IncomingMessage,
   res: ServerResponse,
   error: unknown,
@@ -37,7 +37,7 @@ export function answerUnexpected(
 
 /** 400 in the words of the original for a form, or a document, that ended too early. */
 function answerBrokenBody(
-  server: EtcdServer,
+  server: KeysServer,
   req: IncomingMessage,
   res: ServerResponse,
   { message }: Error,
@@ -56,7 +56,7 @@ function isKeysRequest(req: IncomingMessage): boolean {
 
 /** 503 in the form that the endpoint's other errors have. */
 function answerTooBusy(
-  server: EtcdServer,
+  server: KeysServer,
   req: IncomingMessage,
   res: ServerResponse,
   { message }: Error,
@@ -73,7 +73,7 @@ function answerTooBusy(
 }
 
 /** Makes Express' error handler. */
-export function createErrorHandler(server: EtcdServer): ErrorRequestHandler {
+export function createErrorHandler(server: KeysServer): ErrorRequestHandler {
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express counts the parameters.
   return (error: unknown, req, res, _next) => {
     answerUnexpected(server, req, res, error);

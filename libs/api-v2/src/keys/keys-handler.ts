@@ -26,7 +26,7 @@ import { FORM_BODY_BYTES_MAX } from "../ports/limits.ts";
 import { answerRead } from "./read-response.ts";
 import { parseMediaType } from "../http/media-type.ts";
 import { badRequest, parseKeyRequest, PLAIN_GET, type KeyRequest } from "./parse-key-request.ts";
-import type { Committed, EtcdServer, RemoteStore } from "../ports/ports.ts";
+import type { Committed, KeysServer, RemoteStore } from "../ports/ports.ts";
 import type { WatchBudget } from "./watch-budget.ts";
 import { WatchStream, type WatchHost } from "./watch-stream.ts";
 import { toWriteCommand } from "./write-command.ts";
@@ -37,12 +37,12 @@ const ALLOW = "HEAD,GET,PUT,POST,DELETE";
 /** The direct route /v2/keys. */
 export class KeysHandler implements DirectRoute {
   readonly prefix = "/v2/keys";
-  readonly #server: EtcdServer;
+  readonly #server: KeysServer;
   readonly #counts: KeyCounts;
   readonly #access: KeyAccess;
   readonly #watches: WatchHost;
 
-  constructor(server: EtcdServer, access: KeyAccess, budget: WatchBudget) {
+  constructor(server: KeysServer, access: KeyAccess, budget: WatchBudget) {
     this.#server = server;
     this.#counts = createKeyCounts(server.meter);
     this.#access = access;

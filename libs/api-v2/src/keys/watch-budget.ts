@@ -5,6 +5,7 @@
  * others wait is cut off. Knows neither HTTP nor events.
  */
 import type { Counter, Meter } from "@etcd2/observability";
+import type { WatchGauge } from "../ports/ports.ts";
 import { WATCH_BYTES_MAX, WATCH_QUEUE_BYTES_MAX, WATCH_STALL_MS } from "../ports/limits.ts";
 
 /** One open watch, as the budget sees it. */
@@ -27,6 +28,8 @@ export interface WatchLimits {
   readonly bytesMax?: number | undefined;
   /** Milliseconds in which a client that others wait for, or that is behind, takes something. */
   readonly stallMs?: number | undefined;
+  /** Counts those of others too; those of this budget when left out. */
+  readonly gauge?: WatchGauge | undefined;
 }
 
 /** How often those that wait for room are looked at, while there are any. */
@@ -48,6 +51,7 @@ export class WatchBudget {
   readonly #refused: Counter<readonly []>;
   readonly #dropped: Counter<readonly []>;
   readonly #open = new Set<BudgetedWatch>();
+  readonly #gauge: WatchGauge | undefined;
   /** What waited when it was last counted, and all that was written since: never too little. */
   #waitingMax = 0;
   #hasCounted = false;
@@ -62,6 +66,7 @@ export class WatchBudget {
   constructor(meter: Meter, limits: WatchLimits) {
     this.#refused = meter.counter("etcd2_watches_refused_total");
     this.#dropped = meter.counter("etcd2_watchers_dropped_total");
+    this.#gauge = limits.gauge;
     this.watchesMax = limits.watchesMax === 0 ? Number.POSITIVE_INFINITY : limits.watchesMax;
     this.#bytesMax = limits.bytesMax ?? WATCH_BYTES_MAX;
     this.#stallLooks = Math.ceil((limits.stallMs ?? WATCH_STALL_MS) / LOOK_INTERVAL_MS);
@@ -73,18 +78,19 @@ export class WatchBudget {
 
   /** False when no further watch may start; counted. */
   hasRoom(): boolean {
-    if (this.#open.size < this.watchesMax) return true;
+    if ((this.#gauge?.open ?? this.#open.size) < this.watchesMax) return true;
     this.#refused.add(1);
     return false;
   }
 
   enter(watch: BudgetedWatch): void {
     this.#open.add(watch);
+    this.#gauge?.entered();
   }
 
   /** The watch is over and nothing waits for its client any more. */
   leave(watch: BudgetedWatch): void {
-    this.#open.delete(watch);
+    if (this.#open.delete(watch)) this.#gauge?.left();
     this.#late.delete(watch);
     this.#standstills.delete(watch);
   }

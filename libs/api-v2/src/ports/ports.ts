@@ -229,6 +229,24 @@ export interface EtcdServer {
   readonly log: Logger;
 }
 
+/** What /v2/keys needs of the server: all that a thread has to offer which serves nothing else. */
+export type KeysServer = Pick<
+  EtcdServer,
+  | "remote"
+  | "clusterId"
+  | "reader"
+  | "hub"
+  | "passwords"
+  | "meter"
+  | "propose"
+  | "readIndex"
+  | "authGeneration"
+  | "raftIndex"
+  | "raftTerm"
+  | "storageFailed"
+  | "log"
+>;
+
 /** What pages in browsers may do, and under which names. */
 export interface PageOptions {
   /** Origins of --cors; empty means no CORS headers, and no writes of foreign pages. */
@@ -245,6 +263,13 @@ export interface ConsoleData {
   members(): Promise<string>;
   /** Their health after that moment, in Unix milliseconds: GET /console/health. */
   health(sinceMs: number): Promise<string>;
+}
+
+/** How many watches are open, here and wherever else they count towards one limit. */
+export interface WatchGauge {
+  readonly open: number;
+  entered(): void;
+  left(): void;
 }
 
 /** The settings of a gateway. */
@@ -268,6 +293,8 @@ export interface GatewayOptions extends PageOptions {
    * asked for.
    */
   readonly unavailable?: (method: string, path: ByteString) => string | undefined;
+  /** Counts the watches that are open, where others count towards the limit too. */
+  readonly watchGauge?: WatchGauge;
   /** Bytes waiting for all watchers together; 256 MiB when not given. */
   readonly watchBytesMax?: number;
   /** Milliseconds after which a watcher that takes nothing is cut off; 10,000 when not given. */

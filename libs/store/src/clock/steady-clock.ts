@@ -77,11 +77,17 @@ function offsetFor(time: TimeSource, steadyMs: number): number {
 /** The clock, opened over the store that it is kept in. */
 export class SteadyClock implements StoreClock {
   readonly #time: TimeSource;
-  readonly #offsetMs: number;
+  /** What the clock adds to the monotonic one: the same on all threads of the process. */
+  readonly offsetMs: number;
 
   private constructor(time: TimeSource, offsetMs: number) {
     this.#time = time;
-    this.#offsetMs = offsetMs;
+    this.offsetMs = offsetMs;
+  }
+
+  /** The clock that another thread of this process has opened. */
+  static withOffset(offsetMs: number): SteadyClock {
+    return new SteadyClock(SYSTEM_TIME, offsetMs);
   }
 
   /**
@@ -117,6 +123,6 @@ export class SteadyClock implements StoreClock {
   }
 
   steadyMs(): number {
-    return Math.floor(this.#time.monotonicMs() + this.#offsetMs);
+    return Math.floor(this.#time.monotonicMs() + this.offsetMs);
   }
 }

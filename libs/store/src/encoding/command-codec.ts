@@ -141,10 +141,40 @@ function writeNodes(tag: number, nodes: readonly (ExpiredNode & Partial<LifeLeft
 
 /** The bytes of a command. Group commands have none: they come from conf changes. */
 export function encodeCommand(id: RequestId, command: Command): Uint8Array {
-  invariant(command.action !== "group", "group commands are never encoded");
   writer.length = 0;
+  writeId(id);
+  writeBody(command);
+  const bytes = writer.copy();
+  writer.reset();
+  return bytes;
+}
+
+/** A command without its id: what encodeCommand() has after it. */
+export function encodeCommandBody(command: Command): Uint8Array {
+  writer.length = 0;
+  writeBody(command);
+  const bytes = writer.copy();
+  writer.reset();
+  return bytes;
+}
+
+/** The bytes that encodeCommand() would give for the command with this body. */
+export function withRequestId(id: RequestId, body: Uint8Array): Uint8Array {
+  writer.length = 0;
+  writeId(id);
+  writer.raw(body);
+  const bytes = writer.copy();
+  writer.reset();
+  return bytes;
+}
+
+function writeId(id: RequestId): void {
   writeNumber(TAG.session, id.session);
   writeNumber(TAG.sequence, id.sequence);
+}
+
+function writeBody(command: Command): void {
+  invariant(command.action !== "group", "group commands are never encoded");
   writer.byte(TAG.action);
   writer.byte(actionNumber(command.action));
   if (command.action === "expire") {
@@ -152,9 +182,6 @@ export function encodeCommand(id: RequestId, command: Command): Uint8Array {
     writeNodes(TAG.lives, command.lives ?? []);
   } else if (command.action === "clusterVersion") writeText(TAG.value, command.value);
   else writeWrite(command);
-  const bytes = writer.copy();
-  writer.reset();
-  return bytes;
 }
 
 /**

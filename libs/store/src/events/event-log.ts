@@ -2,10 +2,11 @@
  * The event history: rows of consecutive events in the kv, bounded by count and bytes and trimmed
  * a few rows at a time, and the newest events in memory. It knows no watchers.
  */
-import { ByteReader, ByteWriter } from "../encoding/bytes.ts";
+import { ByteWriter } from "../encoding/bytes.ts";
 import type { ByteString } from "../model/byte-string.ts";
 import { EtcdError, StoreError } from "../model/errors.ts";
-import { eventIndexOf, readEventRecord, writeEventRecord } from "../encoding/event-record.ts";
+import { writeEventRecord } from "../encoding/event-record.ts";
+import { readEventRows, readRemovedNames, SLICE_EVENTS_MAX } from "./event-rows.ts";
 import { PREFIX, indexKey, indexOfKey, prefixRange } from "../encoding/keyspace.ts";
 import type { EventLogState } from "../encoding/state-row.ts";
 import type { Kv, KvBatch } from "../kv/kv.ts";
@@ -19,10 +20,6 @@ const ROW_BYTES_MAX = 64 << 10;
 const RING_EVENTS_MAX = 2000;
 const RING_BYTES_MAX = 4 << 20;
 const EVENT_OVERHEAD_BYTES = 300;
-
-/** A slice of reading ends after this many events or bytes of rows. */
-const SLICE_EVENTS_MAX = 256;
-const SLICE_ROWS = 16;
 
 /** Trimming runs at every so many appends and looks at no more rows than this. */
 const TRIM_EVERY_APPENDS = 8;
@@ -194,14 +191,7 @@ export class EventLog {
   }
 
   #loader(etcdIndex: number, directory: ByteString): () => readonly ByteString[] | undefined {
-    return () => {
-      const row = this.#kv.get(indexKey(PREFIX.removedNames, etcdIndex));
-      if (row === undefined) return undefined;
-      const reader = new ByteReader(row);
-      const paths: ByteString[] = [];
-      while (!reader.ended) paths.push(directory + reader.sizedText());
-      return paths;
-    };
+    return () => readRemovedNames(this.#kv, etcdIndex, directory);
   }
 
   #remember(event: RecordedEvent): void {
@@ -223,36 +213,11 @@ export class EventLog {
   }
 
   #readRows(since: number): readonly RecordedEvent[] {
-    const range = { from: indexKey(PREFIX.history, since), to: prefixRange(PREFIX.history).to };
-    const iterator = this.#kv.iterator(range);
-    const rows = iterator.nextMany(SLICE_ROWS);
-    iterator.close();
-    const events: RecordedEvent[] = [];
-    for (let i = 1; i < rows.length && events.length < SLICE_EVENTS_MAX; i += 2) {
-      const row = rows[i];
-      if (row !== undefined) this.#decodeRow(row, since, events);
-    }
+    const events = readEventRows(this.#kv, since, (index, key) => this.#removedNames(index, key));
     if (events[0]?.etcdIndex !== since) {
       throw new StoreError("corrupt", `the event history lacks index ${since}`);
     }
     return events;
-  }
-
-  #decodeRow(row: Uint8Array, since: number, events: RecordedEvent[]): void {
-    const reader = new ByteReader(row);
-    while (!reader.ended) {
-      const length = reader.uint32();
-      const start = reader.at;
-      const end = start + length;
-      if (eventIndexOf(reader) < since) {
-        reader.at = end;
-        continue;
-      }
-      reader.at = start;
-      const event = readEventRecord(reader, (index, key) => this.#removedNames(index, key));
-      if (reader.at !== end) throw new StoreError("corrupt", "a history row has a wrong length");
-      events.push(event);
-    }
   }
 
   /** Deletes rows that are out of bounds. A row goes when all its events are. */

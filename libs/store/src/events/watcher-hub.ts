@@ -75,6 +75,8 @@ class HubWatch implements TrieWatch, WatchHandle {
 
 /** The hub over one state machine, or over its successors after attach(). */
 export class StoreWatcherHub implements WatcherHub {
+  /** Watchers of the same store that other hubs serve. */
+  watchersElsewhere: () => number = () => 0;
   #source: HubSource;
   #detach: () => void;
   readonly #schedule: Schedule;
@@ -99,7 +101,7 @@ export class StoreWatcherHub implements WatcherHub {
   }
 
   get watchers(): number {
-    return this.#live.trie.size + this.#late.size;
+    return this.#live.trie.size + this.#late.size + this.watchersElsewhere();
   }
 
   watch(watch: Watch): WatchHandle {

@@ -153,9 +153,28 @@ export class RocksKv implements Kv {
    */
   #freeBatch: RocksKvBatch | undefined;
   #open = true;
-  private constructor(db: RocksLevel, path: string) {
+  /** Whether the database goes with this object: whoever attached to another's must never close it. */
+  readonly #isOwner: boolean;
+  private constructor(db: RocksLevel, path: string, isOwner: boolean) {
     this.#db = db;
     this.#path = path;
+    this.#isOwner = isOwner;
+  }
+
+  /**
+   * The database that another thread of this process has open, for reading. The owner must not close
+   * it before this one is closed.
+   * @param handle what the owner's `handle` gave.
+   */
+  static attach(handle: bigint): RocksKv {
+    const db = new RocksLevel(handle, { keyEncoding: "buffer", valueEncoding: "buffer" });
+    let failure: unknown;
+    // Of what is open already it takes the parts at once.
+    db._open({}, (error) => {
+      failure = error ?? undefined;
+    });
+    if (failure !== undefined) throw storageError("the store could not be shared", failure);
+    return new RocksKv(db, "", false);
   }
 
   /**
@@ -185,11 +204,11 @@ export class RocksKv implements Kv {
     } catch (error) {
       throw storageError(`the store at ${path} could not be opened`, error);
     }
-    return new RocksKv(db, path);
+    return new RocksKv(db, path, true);
   }
 
-  /** Names the open database for another thread of this process. */
-  get handle(): unknown {
+  /** Names the open database for attach() on another thread of this process. */
+  get handle(): bigint {
     return this.#db.handle;
   }
 
@@ -254,7 +273,7 @@ export class RocksKv implements Kv {
     if (!this.#open) return;
     this.#open = false;
     for (const iterator of this.#iterators) iterator.close();
-    await this.#db.close();
+    if (this.#isOwner) await this.#db.close();
   }
 
   readonly #keep = (batch: RocksKvBatch): void => {

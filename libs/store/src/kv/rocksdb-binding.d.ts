@@ -19,9 +19,10 @@ declare module "@nxtedition/rocksdb" {
   export class RocksLevel {
     constructor(location: string | bigint | object, options: object);
     open(options?: object): Promise<void>;
+    _open(options: object, callback: (error?: Error | null) => void): void;
     close(): Promise<void>;
     readonly status: string;
-    readonly handle: unknown;
+    readonly handle: bigint;
     getProperty(name: string): string;
     _getManySync(keys: readonly Uint8Array[], options: object): (Uint8Array | undefined | null)[];
     detachResource(resource: object): void;

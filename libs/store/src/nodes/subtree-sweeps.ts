@@ -99,6 +99,16 @@ export class SubtreeSweeps {
     return this.#sweeps.length > 0;
   }
 
+  /** Whether the next flush() makes nodes count as gone whose rows stay. */
+  get hasUnwritten(): boolean {
+    return this.#unwritten.length > 0;
+  }
+
+  /** The index of the first removal whose names are still being listed; undefined without one. */
+  get firstUnlisted(): number | undefined {
+    return this.#sweeps.find(({ removal }) => removal !== undefined)?.etcdIndex;
+  }
+
   /** A filter that keeps its answer while sweeps come and go: for readers of one snapshot. */
   filter(): SweepFilter {
     return new SweepFilter(this.#sweeps);

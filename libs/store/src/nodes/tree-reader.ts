@@ -4,7 +4,7 @@ import { EtcdError } from "../model/errors.ts";
 import type { NodeExtern } from "../model/event.ts";
 import type { Kv } from "../kv/kv.ts";
 import { NodeListing } from "./node-listing.ts";
-import type { NodeTable } from "./node-table.ts";
+import type { SweepFilter } from "./sweep-filter.ts";
 import type { ReadResult, StoreReader, StoreStats } from "../model/ports.ts";
 import { type Tree, nodeExtern } from "../tree/tree.ts";
 
@@ -12,7 +12,8 @@ import { type Tree, nodeExtern } from "../tree/tree.ts";
 export interface ReaderParts {
   readonly kv: Kv;
   readonly tree: Tree;
-  readonly table: NodeTable;
+  /** What is pending of large removals. */
+  readonly table: { readonly sweeps: { filter(): SweepFilter } };
   readonly clock: { steadyMs(): number };
   readonly applied: { readonly raftIndex: number; readonly raftTerm: number };
 }
