@@ -19,6 +19,8 @@ export interface TlsMaterial extends ValidityPeriod {
   readonly key: string;
   /** Authorities to check others against; undefined means those of the system. */
   readonly ca: readonly string[] | undefined;
+  /** Of the authority that lasts longest; undefined where none is named. */
+  readonly authorityPeriod: ValidityPeriod | undefined;
   readonly crl: string | undefined;
 }
 
@@ -94,6 +96,14 @@ export function readAuthorities(
   });
 }
 
+function longestPeriod(ca: readonly string[]): ValidityPeriod | undefined {
+  const periods = ca.map((pem): ValidityPeriod => {
+    const { validFromDate: notBefore, validToDate: notAfter } = new X509Certificate(pem);
+    return { notBefore, notAfter };
+  });
+  return periods.sort((a, b) => b.notAfter.getTime() - a.notAfter.getTime())[0];
+}
+
 /**
  * Reads and checks the files of one side.
  * @throws TlsFileError
@@ -119,6 +129,7 @@ export function loadTlsFiles(
     cert,
     key,
     ca,
+    authorityPeriod: longestPeriod(ca ?? []),
     crl,
     notBefore: leaf.validFromDate,
     notAfter: leaf.validToDate,

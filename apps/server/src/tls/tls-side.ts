@@ -70,6 +70,7 @@ export class TlsSide {
     this.#timer.unref();
     this.#warnOfValidity();
     this.#warnOfMisfits(material);
+    this.#warnOfAuthorities(material);
   }
 
   /** Whether the other side must present a certificate. */
@@ -179,6 +180,7 @@ export class TlsSide {
         log.notice(`${name} certificates were reloaded, valid until ${until}`, { notAfter: until });
       this.#warnOfValidity();
       this.#warnOfMisfits(material);
+      this.#warnOfAuthorities(material);
     } catch (error) {
       // The signature stays: the files are tried again at the next look, and a half-written
       // pair is no more than one line.
@@ -196,6 +198,19 @@ export class TlsSide {
     const { log, name, advertisedHosts: hosts = [] } = this.#options;
     const given = { path: this.#config.certFile, pem: cert };
     for (const misfit of certificateMisfits(given, { side: name, hosts })) log.warning(misfit);
+  }
+
+  /** With every authority out of its time nobody's certificate passes. */
+  #warnOfAuthorities({ authorityPeriod }: TlsMaterial): void {
+    if (authorityPeriod === undefined) return;
+    const { trustedCaFile, caFile } = this.#config;
+    const path = trustedCaFile === "" ? caFile : trustedCaFile;
+    const problem = validityProblem(path, authorityPeriod, new Date());
+    if (problem === undefined) return;
+    const { log, name } = this.#options;
+    log.error(
+      `the authority of ${name} certificates ${problem}: no certificate it issued is accepted; replace the files in place, without a restart`,
+    );
   }
 
   /** A certificate that is valid is not given up for one that is not. @throws TlsFileError */

@@ -66,4 +66,20 @@ describe("a member with a certificate out of its time", () => {
       }
     });
   }
+
+  it("says that an authority has expired, which refuses everybody", async () => {
+    const port = await freePort();
+    const server = await ServerProcess.start([
+      ...["--cert-file", join(root, "early.pem"), "--key-file", join(root, "early-key.pem")],
+      ...["--trusted-ca-file", join(root, "expired.pem"), "--client-cert-auth"],
+      ...["--listen-metrics-urls", `https://127.0.0.1:${port}`],
+    ]);
+    try {
+      const line = ` E | etcdmain: the authority of client certificates ${join(root, "expired.pem")} expired at`;
+      await until("the authority is named", () => server.log.includes(line));
+      assert.equal((await ask("PUT", `${server.clientUrl}/v2/keys/a`, "value=1")).status, 201);
+    } finally {
+      await server.dispose();
+    }
+  });
 });
