@@ -89,7 +89,7 @@ describe("an import", () => {
     writeSource(dir.at("old"), [joined(SELF)], values);
     for (const blocks of [0, 8]) {
       const limited = `ulimit -f ${blocks}; trap "" XFSZ; exec "$@"`;
-      const program = [process.execPath, "--conditions=etcd2-source", MAIN];
+      const program = [process.execPath, "--no-warnings", "--conditions=etcd2-source", MAIN];
       const flags = ["--data-dir", dir.at("old"), "--target", dir.at("new")];
       const { status, stderr } = spawnSync("sh", ["-c", limited, "sh", ...program, ...flags], {
         encoding: "utf8",
