@@ -25,7 +25,8 @@ if (process.env.ETCD2_PRELOADED !== undefined) {
 }
 
 const assets = new Set(getAssetKeys());
-const builtIn = createRequire(process.execPath);
+// Finds what is built in, so any path will do; that of this file is not known where /proc is missing.
+const builtIn = createRequire("/etcd2");
 
 function chosenProgram() {
   const given = process.env.ETCD2_PROGRAM;
