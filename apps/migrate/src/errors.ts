@@ -3,6 +3,7 @@
  * sentence for the operator. Knows nothing of formats. Commands turn these into exit statuses;
  * anything else that escapes is a defect of this program.
  */
+import { plainMessage } from "@etcd2/v3";
 
 export type MigrateErrorCode =
   /** Bytes that contradict a checksum or the format. */
@@ -78,5 +79,5 @@ export function isDamage(error: unknown): error is MigrateError & { readonly cod
 
 /** What a caught value has to say. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? plainMessage(error) : String(error);
 }

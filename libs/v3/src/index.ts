@@ -1,4 +1,5 @@
 /** Etcd's v3 API as this program uses it: the client, and the mapping between v2 nodes and v3 keys. */
+export { plainMessage } from "./client/connection.ts";
 export { Connection } from "./client/connection.ts";
 export type { ConnectionOptions, StreamCall, StreamHandler } from "./client/connection.ts";
 export type { TlsOptions } from "./client/session.ts";

@@ -107,6 +107,7 @@ export class Connection {
   readonly #session: ClientHttp2Session;
   readonly #authority: string;
   readonly #messageBytesMax: number;
+  readonly #hasCertificate: boolean;
   readonly #connected: Promise<void>;
   #pingTimer: NodeJS.Timeout | undefined;
   #isUsable = true;
@@ -118,6 +119,7 @@ export class Connection {
   constructor(options: ConnectionOptions) {
     const { endpoint, tls } = options;
     this.endpoint = endpoint;
+    this.#hasCertificate = tls?.cert !== undefined;
     this.#messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX;
     const { session, authority } = openSession(endpoint, tls, {
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
@@ -282,11 +284,12 @@ export class Connection {
         reject(new V3Error("unavailable", message, { mayHaveHappened: false, cause }));
         session.destroy();
       };
+      let isConnected = false;
       const timer = setTimeout(() => {
-        fail(`no connection within ${timeoutMs} ms`, undefined);
+        fail(this.#silence(timeoutMs, isConnected), undefined);
       }, timeoutMs);
       session.on("error", (error) => {
-        fail(error.message, error);
+        fail(plainMessage(error), error);
       });
       session.on("close", () => {
         fail("the connection was closed", undefined);
@@ -295,6 +298,7 @@ export class Connection {
         this.#lose();
       });
       session.on("connect", () => {
+        isConnected = true;
         session.setLocalWindowSize(WINDOW_BYTES);
       });
       // A server that is no HTTP/2 server never sends its settings.
@@ -304,6 +308,16 @@ export class Connection {
         resolve();
       });
     });
+  }
+
+  /** Why nothing came in time. A refused client certificate shows as silence after the handshake. */
+  #silence(timeoutMs: number, isConnected: boolean): string {
+    if (!isConnected) return `no connection within ${timeoutMs} ms`;
+    const certificate =
+      this.endpoint.startsWith("https:") && !this.#hasCertificate
+        ? "it may demand a client certificate, or be no etcd v3 server"
+        : "it may be no etcd v3 server";
+    return `it took the connection and said nothing for ${timeoutMs} ms: ${certificate}`;
   }
 
   #keepAlive(): void {
@@ -324,6 +338,11 @@ export class Connection {
     this.#isUsable = false;
     clearInterval(this.#pingTimer);
   }
+}
+
+/** The reason alone: the runtime adds advice about its own command line to some. */
+export function plainMessage(error: Error): string {
+  return error.message.replace(/; if the root CA is installed locally, .*$/, "");
 }
 
 function asV3Error(error: unknown): V3Error {

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import dns from "node:dns";
 import type { LookupAddress, LookupOptions } from "node:dns";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterEach, mock, test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { RangeResponseSchema } from "@etcd2/proto/v3/kv";
 import { UrlError } from "@etcd2/net-url";
+import { Connection, plainMessage } from "../../src/client/connection.ts";
 import * as methods from "../../src/client/methods.ts";
 import { V3Client } from "../../src/client/v3-client.ts";
 import { GrpcServer } from "../support/grpc-server.ts";
@@ -67,4 +69,31 @@ test("localhost is 127.0.0.1 without a look-up", async () => {
 test("what is no URL is said to be none", async () => {
   const client = new V3Client({ endpoints: ["http://%41:1"] });
   await assert.rejects(client.call(methods.range, { key: Buffer.from("k") }), UrlError);
+});
+
+test("a server that takes the connection and says nothing is told from one that is not there", async () => {
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  const sockets: Socket[] = [];
+  silent.on("connection", (socket) => sockets.push(socket));
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+  const { port } = silent.address() as AddressInfo;
+  const connection = new Connection({
+    endpoint: `http://127.0.0.1:${port}`,
+    connectTimeoutMs: 200,
+  });
+  await assert.rejects(
+    connection.ready(),
+    /: it took the connection and said nothing for 200 ms: it may be no etcd v3 server$/,
+  );
+});
+
+test("a reason does not advise on the command line of the runtime", () => {
+  const error = new Error(
+    "unable to verify the first certificate; if the root CA is installed locally, try running Node.js with --use-system-ca",
+  );
+  assert.equal(plainMessage(error), "unable to verify the first certificate");
 });
