@@ -7,7 +7,7 @@ export type { RegisterInput, RegisterOutput } from "./register.ts";
 export { isSameNode, KnownHistory } from "./events.ts";
 export type { KnownEvent, KnownNode } from "./events.ts";
 export { checkOperations } from "./operations.ts";
-export type { ClientOperation, OperationOutcome } from "./operations.ts";
+export type { ClientOperation, Condition, OperationOutcome } from "./operations.ts";
 export { checkWatch, concerns } from "./watches.ts";
 export type { ToldEvent, WatchRecord, WatchStep } from "./watches.ts";
 export { checkLives } from "./lives.ts";

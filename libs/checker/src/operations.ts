@@ -19,9 +19,18 @@ export interface ClientOperation {
   readonly call: number;
   /** Infinity when nobody knows. */
   readonly return: number;
+  /** What the node must have been for this write to succeed. */
+  readonly wanted?: Condition | undefined;
   /** Names the run of the member that answered. */
   readonly member: string;
   readonly outcome: OperationOutcome;
+}
+
+/** What a conditional write asks of the node there is. */
+export interface Condition {
+  readonly value?: string;
+  readonly index?: number;
+  readonly exists?: boolean;
 }
 
 /** What came back. */
@@ -41,8 +50,6 @@ export type OperationOutcome =
       readonly kind: "refused";
       readonly code: number;
       readonly index: number;
-      /** What the condition demanded, for a failed comparison. */
-      readonly wanted?: { readonly value?: string; readonly index?: number };
     }
   /** It was not carried out, and the client was told so. */
   | { readonly kind: "notDone" }
@@ -61,8 +68,14 @@ export function checkOperations(
   ];
 }
 
+function holds(wanted: Condition, node: KnownNode | undefined): boolean {
+  if (wanted.exists !== undefined && wanted.exists !== (node !== undefined)) return false;
+  if (wanted.value !== undefined && wanted.value !== node?.value) return false;
+  return wanted.index === undefined || wanted.index === node?.modifiedIndex;
+}
+
 function checkAnswer(history: KnownHistory, operation: ClientOperation): readonly string[] {
-  const { outcome, key, text } = operation;
+  const { outcome, key, text, wanted } = operation;
   switch (outcome.kind) {
     case "written": {
       const event = history.at(outcome.index);
@@ -71,6 +84,9 @@ function checkAnswer(history: KnownHistory, operation: ClientOperation): readonl
         event.action === outcome.action &&
         isSameNode(event.node, outcome.node) &&
         isSameNode(event.prevNode, outcome.prevNode);
+      if (isRight && wanted !== undefined && !holds(wanted, event.prevNode)) {
+        return [`${text} took effect where ${key} was ${describeNode(event.prevNode)}`];
+      }
       if (isRight) return [];
       return [
         `${text} was told ${outcome.action} ${describeNode(outcome.node)} before ${describeNode(outcome.prevNode)}, but index ` +
@@ -94,19 +110,15 @@ function checkAnswer(history: KnownHistory, operation: ClientOperation): readonl
 
 function checkRefusal(
   history: KnownHistory,
-  { key, text }: ClientOperation,
-  { code, index, wanted }: Extract<OperationOutcome, { kind: "refused" }>,
+  { key, text, wanted }: ClientOperation,
+  { code, index }: Extract<OperationOutcome, { kind: "refused" }>,
 ): readonly string[] {
   const node = history.node(key, index);
   const was = `at index ${index}, where ${key} was ${describeNode(node)}`;
   if (code === 100) return node === undefined ? [] : [`${text} was told there is no key ${was}`];
   if (code === 105) return node !== undefined ? [] : [`${text} was told the key exists ${was}`];
   if (code !== 101 || wanted === undefined) return [];
-  const holds =
-    node !== undefined &&
-    (wanted.value === undefined || wanted.value === node.value) &&
-    (wanted.index === undefined || wanted.index === node.modifiedIndex);
-  return holds ? [`${text} failed to compare ${was}`] : [];
+  return node !== undefined && holds(wanted, node) ? [`${text} failed to compare ${was}`] : [];
 }
 
 /** The index of an answer that takes part in the one order of all. */

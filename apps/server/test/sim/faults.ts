@@ -161,8 +161,11 @@ export function drawPlan(seed: number, random: Random): Plan {
       else faults.push({ at, kind: "removeMember", member });
     }
   }
+  // Whoever removes members while another has lost its data may be left without a majority for good.
+  const hasLoss = faults.some(({ kind }) => kind === "wipe" || kind === "restore");
   return {
-    ...{ seed, members, durationMs, faults },
+    ...{ seed, members, durationMs },
+    faults: hasLoss ? faults.filter(({ kind }) => kind !== "removeMember") : faults,
     snapshotCount: pick([20, 50, 200, 10_000]),
     catchUpEntries: pick([2, 10, 50]),
     watchHistory: pick([20, 1000, 1000]),

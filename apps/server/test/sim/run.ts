@@ -1,5 +1,5 @@
 /**
- * npm run sim:member -- --seeds N [--seed S] [--trace] [--plan FILE]: runs seeds S, S+1, ... of the
+ * npm run sim:member -- --seeds N [--seed S] [--trace] [--plan FILE] [--first]: runs seeds S, S+1, ... of the
  * simulated cluster of real members. A seed that fails is printed, repeated, and made smaller.
  */
 import "./runtime.ts";
@@ -18,6 +18,8 @@ const { values } = parseArgs({
     trace: { type: "boolean", default: false },
     plan: { type: "string" },
     shrink: { type: "boolean", default: true },
+    /** Ends with the first seed that fails. */
+    first: { type: "boolean", default: false },
   },
   allowNegative: true,
 });
@@ -46,6 +48,7 @@ for (const plan of plans) {
   if (result.problems.length === 0) continue;
   failed += 1;
   console.log(`seed ${plan.seed} failed: ${result.problems.slice(0, 3).join("\n  ")}`);
+  if (values.first) break;
   if (!values.shrink) continue;
   const small = await shrink(plan);
   console.log(`with ${small.plan.faults.length} of ${plan.faults.length} faults: ${small.problem}`);

@@ -192,12 +192,17 @@ export class World {
       try {
         run();
       } catch (error) {
-        this.unhandled.push(`${owner.name}: ${stackOf(error)}`);
+        // What a process throws in the moment of its death nobody catches, nor needs to.
+        if (!isDead(owner)) this.unhandled.push(`${owner.name}: ${stackOf(error)}`);
       }
       await quiescence();
       this.owner = this.outside;
     }
   }
+}
+
+function isDead(owner: Owner): boolean {
+  return owner.isDead;
 }
 
 /** A turn of the real loop begins when no promise can go on any more. */

@@ -2,7 +2,13 @@
  * The clients of the simulated cluster: what they ask for and what they were told, for the checks.
  * They speak to the real handlers of any member, as often as not to one that is cut off.
  */
-import type { ClientOperation, GrantedLife, KnownNode, OperationOutcome } from "@etcd2/checker";
+import type {
+  ClientOperation,
+  Condition,
+  GrantedLife,
+  KnownNode,
+  OperationOutcome,
+} from "@etcd2/checker";
 import type { WatchRecord, WatchStep } from "@etcd2/checker";
 import { createMachine, Owner, world } from "./runtime.ts";
 import { exchange } from "./sim-http.ts";
@@ -37,7 +43,7 @@ interface Wish {
   readonly request: SimRequest;
   readonly key: string;
   readonly value?: string;
-  readonly wanted?: { readonly value?: string; readonly index?: number };
+  readonly wanted?: Condition;
   readonly ttlMs?: number;
 }
 
@@ -127,9 +133,9 @@ export class SimClients {
     { text, call, member, outcome }: Pick<ClientOperation, "text" | "call" | "member" | "outcome">,
   ): void {
     const isKnown = outcome.kind !== "unknown";
-    const { kind, value, key } = wish;
+    const { kind, value, key, wanted } = wish;
     this.operations.push({
-      ...{ kind, text, key, call, member, outcome, value },
+      ...{ kind, text, key, call, member, outcome, value, wanted },
       return: isKnown ? world().now : Infinity,
     });
     if (outcome.kind === "found" && outcome.node !== undefined) this.#last.set(key, outcome.node);
@@ -161,7 +167,10 @@ export class SimClients {
       const request = { method: "POST", path: "/v2/keys/q", form: { value } };
       return { kind: "write", key: "/q/", value, request };
     }
-    if (what < 0.55) return put({ value, prevExist: random() < 0.5 ? "true" : "false" });
+    if (what < 0.55) {
+      const exists = random() < 0.5;
+      return put({ value, prevExist: String(exists) }, { wanted: { exists } });
+    }
     if (what < 0.63) return this.#life(pick(LIVES), value);
     if (what < 0.7) return this.#tree(pick(TREES), value);
     if (what < 0.85) {
@@ -238,8 +247,7 @@ function outcomeOf(wish: Wish, { status, headers, body }: SimAnswer): OperationO
   const { errorCode, index = 0 } = json ?? {};
   if (errorCode === undefined || errorCode === 300) return { kind: "unknown" };
   if (wish.kind !== "write" && errorCode === 100) return { kind: "found", node: undefined, index };
-  const { wanted } = wish;
-  return { kind: "refused", code: errorCode, index, ...(wanted !== undefined && { wanted }) };
+  return { kind: "refused", code: errorCode, index };
 }
 
 /** Follows a path, by long polls or by streams, from member to member. */
