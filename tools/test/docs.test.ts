@@ -51,6 +51,36 @@ test("every link between the pages leads somewhere", () => {
   }
 });
 
+test("every decision has a number of its own, in its name and in its heading", () => {
+  const folder = join(root, "docs", "decisions");
+  const names = readdirSync(folder).filter((name) => name.endsWith(".md"));
+  const numbers = names.map((name) => Number(/^(\d{4})-[a-z0-9-]+\.md$/.exec(name)?.[1]));
+  assert.equal(new Set(numbers).size, names.length, names.join(" "));
+  for (const [at, name] of names.entries()) {
+    const heading = /^# (\d+)\. /.exec(readFileSync(join(folder, name), "utf8"));
+    assert.equal(Number(heading?.[1]), numbers[at], `the heading of ${name}`);
+  }
+});
+
+/** Pages that a text names with their folder, in a link or set in code. */
+function pagesNamed(text: string): string[] {
+  return [...text.matchAll(/(?<![\w/.-])(docs\/[\w./-]*\w)/g)].map(([, path = ""]) => path);
+}
+
+test("every page that the changelog sends its readers to exists", () => {
+  const named = pagesNamed(readFileSync(join(root, "CHANGELOG.md"), "utf8"));
+  assert.ok(named.length >= 3, named.join(" "));
+  assert.deepEqual(
+    named.filter((path) => !existsSync(join(root, path))),
+    [],
+  );
+  assert.deepEqual(pagesNamed("See docs/a.md. Or `docs/b/c.md`, and [d](docs/d/)."), [
+    "docs/a.md",
+    "docs/b/c.md",
+    "docs/d",
+  ]);
+});
+
 /** Comments of a source, each in one line, without the stars and slashes that begin its lines. */
 function comments(source: string): string[] {
   const pattern = /\/\*[\s\S]*?\*\/|^[ \t]*\/\/.*(?:\n[ \t]*\/\/.*)*/gm;
