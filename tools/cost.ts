@@ -12,7 +12,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { freePort, pause } from "@etcd2/test-support";
+import { freePort, pause, SeededRandom } from "@etcd2/test-support";
 import { type PeerPort, peerKinds } from "./cost/peer-kinds.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -34,16 +34,15 @@ const HEAD_MAX = 512 << 10;
 
 /** Letters that differ from run to run, so that no cache answers. */
 class Noise {
-  #state: number;
+  readonly #random: SeededRandom;
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#random = new SeededRandom(seed);
   }
 
   word(length: number): string {
     let text = "";
     while (text.length < length) {
-      this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
-      text += this.#state.toString(36);
+      text += this.#random.below(2 ** 32).toString(36);
     }
     return text.slice(0, length);
   }

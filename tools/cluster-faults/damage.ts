@@ -20,7 +20,7 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { Cluster, put } from "./cluster.ts";
 import type { MemberProcess } from "./member-process.ts";
-import { until } from "@etcd2/test-support";
+import { seededRandom, until } from "@etcd2/test-support";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 import type { Acknowledged } from "./write-load.ts";
 
@@ -77,15 +77,6 @@ function filesOf(directory: string): readonly string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
     .sort();
-}
-
-/** A seeded source of numbers in [0, 1). */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
 }
 
 function verify(dataDir: string): Promise<{ code: number; text: string }> {
@@ -197,7 +188,7 @@ async function main(): Promise<void> {
       only: { type: "string", default: "" },
     },
   });
-  const random = randomFrom(Number(values.seed));
+  const random = seededRandom(Number(values.seed));
   const cluster = await Cluster.start({ size: 1, flags: FLAGS });
   const problems: string[] = [];
   try {

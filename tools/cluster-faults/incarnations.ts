@@ -11,9 +11,8 @@
 import { cpSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { freePort, pause, until } from "@etcd2/test-support";
+import { freePort, pause, seededRandom, until } from "@etcd2/test-support";
 import { Cluster } from "./cluster.ts";
-import { seededRandom } from "./linearizability-run.ts";
 import { MemberProcess } from "./member-process.ts";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 

@@ -8,9 +8,8 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { pause, until } from "@etcd2/test-support";
+import { pause, seededRandom, until } from "@etcd2/test-support";
 import { Cluster } from "./cluster.ts";
-import { seededRandom } from "./linearizability-run.ts";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 
 const FLAGS = ["--snapshot-count", "200", "--snapshot-catchup-entries", "10"];

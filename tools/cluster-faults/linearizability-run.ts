@@ -4,6 +4,7 @@
  */
 import { checkHistory, registerModel } from "@etcd2/checker";
 import type { Model, RegisterOutput } from "@etcd2/checker";
+import { seededRandom } from "@etcd2/test-support";
 import { Cluster } from "./cluster.ts";
 import { Faults } from "./faults.ts";
 import { HistoryClients } from "./history.ts";
@@ -36,17 +37,6 @@ export interface RunVerdict {
   readonly faults: number;
   /** Keys whose history no order explains. */
   readonly wrongKeys: readonly string[];
-}
-
-/** A small generator with a full period (mulberry32): one seed, one sequence of choices. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** @throws Error with the members' consoles when the cluster does not recover or members differ. */

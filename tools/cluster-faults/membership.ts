@@ -7,9 +7,8 @@
  *   node --conditions=etcd2-source tools/cluster-faults/membership.ts [--rounds 20] [--seed N] [--verbose]
  */
 import { parseArgs } from "node:util";
-import { freePort, until } from "@etcd2/test-support";
+import { freePort, seededRandom, until } from "@etcd2/test-support";
 import { Cluster, quorumGet } from "./cluster.ts";
-import { seededRandom } from "./linearizability-run.ts";
 import type { MemberProcess } from "./member-process.ts";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 

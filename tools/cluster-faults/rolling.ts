@@ -9,9 +9,8 @@
  *   PATH is the `etcd` of the other build. --snapshots compacts the log every 200 entries.
  */
 import { parseArgs } from "node:util";
-import { until } from "@etcd2/test-support";
+import { seededRandom, until } from "@etcd2/test-support";
 import { Cluster } from "./cluster.ts";
-import { seededRandom } from "./linearizability-run.ts";
 import type { MemberProcess } from "./member-process.ts";
 import { contradictions, leaves, WriteLoad } from "./write-load.ts";
 

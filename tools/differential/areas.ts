@@ -2,11 +2,11 @@
  * The areas of the API that are compared: how a run of each goes, one step after the other. Knows
  * what is sent; what counts as a difference is in comparison.ts.
  */
+import type { SeededRandom } from "@etcd2/test-support";
 import { RawConnection, type RawRequest, type RawResponse } from "@etcd2/test-support/traces";
 import { randomAuthRequest } from "./auth-requests.ts";
 import { comparable, difference } from "./comparison.ts";
 import { randomKeyRequest } from "./key-requests.ts";
-import type { Random } from "./random.ts";
 import { watchRound } from "./watch-rounds.ts";
 
 export const AREAS = ["keys", "auth", "watch"] as const;
@@ -17,7 +17,7 @@ const STATS_EVERY = 200;
 
 export interface Run {
   readonly area: Area;
-  readonly random: Random;
+  readonly random: SeededRandom;
   /** Base URLs, that of the server under test first. */
   readonly urls: readonly string[];
   readonly steps: number;

@@ -2,8 +2,8 @@
  * Random requests to the auth API and, with and without credentials, to a few keys: users and
  * roles that meet, documents right and wrong, auth on and off.
  */
+import type { SeededRandom } from "@etcd2/test-support";
 import type { RawRequest } from "@etcd2/test-support/traces";
-import type { Random } from "./random.ts";
 
 const USERS = ["root", "ann", "ben", "guest", "_eve"];
 const ROLES = ["root", "guest", "r1", "r2", "_r3", "none"];
@@ -53,7 +53,7 @@ const ODD_BODIES = [
   '{"role":"r1","Permissions":{"KV":{"Read":["/a"]}}}',
 ];
 
-export function randomAuthRequest(random: Random): RawRequest {
+export function randomAuthRequest(random: SeededRandom): RawRequest {
   const roll = random.below(100);
   const request = roll < 45 ? randomAccess(random) : randomAdministration(random);
   const credentials = randomCredentials(random);
@@ -61,11 +61,11 @@ export function randomAuthRequest(random: Random): RawRequest {
   return { ...request, headers };
 }
 
-function randomAccess(random: Random): RawRequest {
+function randomAccess(random: SeededRandom): RawRequest {
   const method = random.pick(["GET", "PUT", "DELETE", "POST", "HEAD"]);
-  const query = random.chance(30) ? "?recursive=true" : random.chance(5) ? "?ttl=x" : "";
+  const query = random.chance(0.3) ? "?recursive=true" : random.chance(0.05) ? "?ttl=x" : "";
   const target = `/v2/keys${random.pick(KEYS)}${query}${query === "" ? "?" : "&"}sorted=true`;
-  if (random.chance(10)) {
+  if (random.chance(0.1)) {
     const other = random.pick([
       "/v2/members",
       "/v2/members/xyz",
@@ -77,7 +77,7 @@ function randomAccess(random: Random): RawRequest {
   return method === "PUT" || method === "POST" ? { method, target, body: "" } : { method, target };
 }
 
-function randomAdministration(random: Random): RawRequest {
+function randomAdministration(random: SeededRandom): RawRequest {
   const method = random.pick(["GET", "PUT", "PUT", "PUT", "PUT", "DELETE"]);
   const kind = random.below(100);
   if (kind < 18) return { method, target: "/v2/auth/enable", body: "" };
@@ -95,47 +95,47 @@ function randomAdministration(random: Random): RawRequest {
     };
   const isUser = kind < 65;
   const name = random.pick(isUser ? USERS : ROLES);
-  const target = `/v2/auth/${isUser ? "users" : "roles"}/${name}${random.chance(3) ? "/" : ""}`;
+  const target = `/v2/auth/${isUser ? "users" : "roles"}/${name}${random.chance(0.03) ? "/" : ""}`;
   if (method !== "PUT") return { method, target };
-  if (random.chance(12))
+  if (random.chance(0.12))
     return { method, target, body: Buffer.from(random.pick(ODD_BODIES)).toString("latin1") };
-  const shown = random.chance(95) ? name : "other";
+  const shown = random.chance(0.95) ? name : "other";
   const document = isUser ? randomUser(random, shown) : randomRole(random, shown);
   return { method, target, body: Buffer.from(JSON.stringify(document)).toString("latin1") };
 }
 
-function some<T>(random: Random, choices: readonly T[]): T[] {
+function some<T>(random: SeededRandom, choices: readonly T[]): T[] {
   return Array.from({ length: random.below(3) }, () => random.pick(choices));
 }
 
-function randomUser(random: Random, user: string): object {
+function randomUser(random: SeededRandom, user: string): object {
   return {
     user,
-    ...(random.chance(75) && { password: random.chance(90) ? random.pick(PASSWORDS) : "" }),
-    ...(random.chance(25) && { roles: some(random, ROLES) }),
-    ...(random.chance(30) && { grant: some(random, ROLES) }),
-    ...(random.chance(25) && { revoke: some(random, ROLES) }),
+    ...(random.chance(0.75) && { password: random.chance(0.9) ? random.pick(PASSWORDS) : "" }),
+    ...(random.chance(0.25) && { roles: some(random, ROLES) }),
+    ...(random.chance(0.3) && { grant: some(random, ROLES) }),
+    ...(random.chance(0.25) && { revoke: some(random, ROLES) }),
   };
 }
 
-function randomRole(random: Random, role: string): object {
+function randomRole(random: SeededRandom, role: string): object {
   const permissions = (): object => ({
     kv: {
-      ...(random.chance(80) && { read: some(random, PATTERNS) }),
-      ...(random.chance(80) && { write: some(random, PATTERNS) }),
+      ...(random.chance(0.8) && { read: some(random, PATTERNS) }),
+      ...(random.chance(0.8) && { write: some(random, PATTERNS) }),
     },
   });
   return {
     role,
-    ...(random.chance(50) && { permissions: permissions() }),
-    ...(random.chance(35) && { grant: permissions() }),
-    ...(random.chance(35) && { revoke: permissions() }),
+    ...(random.chance(0.5) && { permissions: permissions() }),
+    ...(random.chance(0.35) && { grant: permissions() }),
+    ...(random.chance(0.35) && { revoke: permissions() }),
   };
 }
 
-function randomCredentials(random: Random): string | undefined {
-  if (random.chance(35)) return undefined;
-  if (random.chance(6)) {
+function randomCredentials(random: SeededRandom): string | undefined {
+  if (random.chance(0.35)) return undefined;
+  if (random.chance(0.06)) {
     return random.pick([
       "Basic",
       "Basic ",
@@ -150,7 +150,7 @@ function randomCredentials(random: Random): string | undefined {
       "BASIC cm9vdDpw",
     ]);
   }
-  const user = random.chance(50) ? "root" : random.pick(USERS);
-  const word = `${user}:${random.chance(85) ? "p" : random.pick(PASSWORDS)}`;
+  const user = random.chance(0.5) ? "root" : random.pick(USERS);
+  const word = `${user}:${random.chance(0.85) ? "p" : random.pick(PASSWORDS)}`;
   return `${random.pick(["Basic", "basic", "BASIC"])} ${Buffer.from(word).toString("base64")}`;
 }

@@ -8,8 +8,8 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { SeededRandom } from "@etcd2/test-support";
 import { AREAS, compareArea } from "./areas.ts";
-import { Random } from "./random.ts";
 import { startPair } from "./server-pair.ts";
 
 const SERVER = join(import.meta.dirname, "..", "..", "apps", "server", "bin", "etcd");
@@ -39,7 +39,7 @@ let count = 0;
 try {
   await compareArea({
     area,
-    random: new Random(Number(options.seed)),
+    random: new SeededRandom(Number(options.seed)),
     urls: pair.map((server) => server.url),
     steps: Number(options.steps),
     report: (text) => {

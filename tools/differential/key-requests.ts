@@ -3,8 +3,8 @@
  * query and body, right and wrong. Leaves out what the two servers answer differently by decision
  * or by chance: expiry within the run, and overflowing expirations.
  */
+import type { SeededRandom } from "@etcd2/test-support";
 import type { RawRequest } from "@etcd2/test-support/traces";
-import type { Random } from "./random.ts";
 
 const NAMES = [
   "a",
@@ -62,20 +62,20 @@ const TYPES = [
 ];
 
 /** A key, at most four elements deep. */
-function randomKey(random: Random): string {
+function randomKey(random: SeededRandom): string {
   let key = "";
   for (let depth = random.below(4); depth >= 0; depth--) {
-    key += `/${random.pick(random.chance(80) ? NAMES.slice(0, 4) : NAMES)}`;
+    key += `/${random.pick(random.chance(0.8) ? NAMES.slice(0, 4) : NAMES)}`;
   }
-  if (random.chance(2)) return "";
-  if (random.chance(5)) key += "/";
-  if (random.chance(1))
+  if (random.chance(0.02)) return "";
+  if (random.chance(0.05)) key += "/";
+  if (random.chance(0.01))
     key += random.pick(["/..", "//x", "/./y", "/%2E%2E/z", "%2Fq", "%2F%2Fq", "/%zz"]);
   return key;
 }
 
 /** `index` is the current store index. */
-export function randomKeyRequest(random: Random, index: number): RawRequest {
+export function randomKeyRequest(random: SeededRandom, index: number): RawRequest {
   const method = random.pick([
     "GET",
     "GET",
@@ -89,27 +89,28 @@ export function randomKeyRequest(random: Random, index: number): RawRequest {
     "HEAD",
   ]);
   const pairs = randomPairs(random, method, index);
-  const inBody = method === "PUT" || method === "POST" ? pairs.filter(() => random.chance(60)) : [];
-  const query = pairs.filter((pair) => !inBody.includes(pair) || random.chance(3)).join("&");
+  const inBody =
+    method === "PUT" || method === "POST" ? pairs.filter(() => random.chance(0.6)) : [];
+  const query = pairs.filter((pair) => !inBody.includes(pair) || random.chance(0.03)).join("&");
   const target = `/v2/keys${randomKey(random)}${query === "" ? "" : `?${query}`}`;
   if (method !== "PUT" && method !== "POST") return { method, target };
-  const type = random.chance(90) ? FORM : random.pick(TYPES);
+  const type = random.chance(0.9) ? FORM : random.pick(TYPES);
   return { method, target, headers: { "Content-Type": type }, body: inBody.join("&") };
 }
 
-function randomPairs(random: Random, method: string, index: number): string[] {
+function randomPairs(random: SeededRandom, method: string, index: number): string[] {
   const pairs: string[] = [];
   const maybe = (percent: number, name: string, value: () => string): void => {
     if (random.chance(percent)) pairs.push(`${name}=${value()}`);
   };
-  const boolean = (): string => random.pick(random.chance(95) ? GOOD_BOOLEANS : BOOLEANS);
+  const boolean = (): string => random.pick(random.chance(0.95) ? GOOD_BOOLEANS : BOOLEANS);
   const isWrite = method === "PUT" || method === "POST";
   maybe(isWrite ? 85 : 3, "value", () => random.pick(VALUES));
   maybe(20, "dir", boolean);
   maybe(method === "GET" || method === "DELETE" ? 40 : 5, "recursive", boolean);
   maybe(method === "GET" ? 50 : 3, "sorted", boolean);
   maybe(method === "GET" ? 5 : 2, "quorum", boolean);
-  maybe(isWrite ? 25 : 2, "ttl", () => random.pick(random.chance(90) ? TTLS.slice(0, 3) : TTLS));
+  maybe(isWrite ? 25 : 2, "ttl", () => random.pick(random.chance(0.9) ? TTLS.slice(0, 3) : TTLS));
   maybe(isWrite ? 30 : 3, "prevExist", boolean);
   maybe(15, "prevValue", () => random.pick(VALUES));
   maybe(15, "prevIndex", () => randomIndex(random, index));
@@ -122,8 +123,8 @@ function randomPairs(random: Random, method: string, index: number): string[] {
   return pairs.sort(() => random.below(3) - 1);
 }
 
-function randomIndex(random: Random, index: number): string {
-  if (random.chance(8)) {
+function randomIndex(random: SeededRandom, index: number): string {
+  if (random.chance(0.08)) {
     return random.pick([
       "-1",
       "x",

@@ -2,10 +2,10 @@
  * Rounds of watches: some are opened on both servers, random writes follow, and what each watch has
  * received is compared. Knows where the two servers differ by decision and does not go there.
  */
+import type { SeededRandom } from "@etcd2/test-support";
 import { RawConnection, type RawRequest, type RawResponse } from "@etcd2/test-support/traces";
 import { comparable, difference, withoutTimes } from "./comparison.ts";
 import { randomKeyRequest } from "./key-requests.ts";
-import type { Random } from "./random.ts";
 
 const WATCHED = [
   "/a",
@@ -37,7 +37,7 @@ interface OpenWatch {
 }
 
 export interface WatchRound {
-  readonly random: Random;
+  readonly random: SeededRandom;
   readonly urls: readonly string[];
   /** Store index at the start. */
   readonly index: number;
@@ -76,12 +76,12 @@ export async function watchRound({ random, urls, write, ...start }: WatchRound):
   return problems;
 }
 
-function randomWatch(random: Random, index: number): WatchRequest {
+function randomWatch(random: SeededRandom, index: number): WatchRequest {
   const pairs = ["wait=true"];
-  if (random.chance(50)) pairs.push("recursive=true");
-  if (random.chance(50)) pairs.push("stream=true");
+  if (random.chance(0.5)) pairs.push("recursive=true");
+  if (random.chance(0.5)) pairs.push("stream=true");
   let firstOnly = false;
-  if (random.chance(40)) {
+  if (random.chance(0.4)) {
     const since = random.pick([
       0,
       index + 1,

@@ -1,12 +1,12 @@
 /** Real processes under faults: a short run of tools/cluster-faults/linearizability.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { seedOfRun } from "@etcd2/test-support";
 import { runUnderFaults } from "../cluster-faults/linearizability-run.ts";
 
 describe("three members under kills, stops and restarts", () => {
-  it("answer as one register per key would, and end up equal", async (t) => {
-    const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-    t.diagnostic(`SEED=${String(seed)}`);
+  it("answer as one register per key would, and end up equal", async () => {
+    const seed = seedOfRun();
     const verdict = await runUnderFaults({
       members: 3,
       clients: 5,

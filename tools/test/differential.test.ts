@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RawResponse } from "@etcd2/test-support/traces";
+import { SeededRandom } from "@etcd2/test-support";
 import { comparable, difference } from "../differential/comparison.ts";
 import { randomKeyRequest } from "../differential/key-requests.ts";
-import { Random } from "../differential/random.ts";
 
 function response(body: string, headers: Record<string, string> = {}, status = 200): RawResponse {
   return { status, headers: new Map(Object.entries(headers)), body, complete: true };
@@ -44,7 +44,7 @@ test("only listings that asked for an order must have it", () => {
 
 test("a seed stands for one sequence of requests", () => {
   const sequence = (seed: number): unknown[] => {
-    const random = new Random(seed);
+    const random = new SeededRandom(seed);
     return Array.from({ length: 50 }, () => randomKeyRequest(random, 10));
   };
   assert.deepEqual(sequence(5), sequence(5));

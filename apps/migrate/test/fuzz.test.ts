@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Worker } from "node:worker_threads";
-import { seedOfRun } from "./support/random.ts";
+import { seedOfRun } from "@etcd2/test-support";
 
 const FIXTURES = [
   "0.4.9-log-snapshot",

@@ -9,16 +9,16 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { ChannelCredentials, Client } from "@grpc/grpc-js";
-import { until } from "@etcd2/test-support";
+import { seedOfRun, until } from "@etcd2/test-support";
 import { Chance } from "./fuzz/chance.ts";
 import { httpAttack } from "./fuzz/http-attacks.ts";
 import { callAttack, rawPeerAttack } from "./fuzz/peer-attacks.ts";
 import type { Target } from "./fuzz/peer-attacks.ts";
 import { ask, ServerProcess } from "./single-member/server-process.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = seedOfRun("fuzzing");
 const seconds = Number(process.env["FUZZ_SECONDS"] ?? 1);
-console.log(`fuzzing: SEED=${seed} FUZZ_SECONDS=${seconds}`);
+console.log(`fuzzing: FUZZ_SECONDS=${seconds}`);
 
 /** Attacks under way at one time. */
 const AT_ONCE = 8;

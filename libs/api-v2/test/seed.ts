@@ -1,3 +1,4 @@
-/** The seed of random tests: printed, and taken from SEED to repeat a run. */
-export const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-console.log(`SEED=${String(seed)}`);
+/** The seed of the random tests of this package. */
+import { seedOfRun } from "@etcd2/test-support";
+
+export const seed = seedOfRun();

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import type { Command, WriteAction } from "../src/model/command.ts";
 import { EtcdError } from "../src/model/errors.ts";
 import type { StoreEvent } from "../src/model/event.ts";
@@ -14,7 +15,7 @@ import type { RecordedEvent } from "../src/tree/recorded-event.ts";
 import { matchesWatch } from "../src/tree/watch-rule.ts";
 import { StoreWatcherHub } from "../src/events/watcher-hub.ts";
 import { type ModelEvent, type ModelOutcome, NaiveModel } from "../src/testing/naive-model.ts";
-import { SeededRandom, TestStore, command, testSeed } from "./support.ts";
+import { TestStore, command } from "./support.ts";
 
 const ACTIONS: readonly WriteAction[] = [
   "set",
@@ -295,7 +296,7 @@ class Run {
 const RUNS_FACTOR = Number(process.env["RUNS_FACTOR"] ?? 1);
 
 async function runAll(runs: number, options: Omit<RunOptions, "seed">): Promise<void> {
-  const first = testSeed();
+  const first = seedOfRun();
   for (let seed = first; seed < first + runs * RUNS_FACTOR; seed++) {
     const run = await Run.start({ ...options, seed });
     try {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import type { Command } from "../src/model/command.ts";
 import { FORMAT_VERSION, metaKey } from "../src/encoding/keyspace.ts";
 import type { Kv, KvBatch, KvIterator, KvRange } from "../src/kv/kv.ts";
 import { MemoryKv } from "../src/kv/memory-kv.ts";
 import type { AppliedEntry } from "../src/model/ports.ts";
-import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
+import { FakeClock, TestStore, command } from "./support.ts";
 
 /** A store in memory that remembers what a crash after each write would leave behind. */
 class CrashingKv implements Kv {
@@ -63,7 +64,7 @@ function sameLastEvent(again: TestStore, store: TestStore): void {
 
 describe("after a crash", () => {
   test("the log replayed over whatever was left gives the same state", async () => {
-    const random = new SeededRandom(testSeed());
+    const random = new SeededRandom(seedOfRun());
     for (let round = 0; round < 12; round++) {
       const clock = new FakeClock();
       const limits = { directRemovalMax: 5, historyMax: 60, cacheBytes: 4000 };

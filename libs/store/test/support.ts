@@ -1,4 +1,4 @@
-/** What several test files share: commands, clocks, a store with short calls, seeded randomness. */
+/** What several test files share: commands, clocks, a store with short calls. */
 import assert from "node:assert/strict";
 import {
   type Command,
@@ -143,44 +143,5 @@ export class TestStore {
     const expired = this.machine.dueNodes(this.clock.steadyMs(), max);
     if (expired.length > 0) this.apply({ action: "expire", expired });
     return expired.map((node) => node.path);
-  }
-}
-
-/** The seed of a random test: SEED from the environment, or a new one, printed. */
-export function testSeed(): number {
-  const given = process.env["SEED"];
-  const seed = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
-  process.stdout.write(`# SEED=${seed}\n`);
-  return seed;
-}
-
-/** A small seeded generator (mulberry32). */
-export class SeededRandom {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** From 0 (inclusive) to 1 (exclusive). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  below(limit: number): number {
-    return Math.floor(this.next() * limit);
-  }
-
-  chance(probability: number): boolean {
-    return this.next() < probability;
-  }
-
-  pick<T>(items: readonly T[]): T {
-    const item = items[this.below(items.length)];
-    assert.ok(item !== undefined, "there is something to pick");
-    return item;
   }
 }

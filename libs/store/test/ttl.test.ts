@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { PREFIX, prefixRange } from "../src/encoding/keyspace.ts";
 import { MemoryKv } from "../src/kv/memory-kv.ts";
-import { FakeClock, SeededRandom, TestStore, command, testSeed } from "./support.ts";
+import { FakeClock, TestStore, command } from "./support.ts";
 
 describe("expiry", () => {
   test("removes each due node with an index and an event, in the order of deadlines", async () => {
@@ -163,7 +164,7 @@ describe("the time left", () => {
 });
 
 test("no key expires early on any member, whatever the wall clocks do", async () => {
-  const random = new SeededRandom(testSeed());
+  const random = new SeededRandom(seedOfRun());
   for (let round = 0; round < 30; round++) {
     const proposer = new FakeClock();
     const member = new FakeClock();

@@ -5,3 +5,4 @@
 export { freePort } from "./free-port.ts";
 export { pause, until } from "./until.ts";
 export { type ExampleOutcome, runReadmeExample } from "./readme-example.ts";
+export { SeededRandom, seededRandom, seedOfRun } from "./random.ts";

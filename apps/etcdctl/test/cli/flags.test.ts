@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { type FlagSpec, parseFlags, reorderWords } from "../../src/cli/flags.ts";
 
-const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-test.before(() => {
-  console.log(`SEED=${seed}`);
-});
+const seed = seedOfRun();
 
 const specs: readonly FlagSpec[] = [
   { kind: "switch", name: "sort", usage: "" },

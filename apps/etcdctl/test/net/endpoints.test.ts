@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { SrvRecord } from "node:dns";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import {
   chosenEndpoints,
   listedEndpoints,
@@ -15,10 +16,7 @@ import { globalFlags } from "../../src/cli/global-flags.ts";
 import { parsePeerUrls } from "../../src/commands/members/peer-urls.ts";
 import { lookUpEndpoints } from "../../src/net/srv-records.ts";
 
-const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-test.before(() => {
-  console.log(`SEED=${seed}`);
-});
+const seed = seedOfRun();
 
 function globals(...words: readonly string[]): FlagValues {
   return parseFlags(globalFlags, words).values;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import {
   cleanPath,
   encodeForm,
@@ -12,11 +13,7 @@ import {
   quote,
 } from "../../src/text/go-text.ts";
 
-const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-const parameters = { seed, numRuns: 300 };
-test.before(() => {
-  console.log(`SEED=${seed}`);
-});
+const parameters = { seed: seedOfRun(), numRuns: 300 };
 
 describe("integers", () => {
   const cases: [string, bigint | undefined][] = [

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { crc32c } from "../../src/crc32c.ts";
 import { cleanKey, fromByteString, toByteString } from "@etcd2/store";
+import { seedOfRun } from "@etcd2/test-support";
 import { FileCursor } from "../../src/io/file-cursor.ts";
 import { FormatError } from "../../src/io/format-error.ts";
 import { nanosToMs, parseGoTime } from "../../src/io/go-time.ts";
@@ -14,8 +15,7 @@ import { normalizeFlags } from "../../src/cli/go-flags.ts";
 import { bytesField, numberField, varint } from "../support/old-formats.ts";
 import { TempDir } from "../support/temp-dir.ts";
 
-const seed = process.env["SEED"] === undefined ? undefined : Number(process.env["SEED"]);
-const parameters = seed === undefined ? {} : { seed };
+const parameters = { seed: seedOfRun() };
 
 /** The textbook form, one bit at a time. */
 function slowCrc32c(data: Uint8Array): number {

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { Agent, request } from "node:http";
 import { describe, it } from "node:test";
 import { startCli } from "../support/cli.ts";
-import { SeededRandom, seedOfRun } from "../support/random.ts";
 import { RealServer } from "../support/real-servers.ts";
 import { TempDir } from "../support/temp-dir.ts";
-import { until } from "@etcd2/test-support";
+import { SeededRandom, seedOfRun, until } from "@etcd2/test-support";
 
 const seed = seedOfRun();
 

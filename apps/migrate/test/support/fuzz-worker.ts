@@ -6,12 +6,12 @@ import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { parentPort, workerData } from "node:worker_threads";
+import { SeededRandom } from "@etcd2/test-support";
 import { MigrateError } from "../../src/errors.ts";
 import { countV3Keys } from "../../src/etcd3/count-keys.ts";
 import { FormatError } from "../../src/io/format-error.ts";
 import { expectedOf, UnpackedFixture } from "./fixtures.ts";
 import { mutate } from "./mutate.ts";
-import { SeededRandom } from "./random.ts";
 import type { Replayed } from "./replay-directory.ts";
 import { replayDirectory } from "./replay-directory.ts";
 

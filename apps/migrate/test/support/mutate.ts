@@ -1,5 +1,5 @@
 /** Damage as disks, crashes and copies bring it about, and worse. */
-import type { SeededRandom } from "./random.ts";
+import type { SeededRandom } from "@etcd2/test-support";
 
 export interface Mutation {
   readonly bytes: Buffer;

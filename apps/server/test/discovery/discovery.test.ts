@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { until } from "@etcd2/test-support";
+import { seedOfRun, until } from "@etcd2/test-support";
 import fc from "fast-check";
 
 import { joinCluster, readCluster } from "../../src/discovery/discovery.ts";
@@ -382,8 +382,7 @@ async function runUntilDecided(
 
 describe("members that crash and lose answers while they register", () => {
   it("all end in one cluster of the wanted size, the surplus knowing that it is full", async () => {
-    const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000);
-    console.log(`SEED=${seed}`);
+    const seed = seedOfRun();
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 1, max: 4 }),

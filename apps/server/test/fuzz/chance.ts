@@ -1,32 +1,7 @@
 /** Seeded chance: everything a fuzzing run does follows from one number. */
+import { SeededRandom } from "@etcd2/test-support";
 
-export class Chance {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** Uniform in [0, 1) (mulberry32). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = this.#state;
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-
-  /** A whole number in [0, max). */
-  below(max: number): number {
-    return Math.floor(this.next() * max);
-  }
-
-  pick<T>(items: readonly T[]): T {
-    const item = items[this.below(items.length)];
-    if (item === undefined) throw new Error("nothing to pick from");
-    return item;
-  }
-
+export class Chance extends SeededRandom {
   /** Up to `max` random bytes. */
   bytes(max: number): Buffer {
     const bytes = Buffer.alloc(this.below(max + 1));

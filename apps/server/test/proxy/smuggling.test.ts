@@ -7,10 +7,10 @@ import { createServer, connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { after, test } from "node:test";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { cleanups, proxyTo } from "./proxy-harness.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
-console.log(`smuggling: SEED=${seed}`);
+const seed = seedOfRun("smuggling");
 
 after(() => {
   for (const clean of cleanups) clean();

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SpanExporter } from "@opentelemetry/sdk-trace";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { QuietExporter } from "../../src/tracing/quiet-exporter.ts";
 import { keyOf, routeOf } from "../../src/tracing/routes.ts";
 import {
@@ -13,8 +14,7 @@ import {
   parseTraceParent,
 } from "../../src/tracing/trace-parent.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
-console.log(`tracing properties: SEED=${seed}`);
+const seed = seedOfRun("tracing properties");
 fc.configureGlobal({ seed });
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";

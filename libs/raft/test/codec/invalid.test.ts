@@ -6,6 +6,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import * as pb from "@etcd2/proto/raft";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { CodecError } from "../../src/codec/codec-error.ts";
 import type { CodecErrorCode } from "../../src/codec/codec-error.ts";
 import * as codec from "../../src/codec/records.ts";
@@ -16,8 +17,7 @@ import { WireReader } from "../../src/codec/wire-reader.ts";
 import { WireWriter } from "../../src/codec/wire-writer.ts";
 import { id, message, same, uint } from "./arbitrary-records.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
-console.log(`codec properties: SEED=${seed}`);
+const seed = seedOfRun("codec properties");
 fc.configureGlobal({ seed, numRuns: 300 });
 
 function codeOf(run: () => unknown): CodecErrorCode | "none" {

@@ -5,6 +5,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
 import * as pb from "@etcd2/proto/raft";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import * as codec from "../../src/codec/records.ts";
 import * as frames from "../../src/codec/frames.ts";
 import * as messages from "../../src/codec/messages.ts";
@@ -21,8 +22,7 @@ import {
 } from "./arbitrary-records.ts";
 import { pbConfChange, pbConfState, pbEntry, pbMessage, pbMetadata } from "./arbitrary-records.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
-console.log(`codec properties: SEED=${seed}`);
+const seed = seedOfRun("codec properties");
 fc.configureGlobal({ seed, numRuns: 300 });
 
 describe("records of the log", () => {

@@ -5,6 +5,7 @@ import { connect as dial } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { Metadata, status as grpcStatus } from "@grpc/grpc-js";
 import type { StatusObject } from "@grpc/grpc-js";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import type { Entry, Message } from "../../src/core/model/types.ts";
 import * as frames from "../../src/codec/frames.ts";
 import { createPeerClient } from "../../src/transport/peer-client.ts";
@@ -15,16 +16,10 @@ import {
 } from "../../src/transport/raft-service-definition.ts";
 import { CLUSTER, memberId, TestMember, until } from "./grpc-transport-harness.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
-console.log(`peer port fuzzing: SEED=${seed}`);
+const chance = new SeededRandom(seedOfRun("peer port fuzzing"));
 
-/** A small repeatable generator (xorshift); the quality does not matter here. */
-let state = seed | 1;
 function random(max: number): number {
-  state ^= state << 13;
-  state ^= state >>> 17;
-  state ^= state << 5;
-  return (state >>> 0) % max;
+  return chance.below(max);
 }
 
 function bytes(max: number): Buffer {

@@ -7,10 +7,11 @@
  * Known limit, left out on purpose: changes that remove so many voters at once that the rest is no
  * majority of the old ones (see isAcceptable in machine.ts).
  */
+import { seededRandom } from "@etcd2/test-support";
 import type { ConfState, Message, NodeId, Random } from "../../src/core/model/types.ts";
 import type { PowerLoss } from "../../src/testing/simulated-file.ts";
 import { confState, encodeChange } from "../core/host.ts";
-import { pick, seededRandom, upTo } from "../wal/wal-harness.ts";
+import { pick, upTo } from "../wal/wal-harness.ts";
 import { Amnesia } from "./amnesia.ts";
 import type { AmnesiaKind } from "./amnesia.ts";
 import { Checker, Violation } from "./checker.ts";

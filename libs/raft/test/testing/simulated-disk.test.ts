@@ -1,9 +1,10 @@
 /** The simulated disk loses what a real one may lose, and nothing else. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { seededRandom } from "@etcd2/test-support";
 import { SimulatedCrash, SimulatedDisk } from "../../src/testing/simulated-disk.ts";
 import type { PowerLoss } from "../../src/testing/simulated-file.ts";
-import { newDisk, seededRandom } from "../wal/wal-harness.ts";
+import { newDisk } from "../wal/wal-harness.ts";
 
 const PATH = "/d/file";
 

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { seededRandom } from "@etcd2/test-support";
 import type { Entry, HardState, Random, SnapshotMetadata } from "../../src/core/model/types.ts";
 import { FatalError } from "../../src/core/model/errors.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
@@ -24,7 +25,6 @@ import {
   pick,
   SEED,
   saveNow,
-  seededRandom,
   snapshotAt,
   upTo,
 } from "./wal-harness.ts";

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
+import { seededRandom } from "@etcd2/test-support";
 import { FatalError } from "../../src/core/model/errors.ts";
 import { dumpWal } from "../../src/wal/dump.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
@@ -24,7 +25,6 @@ import {
   openOn,
   saveNow,
   SEED,
-  seededRandom,
   snapshotAt,
   upTo,
 } from "./wal-harness.ts";

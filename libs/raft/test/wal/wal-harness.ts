@@ -1,5 +1,6 @@
 /** What the tests of the log share: random numbers, entries, and the visible state of a log. */
 import { crc32 } from "node:zlib";
+import { seedOfRun, seededRandom } from "@etcd2/test-support";
 import type {
   ConfState,
   Entry,
@@ -24,19 +25,7 @@ const CONF_STATE: ConfState = {
 };
 
 /** Seed of all random tests of this process; SEED= repeats a run. */
-export const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-
-/** A small, fast generator of numbers in [0, 1) (mulberry32). */
-export function seededRandom(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+export const SEED = seedOfRun();
 
 export function upTo(random: Random, max: number): number {
   return Math.floor(random() * (max + 1));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { seededRandom } from "@etcd2/test-support";
 import { FatalError } from "../../src/core/model/errors.ts";
 import { readWal } from "../../src/wal/read-wal.ts";
 import { SimulatedDisk } from "../../src/testing/simulated-disk.ts";
@@ -18,7 +19,6 @@ import {
   on,
   openOn,
   saveNow,
-  seededRandom,
   snapshotAt,
 } from "./wal-harness.ts";
 import { closeInline, compactInline } from "../../src/testing/inline-wal.ts";

@@ -1,12 +1,13 @@
 /** The clock of deadlines over restarts, boots, moves to other machines and jumps of the wall clock. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { MemoryKv } from "../../src/kv/memory-kv.ts";
 import { StateMachine } from "../../src/state-machine.ts";
 import { STEADY_KEY } from "../../src/encoding/state-row.ts";
 import { SteadyClock, type TimeSource } from "../../src/clock/steady-clock.ts";
 import { StoreBuilder } from "../../src/snapshot/store-builder.ts";
-import { SeededRandom, command, testSeed } from "../support.ts";
+import { command } from "../support.ts";
 
 const NOW = 1_700_000_000_000;
 const HOUR = 3_600_000;
@@ -184,7 +185,7 @@ describe("the steady clock", () => {
   });
 
   test("never ends a life early over random restarts, boots and clock jumps", async () => {
-    const random = new SeededRandom(testSeed());
+    const random = new SeededRandom(seedOfRun());
     const time = new Machine();
     const kv = new MemoryKv();
     let machine = await member(kv, time);

@@ -3,13 +3,14 @@ import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Action, CommandSchema, ExpiredNodeSchema, LifeLeftSchema } from "@etcd2/proto/command";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { decodeCommand, decodeRequestId, encodeCommand } from "../../src/encoding/command-codec.ts";
 import type { Command, RequestId, WriteAction } from "../../src/model/command.ts";
-import { command as write, testSeed } from "../support.ts";
+import { command as write } from "../support.ts";
 
 /** Records with the ordinary prototype: deepEqual sees the difference. */
 const PLAIN = { noNullPrototype: true } as const;
-const parameters = { seed: testSeed(), numRuns: 1500 };
+const parameters = { seed: seedOfRun(), numRuns: 1500 };
 
 const ACTIONS: Readonly<Record<WriteAction, Action>> = {
   set: Action.SET,

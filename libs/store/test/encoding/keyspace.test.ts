@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import {
   PREFIX,
   depthOfKey,
@@ -14,7 +15,6 @@ import {
   ttlKey,
 } from "../../src/encoding/keyspace.ts";
 import { isBelow } from "../../src/tree/watch-rule.ts";
-import { testSeed } from "../support.ts";
 
 const byte = fc.oneof(
   fc.constantFrom(0, 1, 2, 3, 0x10, 0x12, 0x2e, 0x30, 0x5f, 0xff),
@@ -24,7 +24,7 @@ const name = fc
   .array(byte, { minLength: 1, maxLength: 5 })
   .map((codes) => String.fromCharCode(...codes));
 const path = fc.array(name, { minLength: 1, maxLength: 5 }).map((names) => `/${names.join("/")}`);
-const parameters = { seed: testSeed(), numRuns: 2000 };
+const parameters = { seed: seedOfRun(), numRuns: 2000 };
 
 test("a node key yields its path and depth", () => {
   fc.assert(

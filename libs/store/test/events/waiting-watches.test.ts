@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { WaitingWatches } from "../../src/events/waiting-watches.ts";
-import { SeededRandom, testSeed } from "../support.ts";
 
 interface Wanted {
   next: number;
@@ -24,7 +24,7 @@ function joined(waiting: WaitingWatches<Wanted>, from: number, upTo: number): Wa
 
 describe("waiting watches", () => {
   it("are those of a plain set, whoever comes, goes and comes back in whatever order", () => {
-    const random = new SeededRandom(testSeed());
+    const random = new SeededRandom(seedOfRun());
     const waiting = new WaitingWatches<Wanted>();
     const model = new Set<Wanted>();
     const away: Wanted[] = [];

@@ -1,8 +1,8 @@
 /** What every ordered byte store must do. Each implementation runs it from a file of its own. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import type { Kv, KvRange } from "../../src/kv/kv.ts";
-import { SeededRandom, testSeed } from "../support.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 const WHOLE: KvRange = { from: Buffer.of(0), to: Buffer.of(0xff) };
@@ -142,7 +142,7 @@ export function runKvSuite(name: string, open: () => Promise<Kv>): void {
     });
 
     test("agrees with a sorted map under random operations", () => {
-      const random = new SeededRandom(testSeed());
+      const random = new SeededRandom(seedOfRun());
       const model = new Map<string, string>();
       const range = { from: bytes("r"), to: bytes("s") };
       const key = (): string => `r${String.fromCharCode(random.below(4), random.below(200))}`;

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { cleanKey, cleanPath, fromByteString, toByteString } from "../../src/model/byte-string.ts";
-import { testSeed } from "../support.ts";
 
-const seed = testSeed();
+const seed = seedOfRun();
 
 test("text survives the way through bytes", () => {
   assert.equal(toByteString("ü"), "\u00c3\u00bc");

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import type { WriteAction } from "../../src/model/command.ts";
 import { ByteWriter } from "../../src/encoding/bytes.ts";
 import { EMPTY_STATE, readState, writeState } from "../../src/encoding/state-row.ts";
 import { MemoryKv } from "../../src/kv/memory-kv.ts";
 import { importSnapshot } from "../../src/snapshot/snapshot.ts";
 import { StateMachine } from "../../src/state-machine.ts";
-import { FakeClock, SeededRandom, TestStore, command, testSeed } from "../support.ts";
+import { FakeClock, TestStore, command } from "../support.ts";
 
 const kinds: readonly WriteAction[] = ["set", "set", "create", "createInOrder", "update", "delete"];
 
@@ -61,7 +62,7 @@ async function counted(store: TestStore): Promise<void> {
 
 describe("the bytes of live nodes", () => {
   test("are kept exactly by writes, removals and lives that end, and survive a restart", async () => {
-    const seed = testSeed();
+    const seed = seedOfRun();
     await run(seed, {});
     await run(seed, { directRemovalMax: 3 });
   });

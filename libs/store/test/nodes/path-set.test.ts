@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { PathSet } from "../../src/nodes/path-set.ts";
 import { isBelow } from "../../src/tree/watch-rule.ts";
-import { SeededRandom, testSeed } from "../support.ts";
 
 test("what is below a path is what a look at all members finds", () => {
-  const random = new SeededRandom(testSeed());
+  const random = new SeededRandom(seedOfRun());
   const path = (): string => {
     let text = "/1";
     for (let left = random.below(4); left > 0; left--) text += `/${random.pick(["a", "b", "ab"])}`;

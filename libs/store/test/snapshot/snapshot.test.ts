@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { ByteWriter } from "../../src/encoding/bytes.ts";
 import { writeEventRecord } from "../../src/encoding/event-record.ts";
 import { PREFIX, indexKey, indexOfKey, nodeKey, prefixRange } from "../../src/encoding/keyspace.ts";
@@ -15,7 +16,7 @@ import { StateMachine } from "../../src/state-machine.ts";
 import { writeStats } from "../../src/encoding/state-row.ts";
 import { StoreBuilder } from "../../src/snapshot/store-builder.ts";
 import { emptyStats } from "../../src/tree/store-stats.ts";
-import { FakeClock, SeededRandom, TestStore, command, testSeed } from "../support.ts";
+import { FakeClock, TestStore, command } from "../support.ts";
 
 type Chunks = AsyncIterable<Uint8Array>;
 
@@ -94,7 +95,7 @@ async function same(a: StateMachine, b: StateMachine): Promise<void> {
 
 describe("a snapshot", () => {
   test("makes an equal store, however the stream is cut", async () => {
-    const random = new SeededRandom(testSeed());
+    const random = new SeededRandom(seedOfRun());
     const clock = new FakeClock();
     const machine = await open(new MemoryKv(), clock);
     fill(machine, clock, 3000);
@@ -239,7 +240,7 @@ describe("a damaged snapshot is refused:", () => {
   const refusal = { name: "StoreError", code: "corrupt" };
 
   test("any byte changed, any length cut off, anything added", async () => {
-    const random = new SeededRandom(testSeed());
+    const random = new SeededRandom(seedOfRun());
     const clock = new FakeClock();
     const machine = await open(new MemoryKv(), clock);
     fill(machine, clock, 400);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { KeySpace } from "@etcd2/v3";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { mapAuth } from "../../../src/to-v3/mapping/auth-map.ts";
 import type { V2Auth, V3Auth } from "../../../src/to-v3/mapping/auth-map.ts";
 import { PathMap } from "../../../src/to-v3/mapping/path-map.ts";
 import type { PathMapOptions } from "../../../src/to-v3/mapping/path-map.ts";
 import type { DirectoryMode } from "../../../src/to-v3/mapping/rows.ts";
-import { SeededRandom, seedOfRun } from "../../support/random.ts";
 
 const seed = seedOfRun();
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SeededRandom, seedOfRun } from "@etcd2/test-support";
 import { PathMap } from "../../../src/to-v3/mapping/path-map.ts";
-import { SeededRandom, seedOfRun } from "../../support/random.ts";
 
 const seed = seedOfRun();
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Metadata, status as grpcStatus } from "@grpc/grpc-js";
 import fc from "fast-check";
+import { seedOfRun } from "@etcd2/test-support";
 import { Backoff } from "../../../src/transport/backoff.ts";
 import type { Message } from "../../../src/core/model/types.ts";
 import type { Hello } from "../../../src/codec/frames.ts";
@@ -20,8 +21,7 @@ import type { Refusal } from "../../../src/transport/refusal.ts";
 import { SendQueue } from "../../../src/transport/links/send-queue.ts";
 import { memberId } from "../../grpc/grpc-transport-harness.ts";
 
-const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 0x7fffffff));
-console.log(`peer properties: SEED=${seed}`);
+const seed = seedOfRun("peer properties");
 fc.configureGlobal({ seed });
 
 function heartbeat(n: number): Message {
