@@ -119,7 +119,7 @@ export function runToEnd(
   cwd: string,
 ): Promise<Exit & { readonly stdout: string; readonly stderr: string }> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: 15_000 });
+    const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8");

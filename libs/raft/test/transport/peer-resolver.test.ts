@@ -12,7 +12,7 @@ import type { Client, StatusObject } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import { createPeerClient } from "../../src/transport/peer-client.ts";
 
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 60_000;
 
 /** What the names stand for. */
 let hosts: Map<string, readonly string[]>;

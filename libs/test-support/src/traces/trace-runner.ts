@@ -23,7 +23,7 @@ const CORE_HEADERS = [
 /** Headers of a watch come at once. */
 const BACKGROUND_HEAD_TIMEOUT_MS = 3000;
 const EVENT_TIMEOUT_MS = 5000;
-const REQUEST_TIMEOUT_MS = 15_000;
+const REQUEST_TIMEOUT_MS = 60_000;
 
 /**
  * Runs one scenario. A scenario with isolation "fresh" needs a server just started for it.
