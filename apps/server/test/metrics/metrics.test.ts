@@ -89,7 +89,7 @@ function feed(meter: CountingMeter): void {
 
 /** Label values; "code" is a status of HTTP. */
 const VALUES: Readonly<Record<string, string>> = {
-  ...{ method: "PUT", code: "412", action: "getRecursive", kind: "read" },
+  ...{ method: "PUT", code: "412", action: "getRecursive", kind: "read", verdict: "same" },
   ...{ To: "00000000000000ff", From: "00000000000000ff" },
   ...{ Local: "ce2a822cea30bfca", Remote: "00000000000000ff" },
   ...{ grpc_method: "ClusterInfo", grpc_code: "OK", proxying_error: "zero_endpoints" },
