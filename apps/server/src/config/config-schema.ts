@@ -43,7 +43,13 @@ function typeOf(flag: FlagSpec): JsonSchema {
       };
     case "noop":
       return {};
-    default:
+    case "text":
+    case "choice":
+    case "urls":
+    case "address":
+    case "collector":
+    case "unsupported":
+    case "refused":
       return {
         anyOf: [
           { type: ["string", "number", "boolean", "null"] },
