@@ -17,7 +17,7 @@ describe("mistyped words", () => {
     [["auth", "enalbe"], "enable"],
   ];
   for (const [words, hint] of cases) {
-    test(`${words.join(" ")} is answered as the original does, with a hint on stderr`, async () => {
+    test(`${words.join(" ")} is answered as etcdctl 2.3.8 does, with a hint on stderr`, async () => {
       const topic = words.find((word) => !["help", "member", "auth"].includes(word)) ?? "";
       assert.deepEqual(await runInside(words), {
         exit: 0,
@@ -48,7 +48,7 @@ describe("mistyped words", () => {
   }
 });
 
-describe("what the original does not have", () => {
+describe("what etcdctl 2.3.8 does not have", () => {
   test("is absent from its screens", async () => {
     const screens = [["help"], ["member"], ["member", "add", "-h"], ["get", "-h"]];
     for (const words of screens) {

@@ -1,4 +1,4 @@
-/** The commands beyond the original, against scripted answers. */
+/** The commands beyond etcdctl 2.3.8, against scripted answers. */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -207,7 +207,7 @@ describe("learners", () => {
     );
   });
 
-  test("are marked in the list, voters are as in the original", async () => {
+  test("are marked in the list, voters are as in etcdctl 2.3.8", async () => {
     server.begin([membersRoute(old, fresh), leaderRoute(old)]);
     const { stdout } = await run("member", "list");
     assert.equal(

@@ -153,7 +153,7 @@ class Replay {
     return new Running(filled, this.#directory, {});
   }
 
-  /** What a terminal shows is one stream; some lines on stderr are noise of the original. */
+  /** What a terminal shows is one stream; some lines on stderr are noise of etcdctl 2.3.8. */
   #cleaned({ tty, stderr_ignore: noise = [] }: LiveTranscript, outcome: Outcome): Outcome {
     if (tty === true) return { ...outcome, stderr: "" };
     const lines = outcome.stderr.split("\n");

@@ -1,5 +1,5 @@
 /**
- * Replays what the original was recorded doing: the files in `scripted` run the bundle against
+ * Replays what etcdctl 2.3.8 was recorded doing: the files in `scripted` run the bundle against
  * scripted answers; those in `recorded` run inside this process against the answers a real server
  * gave, and must also send the same requests.
  */
@@ -22,7 +22,7 @@ import {
 /** Files side by side, because many cases only wait; the cases of a file one after another. */
 const filesAtOnce = 3;
 
-describe("the original's transcripts", { concurrency: filesAtOnce }, () => {
+describe("etcdctl 2.3.8's transcripts", { concurrency: filesAtOnce }, () => {
   for (const kind of ["scripted", "recorded"]) {
     for (const file of transcriptFiles(kind)) {
       describe(`${kind}: ${file.name}`, { concurrency: 1 }, () => {

@@ -47,7 +47,7 @@ export interface FakeOptions {
   readonly historyMax?: number;
   /** Members that are never started, so that there is no leader. */
   readonly ghostPeers?: number;
-  /** After so long a command without a quorum fails; the original waits for 7 s. */
+  /** After so long a command without a quorum fails; etcd 2.3.8 waits for 7 s. */
   readonly requestTimeoutMs?: number;
   /** Settings of the HTTP server in place of the usual ones. */
   readonly http?: Pick<

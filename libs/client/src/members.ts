@@ -29,7 +29,7 @@ function decodeMember(record: JsonObject): Member {
 }
 
 export interface AddMemberOptions extends CallOptions {
-  /** Joins without a vote at first; not on the original servers. Default false. */
+  /** Joins without a vote at first; not on etcd 2.3.8 servers. Default false. */
   readonly isLearner?: boolean;
 }
 
@@ -69,12 +69,12 @@ export class MembersApi {
     await sendAdmin(this.#cluster, "DELETE", memberPath(id), undefined, options);
   }
 
-  /** Gives a learner its vote. Not on the original servers. */
+  /** Gives a learner its vote. Not on etcd 2.3.8 servers. */
   async promote(id: string, options: CallOptions = {}): Promise<void> {
     await sendAdmin(this.#cluster, "POST", `${memberPath(id)}/promote`, undefined, options);
   }
 
-  /** Hands leadership to a member. Not on the original servers. */
+  /** Hands leadership to a member. Not on etcd 2.3.8 servers. */
   async moveLeader(id: string, options: CallOptions = {}): Promise<void> {
     await sendAdmin(this.#cluster, "POST", `${memberPath(id)}/move-leader`, undefined, options);
   }

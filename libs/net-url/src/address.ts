@@ -1,5 +1,5 @@
 /**
- * The checks that every URL of a member must pass, in the order and the words of the original:
+ * The checks that every URL of a member must pass, in the order and the words of etcd 2.3.8:
  * http or https, `host:port`, no path. And the splitting of `host:port` itself.
  */
 import { parseUrl, UrlError } from "./url.ts";
@@ -56,7 +56,7 @@ export function checkedUrl(given: string): NetUrl {
 }
 
 /**
- * Reads one URL of a member as `checkedUrl` does, and refuses besides what the original takes and can
+ * Reads one URL of a member as `checkedUrl` does, and refuses besides what etcd 2.3.8 takes and can
  * never use: a port that no connection has, and parts that no connection to a member looks at.
  * @throws AddressError
  */

@@ -1,4 +1,4 @@
-/** Public names of @etcd2/net-url: the addresses people give, read as the original reads them. */
+/** Public names of @etcd2/net-url: the addresses people give, read as etcd 2.3.8 reads them. */
 export { escapeJson, quote } from "./quote.ts";
 export { parseUrl, UrlError } from "./url.ts";
 export type { NetUrl, ParseOptions } from "./url.ts";

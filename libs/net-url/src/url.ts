@@ -1,5 +1,5 @@
 /**
- * Reads a URL by the rules and with the words of the original's language (Go's net/url), which are
+ * Reads a URL by the rules and with the words of Go's net/url, which etcd 2.3.8 uses and which are
  * not those of browsers: nothing is looked up, folded or rewritten, so that `etcd.1`, `a_b`,
  * `010.0.0.1` and zones of IPv6 addresses are hosts like any other.
  */

@@ -37,7 +37,7 @@ describe("the URLs of a member", () => {
     ["http://%41:1", 'parse "http://%41:1": invalid URL escape "%41"'],
   ];
   for (const [url, message] of refused) {
-    test(`"${url}" is refused in the original's words`, () => {
+    test(`"${url}" is refused in etcd 2.3.8's words`, () => {
       assert.throws(() => checkedUrls(["http://ok:1", url]), new AddressError(message));
     });
   }

@@ -82,7 +82,7 @@ describe("a URL", () => {
     ["http://a\n:1", 'parse "http://a\\n:1": net/url: invalid control character in URL'],
   ];
   for (const [url, message] of refused) {
-    test(`${JSON.stringify(url)} is refused in the original's words`, () => {
+    test(`${JSON.stringify(url)} is refused in etcd 2.3.8's words`, () => {
       assert.throws(() => parseUrl(url), new UrlError(message));
     });
   }

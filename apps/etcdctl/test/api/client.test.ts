@@ -383,7 +383,7 @@ describe("rare options", () => {
     assert.match(stderr, /\nerror #0: dial tcp: address 99999: invalid port\n\n$/);
   });
 
-  test("--debug shows addresses without a host as the original does", async () => {
+  test("--debug shows addresses without a host as etcdctl 2.3.8 does", async () => {
     const shown = async (endpoint: string): Promise<string | undefined> => {
       const words = ["--debug", "--no-sync", "--endpoints", endpoint, "get", "/k"];
       return /curl -X GET (\S*)\?/.exec((await runInside(words)).stderr)?.[1];

@@ -58,7 +58,7 @@ describe("the text of an endpoint", () => {
     assert.equal(parseEndpoint("http://me:p%40ss@h:1").userInfo, "me:p@ss");
   });
 
-  test("empty text has no host and is shown as the original shows it", () => {
+  test("empty text has no host and is shown as etcdctl 2.3.8 shows it", () => {
     assert.equal(parseEndpoint("").host, "");
     assert.equal(parseEndpoint("").text, "http:");
   });
@@ -78,7 +78,7 @@ describe("the text of an endpoint", () => {
     ["http://h\n", 'parse "http://h\\n": net/url: invalid control character in URL'],
   ];
   for (const [text, message] of refused) {
-    test(`${JSON.stringify(text)} is refused in the original's words`, () => {
+    test(`${JSON.stringify(text)} is refused in etcdctl 2.3.8's words`, () => {
       assert.throws(() => parseEndpoint(text), { name: "ClientError", message });
     });
   }
@@ -166,7 +166,7 @@ describe("peer URLs", () => {
     ["http://a:1/", "URL must not contain a path: http://a:1/"],
   ];
   for (const [text, complaint] of refused) {
-    test(`"${text}" is refused in the original's words`, () => {
+    test(`"${text}" is refused in etcdctl 2.3.8's words`, () => {
       assert.throws(
         () => parsePeerUrls(["http://a:1", text]),
         (error) => error instanceof Failure && error.text === `${complaint}\n`,

@@ -1,6 +1,6 @@
 /**
- * Transcripts of the original that show a defect, with what happens here instead: `exec-watch
- * --after-index n` starts with the event n + 1, where the original leaves that one out.
+ * Transcripts of etcdctl 2.3.8 that show a defect, with what happens here instead: `exec-watch
+ * --after-index n` starts with the event n + 1, where etcdctl 2.3.8 leaves that one out.
  */
 import type { Transcript } from "./transcripts.ts";
 

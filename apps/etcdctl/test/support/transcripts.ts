@@ -1,4 +1,4 @@
-/** Recorded runs of the original: reading them, running one, judging what came back. */
+/** Recorded runs of etcdctl 2.3.8: reading them, running one, judging what came back. */
 import { copyFileSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { basename, dirname, join } from "node:path";

@@ -1,5 +1,5 @@
 /**
- * Owns the log levels: their names in every spelling the original takes, their letters and their
+ * Owns the log levels: their names in every spelling etcd 2.3.8 takes, their letters and their
  * order. It writes nothing.
  */
 

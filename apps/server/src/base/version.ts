@@ -13,7 +13,7 @@ export const compatClusterVersion = "2.3.0";
 export const productVersion = process.env["ETCD2_VERSION"] ?? "0.0.0-source";
 const gitSha = process.env["ETCD2_GIT_SHA"] ?? "not recorded";
 
-/** Lines of `--version` and of the start-up log; the first two are in the original's style. */
+/** Lines of `--version` and of the start-up log; the first two are in etcd 2.3.8's style. */
 export function versionLines(
   runtime: { readonly node: string; readonly platform: string; readonly arch: string } = {
     node: process.versions.node,

@@ -1,6 +1,6 @@
 /**
  * What a member says of its cluster when it starts on its own disk. Tools wait for these lines at
- * every start, so they are those of the original: while the log is whole the original reads
+ * every start, so they are those of etcd 2.3.8: while the log is whole etcd 2.3.8 reads
  * everything from there, afterwards from a snapshot. Decides nothing.
  */
 import { formatId } from "@etcd2/member-dir";

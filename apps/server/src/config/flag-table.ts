@@ -23,15 +23,15 @@ function row<const Name extends string>(
 }
 
 const member = [
-  row("name", "text", "default", "name of this member, for people"),
+  row("name", "text", "default", "human-readable name of this member"),
   row("data-dir", "text", "", "data directory; <name>.etcd when not given"),
-  row("wal-dir", "text", "", "directory for the write-ahead log alone"),
+  row("wal-dir", "text", "", "separate directory for the write-ahead log"),
   row("snapshot-count", "count", "10000", "applied entries between two snapshots"),
   row(
     "snapshot-catchup-entries",
     "count",
     "5000",
-    "entries kept in the log for members that lag when a snapshot is taken",
+    "log entries kept after a snapshot, so that slow members can catch up",
     { min: 1 },
   ),
   row("heartbeat-interval", "count", "100", "time between heartbeats, in milliseconds"),
@@ -49,24 +49,40 @@ const member = [
     "5",
     "accepted without effect: there are no snapshot files to keep",
   ),
-  row("max-wals", "count", "5", "accepted without effect: log files go once they are not needed"),
-  row("cors", "text", "", "comma list of origins whose scripts may use this member, or *"),
+  row(
+    "max-wals",
+    "count",
+    "5",
+    "accepted without effect: log files are removed once they are no longer needed",
+  ),
+  row(
+    "cors",
+    "text",
+    "",
+    "comma-separated origins that browsers may call this member from (CORS), or * for any",
+  ),
   row(
     "host-whitelist",
     "text",
     "",
-    "comma list of the only host names that requests over http may be addressed to, or * for any",
+    "comma-separated host names that http requests may be addressed to, or * for any",
   ),
   row(
     "config-file",
     "text",
     "",
-    "YAML file with flag names as keys; flags and variables come first",
+    "YAML file with flag names as keys; flags and environment variables override it",
   ),
-  row("watch-history", "count", "100000", "events kept for watchers that start in the past", {
-    min: 1,
-    max: 100_000_000,
-  }),
+  row(
+    "watch-history",
+    "count",
+    "100000",
+    "past events kept for watchers that start at an earlier index",
+    {
+      min: 1,
+      max: 100_000_000,
+    },
+  ),
 ];
 
 const clustering = [
@@ -74,7 +90,7 @@ const clustering = [
     "initial-advertise-peer-urls",
     "urls",
     peerUrls,
-    "peer URLs of this member, as told to the others",
+    "peer URLs of this member, advertised to the other members",
   ),
   row(
     "initial-cluster",
@@ -89,13 +105,13 @@ const clustering = [
     "initial-cluster-token",
     "text",
     "etcd-cluster",
-    "makes the ids of this cluster differ from others with equal URLs",
+    "token that keeps the ids of this cluster apart from those of a cluster with the same URLs",
   ),
   row(
     "advertise-client-urls",
     "urls",
     clientUrls,
-    "client URLs of this member, as told to clients",
+    "client URLs of this member, advertised to clients",
   ),
   row("discovery", "text", "", "discovery URL to form the cluster with"),
   row("discovery-srv", "text", "", "DNS domain whose SRV records name the members"),
@@ -120,20 +136,35 @@ const proxy = [
   row("proxy", "choice", "off", "run as a proxy: off, readonly or on", {
     choices: ["off", "readonly", "on"],
   }),
-  row("proxy-failure-wait", "count", "5000", "rest of a failed endpoint, in milliseconds"),
+  row(
+    "proxy-failure-wait",
+    "count",
+    "5000",
+    "time before a failed endpoint is tried again, in milliseconds",
+  ),
   row(
     "proxy-refresh-interval",
     "count",
     "30000",
     "time between refreshes of the endpoints, in milliseconds",
   ),
-  row("proxy-dial-timeout", "count", "1000", "time to connect (0: no limit), in milliseconds"),
-  row("proxy-write-timeout", "count", "5000", "time to write (0: no limit), in milliseconds"),
+  row(
+    "proxy-dial-timeout",
+    "count",
+    "1000",
+    "time limit for connecting to an endpoint, in milliseconds (0: no limit)",
+  ),
+  row(
+    "proxy-write-timeout",
+    "count",
+    "5000",
+    "time limit for writing a request, in milliseconds (0: no limit)",
+  ),
   row(
     "proxy-read-timeout",
     "count",
     "0",
-    "time to read (0: no limit, as watches need), in milliseconds",
+    "time limit for reading a response, in milliseconds (0: no limit, which watches need)",
   ),
 ];
 
@@ -142,11 +173,11 @@ const bridge = [
     "v3-endpoints",
     "text",
     "",
-    "serve the v2 API over the etcd v3 cluster at these URLs, without data of its own",
+    "serve the v2 API from the etcd v3 cluster at these URLs, and store no data here",
   ),
-  row("v3-prefix", "text", "/v2", "where in the v3 cluster the keys of v2 are"),
-  row("v3-cafile", "text", "", "CA certificates that the v3 cluster is checked against"),
-  row("v3-certfile", "text", "", "certificate to show to the v3 cluster"),
+  row("v3-prefix", "text", "/v2", "prefix in the v3 cluster under which the v2 keys are stored"),
+  row("v3-cafile", "text", "", "CA certificates used to verify the v3 cluster"),
+  row("v3-certfile", "text", "", "client certificate presented to the v3 cluster"),
   row("v3-keyfile", "text", "", "its private key"),
   row("v3-username", "text", "", "user of the v3 cluster for watches and expiries"),
   row("v3-password-file", "text", "", "file with the password of that user"),
@@ -155,13 +186,8 @@ const bridge = [
 const security = [
   row("cert-file", "text", "", "certificate for client listeners"),
   row("key-file", "text", "", "its private key"),
-  row("client-cert-auth", "switch", "false", "demand a certificate of clients"),
-  row(
-    "trusted-ca-file",
-    "text",
-    "",
-    "CA certificates that client certificates are checked against",
-  ),
+  row("client-cert-auth", "switch", "false", "require a certificate from clients"),
+  row("trusted-ca-file", "text", "", "CA certificates used to verify client certificates"),
   row("client-crl-file", "text", "", "revocation list for client certificates"),
   row(
     "auto-tls",
@@ -171,8 +197,8 @@ const security = [
   ),
   row("peer-cert-file", "text", "", "certificate for peer listeners and connections to peers"),
   row("peer-key-file", "text", "", "its private key"),
-  row("peer-client-cert-auth", "switch", "false", "demand a certificate of peers"),
-  row("peer-trusted-ca-file", "text", "", "CA certificates that peers are checked against"),
+  row("peer-client-cert-auth", "switch", "false", "require a certificate from peers"),
+  row("peer-trusted-ca-file", "text", "", "CA certificates used to verify peers"),
   row("peer-crl-file", "text", "", "revocation list for peer certificates"),
   row(
     "peer-auto-tls",
@@ -187,7 +213,7 @@ const security = [
     "validity of those self-signed certificates, in years",
     { min: 1, max: 100 },
   ),
-  row("tls-min-version", "choice", "TLS1.2", "oldest TLS version spoken: TLS1.2 or TLS1.3", {
+  row("tls-min-version", "choice", "TLS1.2", "oldest TLS version accepted: TLS1.2 or TLS1.3", {
     choices: ["", "TLS1.2", "TLS1.3"],
   }),
   row("bcrypt-cost", "count", "10", "cost of password hashes", { min: 4, max: 31 }),
@@ -195,13 +221,13 @@ const security = [
     "auth-metrics",
     "switch",
     "false",
-    "demand root's credentials for /metrics while authentication is on",
+    "require root's credentials for /metrics while authentication is enabled",
   ),
   row(
     "auth-all-endpoints",
     "switch",
     "false",
-    "while authentication is on, demand credentials for everything but keys, health and version",
+    "while authentication is enabled, require credentials for everything except keys, health and version",
   ),
 ];
 
@@ -236,7 +262,7 @@ const monitoring = [
     "metrics-compat",
     "choice",
     "2.3",
-    "2.3 also serves the metric names of etcd 2.3, none does not",
+    "2.3 to serve the metric names of etcd 2.3 as well, none to leave them out",
     {
       choices: ["none", "2.3"],
     },
@@ -261,7 +287,7 @@ const monitoring = [
     "distributed-tracing-sampling-rate",
     "count",
     "0",
-    "requests traced, per million of those that come without a trace",
+    "traces started per million requests that do not already belong to one",
     {
       max: 1_000_000,
     },
@@ -273,7 +299,7 @@ const limits = [
     "quota-backend-bytes",
     "count",
     "0",
-    "bytes of keys and values at which writes are refused (0: no limit)",
+    "total bytes of keys and values above which writes are refused (0: no limit)",
   ),
   row(
     "disk-reserve-bytes",
@@ -281,18 +307,23 @@ const limits = [
     "134217728",
     "free disk space below which writes are refused (0: not watched); at most a tenth of the disk",
   ),
-  row("max-connections", "count", "0", "client connections (0: what the file limit leaves)"),
+  row(
+    "max-connections",
+    "count",
+    "0",
+    "most client connections at once (0: as many as the open-file limit allows)",
+  ),
   row(
     "max-client-watchers",
     "count",
     "0",
-    "watches open at this member, long polls and streams; more get 503 (0: no limit)",
+    "most watches open at this member, long polls and streams together; further ones get 503 (0: no limit)",
   ),
   row(
     "state-check-interval",
     "count",
     "60",
-    "minutes between two comparisons of this member's state with the others' (0: never)",
+    "minutes between comparisons of this member's state with that of the others (0: never)",
     { max: 10_080 },
   ),
   row(
@@ -308,7 +339,7 @@ const unsafe = [
     "force-new-cluster",
     "switch",
     "false",
-    "start as the only member of a new cluster, with the data at hand",
+    "start as the only member of a new cluster, with the data of this directory",
   ),
   row("version", "switch", "false", "print the version and exit"),
 ];

@@ -23,7 +23,7 @@ function refuse(error: string): { readonly ok: false; readonly error: string } {
   return { ok: false, error };
 }
 
-/** Reads one URL; messages are those of the original where it refuses the same. */
+/** Reads one URL; messages are those of etcd 2.3.8 where it refuses the same. */
 export function parseSocketUrl(given: string): Parsed<SocketUrl> {
   try {
     const { scheme, hostname, port, text } = socketUrl(given);
@@ -42,7 +42,7 @@ export function parseSocketUrl(given: string): Parsed<SocketUrl> {
   }
 }
 
-/** Reads a comma list of URLs and sorts it by text, as the original does. */
+/** Reads a comma list of URLs and sorts it by text, as etcd 2.3.8 does. */
 export function parseSocketUrls(list: string): Parsed<readonly SocketUrl[]> {
   const urls: SocketUrl[] = [];
   for (const part of list.split(",")) {
@@ -115,7 +115,7 @@ export type ResolveHost = (host: string) => Promise<string>;
 
 /**
  * Whether two lists name the same sockets: equal as text, or equal once host names are resolved.
- * "localhost" stays as it is, as in the original: it is a promise about this machine only.
+ * "localhost" stays as it is, as in etcd 2.3.8: it is a promise about this machine only.
  */
 export async function sameUrls(
   left: readonly SocketUrl[],

@@ -218,7 +218,7 @@ export class ClientListeners {
   }
 }
 
-/** The words of the original for a port that cannot be had. */
+/** The words of etcd 2.3.8 for a port that cannot be had. */
 function bindError(url: SocketUrl, error: NodeJS.ErrnoException): StartError {
   const address = `${bindHost(url.host)}:${url.port}`;
   const reasons: Partial<Record<string, string>> = {

@@ -1,6 +1,6 @@
 /**
  * The peers a proxy learned, kept in its data directory: where it asks after a restart, however
- * much the cluster has changed since the flags were written. The format is that of the original.
+ * much the cluster has changed since the flags were written. The format is that of etcd 2.3.8.
  */
 import type { Logger } from "@etcd2/observability";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";

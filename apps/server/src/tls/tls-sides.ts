@@ -1,5 +1,5 @@
 /**
- * Sets up both TLS sides of a process from its flags, announces them as the original does and
+ * Sets up both TLS sides of a process from its flags, announces them as etcd 2.3.8 does and
  * warns of settings without effect. Loads the TLS code only where TLS is used.
  */
 import type { DataDirLayout } from "@etcd2/member-dir";

@@ -72,7 +72,7 @@ describe("defaults", () => {
 describe("checks between flags", () => {
   const see = ". See 'etcd --help'.";
 
-  it("refuse with the original's messages", async () => {
+  it("refuse with etcd 2.3.8's messages", async () => {
     const table: readonly (readonly [string, readonly string[]])[] = [
       [
         "--initial-cluster a=http://a:1 --discovery http://d",

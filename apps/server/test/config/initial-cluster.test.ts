@@ -84,7 +84,7 @@ describe("the initial cluster at a first start", () => {
     );
   });
 
-  it("is refused with the original's messages and hints", async () => {
+  it("is refused with etcd 2.3.8's messages and hints", async () => {
     assert.deepEqual(await check("--name b --initial-cluster a=http://a:1"), [
       `couldn't find local name "b" in the initial cluster configuration`,
     ]);

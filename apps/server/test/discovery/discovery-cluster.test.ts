@@ -237,7 +237,7 @@ describe("a cluster found through a member of our own as the discovery service",
     assert.equal((await ask("PUT", `${proxy.clientUrl}/v2/keys/c`, "value=1")).status, 501);
   });
 
-  it("refuses a founder whose data directory is lost, with the lines of the original", async () => {
+  it("refuses a founder whose data directory is lost, with the lines of etcd 2.3.8", async () => {
     const [, second] = members;
     assert.ok(second !== undefined);
     await second.kill("SIGKILL");

@@ -114,7 +114,7 @@ describe("an operator's mistake", () => {
     assert.equal(result.stderr, "");
   });
 
-  it("a directory of the original is refused with the command that imports it", () => {
+  it("a directory of etcd 2.3.8 is refused with the command that imports it", () => {
     mkdirSync(join(directory, "old", "member", "snap"), { recursive: true });
     mkdirSync(join(directory, "old", "member", "wal"), { recursive: true });
     return refused(["--data-dir", "old"], 1, /etcd-migrate --data-dir old --target NEW_DIR/);

@@ -77,7 +77,7 @@ describe("the first session with a fresh single member", () => {
     assert.equal((await ctl("get", "testkey")).stdout, "world\n");
   });
 
-  it("says after a restart what tools wait for, as the original read from its log", () => {
+  it("says after a restart what tools wait for, as etcd 2.3.8 read from its log", () => {
     assert.match(
       server.log,
       /etcdserver: added local member [0-9a-f]+ \[http:\S+\] to cluster \w+$/m,

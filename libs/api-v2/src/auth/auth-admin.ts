@@ -1,5 +1,5 @@
 /**
- * The operations of /v2/auth on users, roles and the flag, with the original's checks in their
+ * The operations of /v2/auth on users, roles and the flag, with etcd 2.3.8's checks in their
  * order. Knows no HTTP but the status of a refusal.
  */
 import { EtcdError, type ByteString } from "@etcd2/store";

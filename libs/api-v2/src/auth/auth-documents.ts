@@ -1,5 +1,5 @@
 /**
- * Users and roles as documents: read from JSON, changed, and written as JSON the way the original
+ * Users and roles as documents: read from JSON, changed, and written as JSON the way etcd 2.3.8
  * stores and shows them. Pure; knows neither the store nor HTTP.
  */
 import type { ByteString } from "@etcd2/store";
@@ -7,7 +7,7 @@ import type { JsonDocument } from "../json/json-document.ts";
 import { jsonString } from "../json/json-text.ts";
 import { GRANTS_MAX } from "../ports/limits.ts";
 
-/** `null` where the original keeps a list that was never given. */
+/** `null` where etcd 2.3.8 keeps a list that was never given. */
 export type NameList = readonly ByteString[] | null;
 
 /** A user, as stored or as a request describes it. */

@@ -17,7 +17,7 @@ export interface EndpointRule {
   readonly caller: Caller;
   /** Who may with --auth-all-endpoints; the same when left out. */
   readonly strict?: Caller;
-  /** The endpoint asks for credentials itself, when the original does: others are checked first. */
+  /** The endpoint asks for credentials itself, when etcd 2.3.8 does: others are checked first. */
   readonly asksItself?: true;
 }
 

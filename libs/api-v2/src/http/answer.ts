@@ -88,7 +88,7 @@ export function indexHeaders(
 
 /**
  * 503 with an error of the keys API: there is no room for the request at this member just now.
- * Clients of the original go on to the next member.
+ * Clients of etcd 2.3.8 go on to the next member.
  */
 export function answerBusy(res: ServerResponse, clusterId: string, error: EtcdError): void {
   const headers = [...errorHeaders(clusterId, error), "Retry-After", String(RETRY_AFTER_SECONDS)];

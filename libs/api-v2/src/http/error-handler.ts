@@ -35,7 +35,7 @@ export function answerUnexpected(
   else answerMessage(res, 500, "Internal Server Error");
 }
 
-/** 400 in the words of the original for a form, or a document, that ended too early. */
+/** 400 in the words of etcd 2.3.8 for a form, or a document, that ended too early. */
 function answerBrokenBody(
   server: KeysServer,
   req: IncomingMessage,

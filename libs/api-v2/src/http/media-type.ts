@@ -1,5 +1,5 @@
 /**
- * Content-Type: whether a body is a form, as strictly as the original reads it, and whether it is
+ * Content-Type: whether a body is a form, as strictly as etcd 2.3.8 reads it, and whether it is
  * JSON. Knows nothing of bodies.
  */
 import type { ByteString } from "@etcd2/store";

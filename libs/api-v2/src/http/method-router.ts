@@ -4,7 +4,7 @@ import { answerNotAllowed } from "./answer.ts";
 
 type Handler = (req: Request, res: Response) => void | Promise<void>;
 
-/** Handlers by method; `allow` is the header text, in the order the original lists methods. */
+/** Handlers by method; `allow` is the header text, in the order etcd 2.3.8 lists methods. */
 export function byMethod(
   allow: string,
   handlers: Readonly<Record<string, Handler>>,

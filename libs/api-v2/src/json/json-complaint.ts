@@ -1,6 +1,6 @@
 /**
- * What is wrong with a text that is no JSON, in the words of the original's decoder: clients show
- * them to people, and the runtime's words name its own inner workings. Only looked at when the
+ * What is wrong with a text that is no JSON, in the words of Go's JSON decoder, which etcd
+ * 2.3.8 uses: clients show them to people, and the runtime's words name its own inner workings. Only looked at when the
  * runtime has refused the text.
  */
 
@@ -13,7 +13,7 @@ export function jsonComplaint(text: string): string | undefined {
     const fault = scanner.step(character);
     if (fault !== undefined) return `invalid character ${quoted(character)} ${fault}`;
   }
-  // A number ends where the text does; the original looks at a blank there too.
+  // A number ends where the text does; etcd 2.3.8 looks at a blank there too.
   const fault = scanner.step(" ");
   if (fault !== undefined) return `invalid character ' ' ${fault}`;
   return scanner.isDone ? undefined : "unexpected end of JSON input";

@@ -1,5 +1,5 @@
 /**
- * JSON bodies decoded the way the original's standard decoder does: field names in any case,
+ * JSON bodies decoded the way Go's JSON decoder does: field names in any case,
  * unknown fields ignored, null as absent, every given field type-checked, repeated ones too: the
  * last text or list counts, objects are merged. Knows no endpoint.
  */
@@ -81,7 +81,7 @@ export class JsonDocument {
     return found;
   }
 
-  /** True when the field is `true`; of a field the original does not know, nothing else counts. */
+  /** True when the field is `true`; of a field etcd 2.3.8 does not know, nothing else counts. */
   isTrue(name: string): boolean {
     return this.#values(name).at(-1)?.value === true;
   }

@@ -1,5 +1,5 @@
 /**
- * JSON text exactly as the original writes it, from byte strings to byte strings. Knows only
+ * JSON text exactly as etcd 2.3.8 writes it, from byte strings to byte strings. Knows only
  * strings; which fields an object has is decided elsewhere.
  */
 import { escapeJson } from "@etcd2/net-url";

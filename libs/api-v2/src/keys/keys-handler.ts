@@ -194,12 +194,12 @@ export class KeysHandler implements DirectRoute {
       this.#server.remote !== undefined &&
       (request.wait || method === "GET" || method === "HEAD")
     ) {
-      // As in the original, quorum=true does not wait.
+      // As in etcd 2.3.8, quorum=true does not wait.
       if (request.wait && !(method === "GET" && request.quorum)) {
         this.#watchRemote(this.#server.remote, req, res, path, request);
       } else this.#readRemote(this.#server.remote, req, res, path, request);
     } else if (method === "GET" && request.quorum) {
-      // As in the original, which does not wait then.
+      // As in etcd 2.3.8, which does not wait then.
       this.#quorumRead(req, res, path, request);
     } else if (request.wait) {
       this.#watch(req, res, path, request);
@@ -397,7 +397,7 @@ export class KeysHandler implements DirectRoute {
     answerKeyError(res, this.#server.clusterId, error);
   }
 
-  /** Sends a client elsewhere: on 503 those of the original try the next member. */
+  /** Sends a client elsewhere: on 503 those of etcd 2.3.8 try the next member. */
   #turnAway(res: ServerResponse, error: EtcdError): void {
     answerBusy(res, this.#server.clusterId, error);
   }

@@ -84,7 +84,7 @@ export class WatchStream implements Watch, BudgetedWatch {
     res.writeHead(200, headers);
     res.flushHeaders();
     res.on("close", watch.#closed);
-    // A client that shuts its sending side is done, as for the original.
+    // A client that shuts its sending side is done, as for etcd 2.3.8.
     req.socket.on("end", watch.#finish);
     if (req.socket.readableEnded) watch.#finish();
   }

@@ -50,7 +50,7 @@ function writeAction(request: KeyRequest): WriteCommand["action"] {
 const TTL_SAFE_SECONDS = 1e9;
 
 /**
- * The original adds in signed 64 bit nanoseconds, which wrap around: a huge TTL can end in the
+ * etcd 2.3.8 adds in signed 64 bit nanoseconds, which wrap around: a huge TTL can end in the
  * past. The result is exact to the millisecond.
  */
 function expirationOf(ttl: string, nowMs: number): number {

@@ -1,5 +1,5 @@
 /**
- * GET /v2/admin/snapshot, beyond the original: the replicated state as one checksummed stream. Owns
+ * GET /v2/admin/snapshot, beyond etcd 2.3.8: the replicated state as one checksummed stream. Owns
  * how many run at once, who may ask and the pace of the stream; its content is the store's. And GET
  * /v2/admin/hash: whether all members hold the same state.
  */

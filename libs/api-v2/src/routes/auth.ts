@@ -125,7 +125,7 @@ class AuthHandler {
       allow: "GET,PUT,DELETE",
       needsRoot: (method) => method !== "GET",
       serve: async (method) => {
-        // The original reads the flag here whatever the method, which its counters show.
+        // etcd 2.3.8 reads the flag here whatever the method, which its counters show.
         const isEnabled = store.isEnabled();
         if (method === "GET") return shown(`{"enabled":${String(isEnabled)}}`);
         await (method === "PUT" ? admin.enable() : admin.disable());

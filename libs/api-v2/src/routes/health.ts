@@ -1,5 +1,5 @@
 /**
- * /health as the original has it, and /livez and /readyz for orchestrators. How health is judged
+ * /health as etcd 2.3.8 has it, and /livez and /readyz for orchestrators. How health is judged
  * is the server's affair.
  */
 import { Router, type Request, type Response } from "express";
@@ -64,7 +64,7 @@ function without(checks: readonly HealthCheck[], name: string): readonly HealthC
 }
 
 /**
- * The original has no alarms; what it does say of a lack of leader or quorum stays as it is.
+ * etcd 2.3.8 has no alarms; what it does say of a lack of leader or quorum stays as it is.
  */
 function reasonMember(checks: readonly HealthCheck[]): string {
   const space = checks.find(({ name }) => name === SPACE)?.reason ?? "";

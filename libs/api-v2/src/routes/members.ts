@@ -30,7 +30,7 @@ import {
 
 const PREFIX = "/v2/members";
 
-/** What the leader can be asked to do about a member, beyond the original: POST .../<id>/<order>. */
+/** What the leader can be asked to do about a member, beyond etcd 2.3.8: POST .../<id>/<order>. */
 const ORDER = /^([0-9a-fA-F]+)\/(promote|move-leader)$/;
 
 /** Statuses of orders that are refused. */
@@ -139,7 +139,7 @@ class MembersHandler {
     answer(res, 201, this.#headers(), memberText(member) + "\n");
   }
 
-  /** Refusals carry their reason: nobody depends on the original's silence here. */
+  /** Refusals carry their reason: nobody depends on etcd 2.3.8's silence here. */
   async #order(res: Response, text: ByteString, order: string): Promise<void> {
     const { membership } = this.#server;
     const id = canonicalId(text) ?? text;
@@ -214,7 +214,7 @@ function memberText(member: Member): ByteString {
   return (
     `{"id":${jsonString(toByteString(id))},"name":${jsonString(toByteString(name))},` +
     `"peerURLs":${listText(peerURLs)},"clientURLs":${listText(clientURLs)}` +
-    // Only where the original has no words: a cluster without learners looks as it always did.
+    // Only where etcd 2.3.8 has no words: a cluster without learners looks as it always did.
     (member.isLearner ? ',"isLearner":true}' : "}")
   );
 }

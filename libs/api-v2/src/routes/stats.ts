@@ -1,4 +1,4 @@
-/** /v2/stats: what the server counts, as the original shows it. Counts nothing itself. */
+/** /v2/stats: what the server counts, as etcd 2.3.8 shows it. Counts nothing itself. */
 import { Router } from "express";
 import { STATS_FIELDS, type ByteString } from "@etcd2/store";
 import { byMethod } from "../http/method-router.ts";
@@ -38,14 +38,14 @@ export function createStatsRouter(server: EtcdServer): Router {
   return router;
 }
 
-/** Counters in the original's order, then the live watchers. */
+/** Counters in etcd 2.3.8's order, then the live watchers. */
 function storeStats({ reader, hub }: EtcdServer): string {
   const { stats } = reader;
   const counters = STATS_FIELDS.map((name) => `"${name}":${stats[name]}`);
   return `{${counters.join(",")},"watchers":${hub.watchers}}`;
 }
 
-/** Fields in the original's order; rates are left out when there are none. */
+/** Fields in etcd 2.3.8's order; rates are left out when there are none. */
 function selfStats(stats: SelfStats): ByteString {
   const { leader, uptime, startTime } = stats.leaderInfo;
   return jsonValue({
@@ -63,7 +63,7 @@ function selfStats(stats: SelfStats): ByteString {
   });
 }
 
-/** The original breaks down over infinite rates; ours are not shown. */
+/** etcd 2.3.8 breaks down over infinite rates; ours are not shown. */
 function shownRate(rate: number | undefined): number | undefined {
   return rate !== undefined && rate !== 0 && Number.isFinite(rate) ? rate : undefined;
 }

@@ -23,7 +23,7 @@ export class ChunkDecoder {
     return this.#part === "done";
   }
 
-  /** What is wrong with the encoding, in the words of the original. */
+  /** What is wrong with the encoding, in the words of Go's net/http. */
   get problem(): string | undefined {
     return this.#problem;
   }

@@ -12,7 +12,7 @@ import { allOf, IN_HOST, IN_TARGET, IN_TOKEN, IN_VALUE } from "./bytes.ts";
 export interface HeadRefusal {
   readonly kind: "refused";
   readonly status: 400 | 501 | 505;
-  /** What is wrong, in the words of the original; "" where it has none. */
+  /** What is wrong, in the words of Go's net/http; "" where it has none. */
   readonly reason: string;
 }
 
@@ -121,7 +121,7 @@ function readHeaders(lines: readonly string[]): Header[] | HeadRefusal {
   }
   const named: Header[] = [];
   for (const header of headers) {
-    // The original passes over a header without a name.
+    // etcd 2.3.8 passes over a header without a name.
     if (header.name === "") continue;
     if (!allOf(header.name, IN_TOKEN)) return bad("invalid header name");
     if (header.isFolded) header.value = trim(header.value);

@@ -22,7 +22,7 @@ function role(read: string[], write: string[], name = "r"): AuthRole {
   return { role: name, permissions: { read, write }, grant: undefined, revoke: undefined };
 }
 
-test("documents are decoded like the original's decoder does it", () => {
+test("documents are decoded like etcd 2.3.8's decoder does it", () => {
   const user = readUser(document('{"USER":"eve","Password":"x","unknown":[1]} trailing'));
   assert.deepEqual(user, { user: "eve", password: "x", roles: null, grant: [], revoke: [] });
   assert.equal(readUser(document("null")).user, "");
@@ -82,7 +82,7 @@ test("text after a document matters where it is read as a whole", () => {
   assert.equal(JsonDocument.parse('{"a":"\\"}"} x', "ignored").string("a"), '"}');
 });
 
-test("texts are those the original stores and shows", () => {
+test("texts are those etcd 2.3.8 stores and shows", () => {
   const user: AuthUser = { user: "ann", password: "$2a$hash", roles: null };
   assert.equal(userText(user), '{"user":"ann","password":"$2a$hash","roles":null}');
   assert.equal(userText({ ...user, password: "", roles: [] }), '{"user":"ann","roles":[]}');
@@ -147,7 +147,7 @@ test("patterns match by prefix only with a final star", () => {
   assert.equal(roleAllows(role([], [], "root"), "/x", true, true), true);
 });
 
-test("basic credentials are parsed as strictly as the original does", () => {
+test("basic credentials are parsed as strictly as etcd 2.3.8 does", () => {
   const encode = (text: string): string => Buffer.from(text, "latin1").toString("base64");
   assert.deepEqual(parseBasicAuth(`Basic ${encode("ann:p:w\xff")}`), {
     user: "ann",

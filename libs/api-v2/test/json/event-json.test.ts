@@ -31,7 +31,7 @@ function node(key: string, value: string | undefined, more: Partial<NodeExtern> 
   };
 }
 
-test("fields come in the original's order and are absent when empty", () => {
+test("fields come in etcd 2.3.8's order and are absent when empty", () => {
   const expirationMs = Date.UTC(2016, 0, 2, 3, 4, 5, 120);
   const event: StoreEvent = {
     action: "set",

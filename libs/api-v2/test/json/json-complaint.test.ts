@@ -46,7 +46,7 @@ const RECORDED: readonly (readonly [string, string])[] = [
   ['"\\', "invalid character ' ' in string escape code"],
 ];
 
-test("faults have the words of the original", () => {
+test("faults have the words of etcd 2.3.8", () => {
   for (const [text, words] of RECORDED) assert.equal(jsonComplaint(text), words, text);
 });
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { jsonString } from "../../src/json/json-text.ts";
 import { seed } from "../seed.ts";
 
-/** The rules of the original, one character at a time and slowly. */
+/** The rules of etcd 2.3.8, one character at a time and slowly. */
 function slowJsonString(bytes: string): string {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let text = '"';
@@ -45,7 +45,7 @@ test("plain text stands for itself", () => {
   assert.equal(jsonString("/a b/~\x7f"), '"/a b/~\x7f"');
 });
 
-test("every byte alone is written as the original writes it", () => {
+test("every byte alone is written as etcd 2.3.8 writes it", () => {
   for (let byte = 0; byte < 256; byte++) {
     const text = bytesOf(byte);
     assert.equal(jsonString(text), slowJsonString(text), `byte ${String(byte)}`);

@@ -84,7 +84,7 @@ test("forms decode blanks, bytes and odd pairs", () => {
   assert.equal(accepted("PUT", "%76alue=x").value, "x");
 });
 
-test("bad pairs are named as the original names them", () => {
+test("bad pairs are named as etcd 2.3.8 names them", () => {
   const cases: [string, string][] = [
     ["value=%zz", 'invalid URL escape "%zz"'],
     ["value=%", 'invalid URL escape "%"'],
@@ -188,7 +188,7 @@ test("expirations are the sum in wrapping 64 bit nanoseconds", () => {
   assert.equal(at("18446744073709551615"), nowMs - 1000);
 });
 
-test("content types are judged as strictly as the original does", () => {
+test("content types are judged as strictly as etcd 2.3.8 does", () => {
   const form = "application/x-www-form-urlencoded";
   const cases: [string | undefined, boolean, string | undefined][] = [
     [undefined, false, undefined],

@@ -131,7 +131,7 @@ test("a client that goes away inside a body leaves nothing behind either", async
   assert.match(await ask("/v2/keys/gone"), /"value":"1"/);
 });
 
-test("a broken form and a broken document are refused in the words of the original", async () => {
+test("a broken form and a broken document are refused in the words of etcd 2.3.8", async () => {
   const form = await exchange(request("PUT /v2/keys/a", `${FORM}Content-Length: 9\r\n`, "value"));
   assert.equal(
     answersIn(form)[0]?.body,

@@ -31,7 +31,7 @@ const ERROR_MESSAGES = {
   212: "A TTL must be provided on refresh",
   300: "Raft Internal Error",
   301: "During Leader Election",
-  // Not known to the original, which goes down when its disk is full.
+  // Not known to etcd 2.3.8, which goes down when its disk is full.
   310: "Insufficient storage",
   400: "watcher is cleared due to etcd recovery",
   401: "The event in requested index is outdated and cleared",

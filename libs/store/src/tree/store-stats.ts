@@ -22,7 +22,7 @@ export function emptyStats(): StoreStats {
   };
 }
 
-/** The order in which the original shows them, and in stored rows: part of the storage format. */
+/** The order in which etcd 2.3.8 shows them, and in stored rows: part of the storage format. */
 export const STATS_FIELDS = [
   "getsSuccess",
   "getsFail",

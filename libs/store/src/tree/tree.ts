@@ -26,7 +26,7 @@ const EXPIRATION_MIN_MS = 946_684_800_000;
 
 const INDEX_DIGITS = 20;
 
-/** The original counts in signed 64 bit nanoseconds, which end here. */
+/** etcd 2.3.8 counts in signed 64 bit nanoseconds, which end here. */
 const TTL_MIN = -9_223_372_036;
 
 /** Seconds left, rounded up; 0 (never -0) where not shown. */
@@ -349,7 +349,7 @@ export class Tree {
       this.stats.compareAndDeleteFail += 1;
       return this.#missing(path);
     }
-    // Refusals from here on are counted as successes, as the original does.
+    // Refusals from here on are counted as successes, as etcd 2.3.8 does.
     this.stats.compareAndDeleteSuccess += 1;
     if (node.dir) return this.#error(102, isRoot(path) ? "" : path);
     const refusal = this.#compare(command, node);

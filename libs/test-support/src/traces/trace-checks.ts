@@ -31,7 +31,7 @@ function serialise(value: unknown): string {
   );
 }
 
-/** Times far away overflow in the original. */
+/** Times far away overflow in etcd 2.3.8. */
 const FAR_SECONDS = 1e8;
 
 /** Every `ttl` must be the rounded-up seconds left until its `expiration`. */

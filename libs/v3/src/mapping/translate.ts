@@ -114,7 +114,7 @@ function removalEvent(
     node: {
       key,
       value: undefined,
-      // As in the original, which forgets what it was that expired.
+      // As in etcd 2.3.8, which forgets what it was that expired.
       dir: action === "expire" ? false : previous.dir,
       createdIndex: previous.createdIndex,
       modifiedIndex: revision,
