@@ -22,7 +22,7 @@ function checkFirstWord(program: Command, [word = "-"]: readonly string[]): void
 
 async function main(): Promise<void> {
   const program = new Command("etcd-migrate")
-    .description("brings the data of old etcd servers here, and back out")
+    .description("imports the data of older etcd servers into this version, and exports it again")
     .version(VERSION, "--version")
     .exitOverride()
     .configureOutput({

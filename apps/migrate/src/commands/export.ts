@@ -35,13 +35,20 @@ const FORMATS: Readonly<Record<string, Exporter>> = {
 export function addExportCommand(program: Command): void {
   program
     .command("export")
-    .description("write the keys of any directory, ours or an old one, to a file")
+    .description("write the keys of a data directory of this version or an older one to a file")
     .option("--data-dir <dir>", "directory to read")
     .option("--format <format>", `one of ${Object.keys(FORMATS).join(", ")}`, "json")
     .option("--file <file>", "where to write; - is standard output", "-")
     .option("--wal-dir <dir>", "log directory, if it is separate")
-    .option("--name <name>", "member the directory belongs to, where its files do not tell")
-    .option("--skip-corrupt", "take what precedes damage, and say what was dropped", false)
+    .option(
+      "--name <name>",
+      "name of the member the directory belongs to, if its files do not contain it",
+    )
+    .option(
+      "--skip-corrupt",
+      "keep everything before the first damage, and report what was dropped",
+      false,
+    )
     .action(async (flags: ExportFlags) => {
       process.exitCode = await exportDirectory(flags);
     });

@@ -3,7 +3,7 @@ import { MigrateError } from "../errors.ts";
 
 export type OutputFormat = "text" | "json";
 
-/** @throws MigrateError in the words of etcd 2.3.8. */
+/** @throws MigrateError in the words of the etcd-migrate that came with etcd 2.x. */
 export function requireDataDir(dataDir: string | undefined): string {
   if (dataDir === undefined || dataDir === "") {
     throw new MigrateError("unsupported", "Must provide -data-dir flag");

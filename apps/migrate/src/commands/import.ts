@@ -20,16 +20,23 @@ interface ImportFlags {
 export function addImportCommand(program: Command): void {
   program
     .command("import", { isDefault: true })
-    .description("bring the data directory of an old server here")
+    .description("import the data directory of an older etcd server")
     .option("--data-dir <dir>", "directory of the old server (only read)")
     .option(
       "--target <dir>",
       "data directory to write; without it 0.4 and 2.0.0 directories get a member folder next to their own files",
     )
-    .option("--name <name>", "member the directory belongs to, where its files do not tell")
+    .option(
+      "--name <name>",
+      "name of the member the directory belongs to, if its files do not contain it",
+    )
     .option("--wal-dir <dir>", "log directory of the old server, if it was separate")
-    .option("--dry-run", "do everything but write", false)
-    .option("--skip-corrupt", "take what precedes damage, and say what was dropped", false)
+    .option("--dry-run", "go through the whole import, but write nothing", false)
+    .option(
+      "--skip-corrupt",
+      "keep everything before the first damage, and report what was dropped",
+      false,
+    )
     .option("--output <format>", "summary as text or json", "text")
     .action(async (flags: ImportFlags) => {
       process.exitCode = await importDirectory(flags);

@@ -30,10 +30,18 @@ export function addMirrorCommand(program: Command): void {
     .description("copy a running v2 server to another one and follow it until interrupted")
     .requiredOption("--from <urls>", "server to copy, as http://[user:password@]host:port,...")
     .requiredOption("--to <urls>", "server to copy to")
-    .option("--prefix <path>", "only this key or directory and what is below", "/")
-    .option("--hidden <path...>", "hidden subtrees, which no listing shows, to mirror too", [])
+    .option(
+      "--prefix <path>",
+      "mirror only this key, or this directory and everything below it",
+      "/",
+    )
+    .option(
+      "--hidden <path...>",
+      "hidden subtrees to mirror as well (listings do not show them)",
+      [],
+    )
     .option("--overwrite", "delete keys of the target that the source does not have", false)
-    .option("--report <seconds>", "how often to tell how far behind the target is", "10")
+    .option("--report <seconds>", "seconds between reports of how far the target is behind", "10")
     .option("--output <format>", "summary as text or json", "text")
     .option("--from-ca <file>", "certificate authority of the source")
     .option("--from-cert <file>", "client certificate for the source")

@@ -13,7 +13,7 @@ interface RepairFlags {
 export function addRepairCommand(program: Command): void {
   program
     .command("repair")
-    .description("cut a torn or zero-filled end off a log, after making a copy of it")
+    .description("copy a log aside, and cut off its torn or zero-filled end")
     .option("--data-dir <dir>", "directory to repair (changed)")
     .option("--wal-dir <dir>", "log directory, if it is separate")
     .action(async (flags: RepairFlags) => {

@@ -27,16 +27,26 @@ export function addToV3Command(program: Command): void {
   const command = program
     .command("to-v3")
     .description("copy v2 keys into a v3 cluster, and follow a running v2 server into it")
-    .option("--data-dir <dir>", "directory of a server, old or ours (only read)")
+    .option(
+      "--data-dir <dir>",
+      "data directory of a server of this version or an older one (only read)",
+    )
     .option("--wal-dir <dir>", "log directory, if it is separate")
-    .option("--name <name>", "member the directory belongs to, where its files do not tell")
-    .option("--skip-corrupt", "take what precedes damage, and say what was dropped", false);
+    .option(
+      "--name <name>",
+      "name of the member the directory belongs to, if its files do not contain it",
+    )
+    .option(
+      "--skip-corrupt",
+      "keep everything before the first damage, and report what was dropped",
+      false,
+    );
   addTargetOptions(addSourceOptions(command))
-    .option("--no-auth", "leave users and roles out")
+    .option("--no-auth", "do not copy users and roles")
     .option("--overwrite", "make a target that is not empty equal to the source", false)
-    .option("--resume", "go on with what an earlier run began", false)
-    .option("--dry-run", "look at both sides and write nothing", false)
-    .option("--follow", "go on with every change of a running server until interrupted", false)
+    .option("--resume", "continue an earlier run that was interrupted", false)
+    .option("--dry-run", "read both sides and write nothing", false)
+    .option("--follow", "keep copying the changes of a running server until interrupted", false)
     .option("--conflicts <policy>", "keep or overwrite what v3 programs have written", "keep")
     .option("--report <seconds>", "how often --follow tells how far behind it is", "10")
     .option("--output <format>", "summary as text or json", "text")

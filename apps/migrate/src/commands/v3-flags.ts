@@ -41,7 +41,7 @@ export function addSourceOptions(command: Command): Command {
   return command
     .option("--snapshot <file>", "file of etcdctl snapshot save, a .snap of 2.x or an .ss of 0.4")
     .option("--from <urls>", "running v2 server, as http://[user:password@]host:port,...")
-    .option("--hidden <path...>", "hidden subtrees of a running server to take too")
+    .option("--hidden <path...>", "hidden subtrees of a running server to include as well")
     .option("--from-ca <file>", "certificate authority of that server")
     .option("--from-cert <file>", "client certificate for it")
     .option("--from-key <file>", "key of that certificate");
@@ -55,10 +55,13 @@ export function addTargetOptions(command: Command): Command {
     .option("--key <file>", "key of that certificate")
     .option("--user <name[:password]>", "user of the v3 cluster")
     .option("--password-file <file>", "file with that user's password")
-    .option("--prefix <path>", "put in front of every key in v3")
-    .option("--only <path...>", "only these keys or directories and what is below")
-    .option("--strip <path>", "take this off the paths that begin with it")
-    .option("--map <from=to...>", "other names for subtrees, such as /old=/new")
+    .option("--prefix <path>", "prefix for every key in v3")
+    .option(
+      "--only <path...>",
+      "include only these keys, or these directories and everything below them",
+    )
+    .option("--strip <path>", "prefix to remove from the paths that begin with it")
+    .option("--map <from=to...>", "rename subtrees, such as /old=/new")
     .option("--directories <mode>", "none, or marker for records that a v2 gateway reads", "none");
 }
 

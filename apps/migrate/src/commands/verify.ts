@@ -20,10 +20,15 @@ interface VerifyFlags extends V3Flags {
 export function addVerifyCommand(program: Command): void {
   const command = program
     .command("verify")
-    .description("read a directory, ours or an old one, from end to end and say what is wrong")
+    .description(
+      "check a data directory of this version or an older one from end to end, and report what is wrong",
+    )
     .option("--data-dir <dir>", "directory to check (only read)")
     .option("--wal-dir <dir>", "log directory, if it is separate")
-    .option("--name <name>", "member the directory belongs to, where its files do not tell")
+    .option(
+      "--name <name>",
+      "name of the member the directory belongs to, if its files do not contain it",
+    )
     .option("--v3", "compare the source with a v3 cluster instead", false);
   addTargetOptions(addSourceOptions(command))
     .option("--output <format>", "text or json", "text")

@@ -154,7 +154,7 @@ export class Admission {
     if (doubt === "copy") {
       log.warning(
         `this data directory is a copy, perhaps of an earlier state: this member takes part in no election until the others ` +
-          `have said that they know of none later (no answer from ${names}); if the original is there still, start with that`,
+          `have said that they know of none later (no answer from ${names}); if the directory it was copied from still exists, start with that one`,
       );
     } else if (this.#majorityAt === undefined) {
       log.warning(

@@ -48,7 +48,9 @@ export class PeersFile {
     }
     const entries = parse(text);
     if (entries !== undefined) return entries;
-    this.#log.warning(`${this.#path} is damaged; the other members are met anew`);
+    this.#log.warning(
+      `${this.#path} is damaged: what was known of the other members is learned again from them`,
+    );
     return [];
   }
 
