@@ -19,7 +19,7 @@ export function textOf(bytes: Uint8Array): string | undefined {
 const ROW_BYTES = 16;
 
 /** Longer values are shown in part. */
-export const HEX_BYTES_MAX = 65_536;
+const HEX_BYTES_MAX = 65_536;
 
 /** Offset, bytes in hexadecimal, and what is printable of them, sixteen to a line. */
 export function hexDump(bytes: Uint8Array): string {
