@@ -29,7 +29,8 @@ async function holder(path: string, how: "flock" | "shared flock" | "ofd"): Prom
     const done = ${JSON.stringify(how)} === "ofd"
       ? functions.fcntl(fd, ${F_OFD_SETLK}, record)
       : functions.flock(fd, ${how === "flock" ? 2 : 1});
-    console.log(done);
+    // A number would be coloured where colours are forced.
+    console.log(String(done));
     process.stdin.on("end", () => process.exit()).resume();`;
   const child = spawn(process.execPath, ["--no-warnings", "-e", script], {
     stdio: ["pipe", "pipe", "inherit"],

@@ -1,6 +1,7 @@
 /** What the tests of the log share: random numbers, entries, and the visible state of a log. */
 import { crc32 } from "node:zlib";
 import { seedOfRun, seededRandom } from "@etcd2/test-support";
+import { MEMBER, METADATA } from "./metadata.ts";
 import type {
   ConfState,
   Entry,
@@ -13,9 +14,8 @@ import type { Wal } from "../../src/wal/wal.ts";
 import type { OpenedWal, WalOptions } from "../../src/wal/wal.ts";
 import { createInline, openInline } from "../../src/testing/inline-wal.ts";
 
+export { MEMBER, METADATA };
 export const DIRECTORY = "/data/wal";
-export const MEMBER = "00000000000000a1";
-export const METADATA = { memberId: MEMBER, clusterId: "00000000000000c1" };
 const CONF_STATE: ConfState = {
   voters: [MEMBER, "00000000000000b2"],
   learners: [],

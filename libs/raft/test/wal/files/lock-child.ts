@@ -3,7 +3,7 @@
  * input ends. With "--create" it creates it.
  */
 import { Wal } from "../../../src/wal/wal.ts";
-import { METADATA } from "../wal-harness.ts";
+import { METADATA } from "../metadata.ts";
 
 const [directory = "", mode] = process.argv.slice(2);
 try {
