@@ -346,7 +346,8 @@ describe("three members", () => {
     // Nobody's did where the leader's own disk was the last: then another write is looked at.
     await until("a write that a follower's answer made final", async () => {
       const { id, header } = newTrace();
-      assert.equal(await askTraced("PUT", url, "value=x", { traceparent: header }), 201);
+      const status = await askTraced("PUT", url, "value=x", { traceparent: header });
+      assert.ok(status === 200 || status === 201, String(status));
       await until("five spans", () => collector.trace(id).length >= 5);
       const spans = collector.trace(id);
       const replicate = named(spans, "raft.replicate");
