@@ -3,7 +3,8 @@
  * signal. Owns the process: exit status, signals, last words. Everything else is elsewhere.
  */
 import { readFileSync } from "node:fs";
-import type { ConfigOutcome, ServerConfig } from "./config/config.ts";
+import type { ConfigOutcome } from "./config/config.ts";
+import type { ServerConfig } from "./config/server-config.ts";
 import { parseConfig } from "./config/config.ts";
 import type { Notice } from "./config/flags.ts";
 import type { Logging } from "./logging/logger.ts";

@@ -6,7 +6,7 @@ import { formatId } from "@etcd2/member-dir";
 import type { NetUrl } from "@etcd2/net-url";
 import { parseUrl, portOf, UrlError } from "@etcd2/net-url";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import type { InitialCluster } from "../config/initial-cluster.ts";
 import { formatInitialCluster, parseInitialCluster } from "../config/initial-cluster.ts";

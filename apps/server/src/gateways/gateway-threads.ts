@@ -12,7 +12,7 @@ import { SharedState, type StateMachine, SteadyClock, StoreError } from "@etcd2/
 import { RocksKv } from "@etcd2/store/rocks";
 import { messageOf } from "../base/message-of.ts";
 import { StartError } from "../base/start-error.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import type { Consensus } from "../consensus/consensus.ts";
 import type { ClientThreads } from "../listeners/client-ports.ts";
 import type { Logging } from "../logging/logger.ts";

@@ -5,7 +5,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Counts, LogLevel } from "@etcd2/observability";
 import type { StoreErrorCode } from "@etcd2/store";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import type { PasswordJob, PasswordResult } from "../passwords/password-worker.ts";
 
 /** What a thread is started with. */

@@ -6,7 +6,7 @@ import type { RequestListener, Server, ServerOptions } from "node:http";
 import { Server as TlsServer } from "node:tls";
 import type { Logger, Meter } from "@etcd2/observability";
 import { createHttpServerOptions, prepareHttpServer } from "@etcd2/api-v2";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { ClientListeners } from "./listeners.ts";
 import type { ClientFigures } from "../metrics/figures.ts";
 import type { TlsSide } from "../tls/tls-side.ts";

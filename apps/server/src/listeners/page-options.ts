@@ -4,7 +4,7 @@
  */
 import { hostname } from "node:os";
 import type { PageOptions } from "@etcd2/api-v2";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 
 type PageConfig = Pick<
   ServerConfig,

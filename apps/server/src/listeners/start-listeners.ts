@@ -10,7 +10,7 @@ import { createPeerServer } from "@etcd2/raft";
 import type { PeerCredentials, PeerServer } from "@etcd2/raft";
 import type { ClientPorts, ClientThreads } from "./client-ports.ts";
 import { openClientPorts } from "./client-ports.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { connectionBudget, fdLimit } from "../system/fd-limit.ts";
 import type { ConnectionBudget } from "../system/fd-limit.ts";
 import type { Logging } from "../logging/logger.ts";

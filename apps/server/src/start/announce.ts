@@ -1,7 +1,7 @@
 /**
  * Owns the lines at the start that repeat the facts of the configuration.
  */
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { formatInitialCluster } from "../config/initial-cluster.ts";
 import { urlTexts } from "../config/urls.ts";

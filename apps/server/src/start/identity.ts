@@ -9,7 +9,7 @@ import { ClusterInfoError, fetchClusterInfo } from "@etcd2/raft";
 import type { ClusterInfo, PeerCredentials } from "@etcd2/raft";
 import type { Identity } from "../cluster/bootstrap.ts";
 import { foundingIdentity } from "../cluster/bootstrap.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { discoverCluster } from "../discovery/find-cluster.ts";
 import { checkInitialCluster } from "../config/initial-cluster.ts";
 import type { Logging } from "../logging/logger.ts";

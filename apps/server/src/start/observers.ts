@@ -7,7 +7,7 @@ import type { CountingMeter, Figures } from "@etcd2/observability";
 import type { Consensus } from "../consensus/consensus.ts";
 import type { Alarms } from "../member/alarms.ts";
 import { clientFigures } from "../listeners/client-ports.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { fdLimit, fdsUsed } from "../system/fd-limit.ts";
 import { createMetrics } from "../metrics/registry.ts";

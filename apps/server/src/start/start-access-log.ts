@@ -4,7 +4,7 @@
  */
 import type { Meter } from "@etcd2/observability";
 import type { RequestListener } from "node:http";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import type { Logging } from "../logging/logger.ts";
 import { StartError } from "../base/start-error.ts";
 import { messageOf } from "../base/message-of.ts";

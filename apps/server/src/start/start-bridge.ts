@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { createApp } from "@etcd2/api-v2";
 import { layoutOf } from "@etcd2/member-dir";
 import { Bridge, ForeignPrefixError, type TlsOptions, V3Client, V3Error } from "@etcd2/v3";
-import type { BridgeConfig, ServerConfig } from "../config/config.ts";
+import type { BridgeConfig, ServerConfig } from "../config/server-config.ts";
 import { hideCredentials } from "../config/hide-credentials.ts";
 import { urlTexts } from "../config/urls.ts";
 import { clientFigures, type ClientPorts, openClientPorts } from "../listeners/client-ports.ts";

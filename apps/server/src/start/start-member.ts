@@ -15,7 +15,7 @@ import { Alarms } from "../member/alarms.ts";
 import { bootstrapRecord } from "../cluster/bootstrap.ts";
 import type { BootstrapRecord } from "../cluster/bootstrap.ts";
 import { Cluster } from "../cluster/cluster.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { ConsensusObserver } from "../consensus/consensus-observer.ts";
 import { checkWritable, inspectDataDir } from "../storage/data-dir.ts";
 import { addHealthService } from "../listeners/grpc-health.ts";

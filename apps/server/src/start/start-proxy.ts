@@ -11,7 +11,7 @@ import { fetchClusterInfo } from "@etcd2/raft";
 import type { PeerCredentials } from "@etcd2/raft";
 import type { ClientPorts } from "../listeners/client-ports.ts";
 import { clientFigures, openClientPorts } from "../listeners/client-ports.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { pageOptions } from "../listeners/page-options.ts";
 import { ensureWritable, isMemberBegun } from "../storage/data-dir.ts";
 import { proxySeeds } from "../discovery/find-cluster.ts";

@@ -5,7 +5,7 @@
  */
 import { layoutOf } from "@etcd2/member-dir";
 import type { Logging } from "../logging/logger.ts";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import { inspectDataDir, unknownNames } from "../storage/data-dir.ts";
 import { DiscoveryError } from "../discovery/discovery-error.ts";
 import { withSrvCluster } from "../discovery/find-cluster.ts";

@@ -5,7 +5,7 @@
  */
 import type { SecureContext } from "node:tls";
 import { createSecureContext } from "node:tls";
-import type { TlsConfig } from "../config/config.ts";
+import type { TlsConfig } from "../config/server-config.ts";
 import { readAuthorities } from "./tls-files.ts";
 import type { TlsSide } from "./tls-side.ts";
 

@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import type { SecureContextOptions } from "node:tls";
 import { createSecureContext } from "node:tls";
 
-import type { TlsConfig } from "../config/config.ts";
+import type { TlsConfig } from "../config/server-config.ts";
 import { TlsFileError } from "./tls-error.ts";
 import type { ValidityPeriod } from "./validity.ts";
 

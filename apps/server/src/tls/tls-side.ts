@@ -9,7 +9,7 @@ import { Socket } from "node:net";
 import { createSecureContext } from "node:tls";
 import type { SecureContext, SecureContextOptions, Server as TlsServer } from "node:tls";
 
-import type { TlsConfig } from "../config/config.ts";
+import type { TlsConfig } from "../config/server-config.ts";
 import type { Logger } from "@etcd2/observability";
 import { selfSigned } from "./auto-tls.ts";
 import { certificateMisfits } from "./certificate-fit.ts";

@@ -5,7 +5,7 @@
 import type { DataDirLayout } from "@etcd2/member-dir";
 import { certificateName } from "@etcd2/net-url";
 import type { Logger } from "@etcd2/observability";
-import type { ServerConfig, TlsConfig } from "../config/config.ts";
+import type { ServerConfig, TlsConfig } from "../config/server-config.ts";
 import type { Logging } from "../logging/logger.ts";
 import type { CertificateFigures } from "../metrics/figures.ts";
 import type { SocketUrl } from "../config/urls.ts";

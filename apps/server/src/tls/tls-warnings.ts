@@ -1,7 +1,7 @@
 /**
  * Owns the warnings about TLS settings that have no effect or less than they seem to.
  */
-import type { ServerConfig, TlsConfig } from "../config/config.ts";
+import type { ServerConfig, TlsConfig } from "../config/server-config.ts";
 import type { SocketUrl } from "../config/urls.ts";
 
 function sideWarnings(

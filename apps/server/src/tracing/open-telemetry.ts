@@ -8,7 +8,7 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace";
 import type { RequestTrace } from "@etcd2/api-v2";
-import type { TracingConfig } from "../config/config.ts";
+import type { TracingConfig } from "../config/server-config.ts";
 import { collectorCredentials } from "./collector-credentials.ts";
 import { MemberTracer } from "./member-tracer.ts";
 import type { Tracing } from "../consensus/tracing-port.ts";

@@ -3,7 +3,7 @@
  * loads nothing, and the server has no tracing to ask.
  */
 import { attachTrace } from "@etcd2/api-v2";
-import type { ServerConfig } from "../config/config.ts";
+import type { ServerConfig } from "../config/server-config.ts";
 import type { Logging } from "../logging/logger.ts";
 import type { Tracing } from "../consensus/tracing-port.ts";
 import { productVersion } from "../base/version.ts";

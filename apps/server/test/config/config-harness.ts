@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 
-import type { ConfigOutcome, ServerConfig } from "../../src/config/config.ts";
+import type { ConfigOutcome } from "../../src/config/config.ts";
+import type { ServerConfig } from "../../src/config/server-config.ts";
 import { parseConfig } from "../../src/config/config.ts";
 
 export type Env = Record<string, string>;

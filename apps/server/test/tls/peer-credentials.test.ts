@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import { describe, it } from "node:test";
 import { createPeerServer } from "@etcd2/raft";
 import { Client } from "@grpc/grpc-js";
-import type { TlsConfig } from "../../src/config/config.ts";
+import type { TlsConfig } from "../../src/config/server-config.ts";
 import { outgoingTls } from "../../src/tls/outgoing-tls.ts";
 import type { OutgoingTls } from "../../src/tls/outgoing-tls.ts";
 import { createPeerCredentials, createPeerTlsServer } from "../../src/tls/peer-credentials.ts";

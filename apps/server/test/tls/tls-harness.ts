@@ -12,7 +12,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
-import type { TlsConfig } from "../../src/config/config.ts";
+import type { TlsConfig } from "../../src/config/server-config.ts";
 import { createTextLogging } from "../../src/logging/logger.ts";
 import type { Logger } from "@etcd2/observability";
 import { describeTlsError } from "../../src/tls/tls-error.ts";

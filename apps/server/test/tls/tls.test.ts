@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { copyFileSync, utimesSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
-import type { TlsConfig } from "../../src/config/config.ts";
+import type { TlsConfig } from "../../src/config/server-config.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { selfSigned } from "../../src/tls/auto-tls.ts";
 import { describeTlsError } from "../../src/tls/tls-error.ts";
